@@ -1,0 +1,7 @@
+"""Which models and parts exist, where they come from, and which are on this machine."""
+
+from autobot.catalogue.catalogue import Catalogue
+from autobot.catalogue.entries import Entry, File, Kind
+from autobot.catalogue.progress import Progress
+
+__all__ = ["Catalogue", "Entry", "File", "Kind", "Progress"]

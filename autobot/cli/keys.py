@@ -1,0 +1,73 @@
+"""`autobot key`: create, list and revoke API keys."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from autobot.cli.output import Json, out, print_json, run, table
+from autobot.client import Client
+from autobot.settings import Settings
+
+app = typer.Typer(help="API keys.", no_args_is_help=True)
+
+
+async def _ask(method: str, path: str, **options: Any) -> Any:
+    async with Client.of(Settings()) as client:
+        return (await client.request(method, path, **options)).body
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="What the key is for.")],
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="admin, read, llm, npu or browser; may be repeated. [default: the last four]"
+        ),
+    ] = None,
+    days: Annotated[float | None, typer.Option(help="Expires after so many days.")] = None,
+    json: Json = False,
+) -> None:
+    """Make a key. It is shown once; only its hash is stored."""
+    body = {
+        "name": name,
+        "scopes": scope or ["read", "llm", "npu", "browser"],
+        "expires_in_s": days * 86400 if days else None,
+    }
+    made = run(_ask("POST", "/api/keys", json=body))
+    if json:
+        print_json(made)
+    else:
+        out.print(made["key"])
+
+
+@app.command("list")
+def list_keys(json: Json = False) -> None:
+    """List the keys, without their secrets."""
+    found = run(_ask("GET", "/api/keys"))
+    if json:
+        print_json(found)
+        return
+    rows = [
+        (
+            key["id"],
+            key["name"],
+            " ".join(key["scopes"]),
+            _day(key["created"]),
+            _day(key["expires"]),
+        )
+        for key in found
+    ]
+    out.print(table(("id", "name", "scopes", "created", "expires"), rows))
+
+
+@app.command()
+def revoke(key_id: Annotated[str, typer.Argument(help="Its id, as `key list` shows.")]) -> None:
+    """Revoke a key: every room refuses it within two seconds."""
+    gone = run(_ask("DELETE", f"/api/keys/{key_id}"))
+    out.print(f"{gone['id']} ({gone['name']}) is revoked")
+
+
+def _day(seconds: float | None) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d") if seconds else "never"

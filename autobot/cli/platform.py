@@ -1,0 +1,159 @@
+"""up, down, deploy, restart, doctor, logs."""
+
+import subprocess
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from autobot.cli.output import Json, err, out, print_json, run, table
+from autobot.client import Client
+from autobot.cluster.topology import ROOMS
+from autobot.errors import NotFound, SetupError
+from autobot.local.checks import problems
+from autobot.local.demo import Shown, demonstrate
+from autobot.local.supervisor import Supervisor, log_files
+from autobot.local.up import up as bring_up
+from autobot.serving.deploy import Restarts
+from autobot.serving.deploy import deploy as deploy_rooms
+from autobot.settings import Settings
+
+Room = Annotated[str, typer.Argument(help=f"One of {', '.join(ROOMS)}.", metavar="ROOM")]
+
+
+def register(app: typer.Typer) -> None:
+    for command in (up, down, deploy, restart, doctor, logs):
+        app.command()(command)
+
+
+def known(room: str) -> str:
+    if room not in ROOMS:
+        raise NotFound(f"There is no room '{room}'. The rooms are {', '.join(ROOMS)}.")
+    return room
+
+
+def up(
+    demo: Annotated[bool, typer.Option(help="End with the main job on real input.")] = True,
+    json: Json = False,
+) -> None:
+    """Start the whole platform on this machine, or bring a running one up to date."""
+    settings = Settings()
+    started = time.perf_counter()
+    with err.status("checking this machine") as status:
+        secrets = run(bring_up(settings, lambda line: status.update(line)))
+    took = time.perf_counter() - started
+    shown: list[Shown] = run(_demonstrate(settings, quiet=json)) if demo else []
+    if json:
+        key = {"api_key": secrets.owner_key} if secrets.owner_key else {}
+        print_json(
+            {"seconds": round(took, 1), **_urls(settings), **key}
+            | {"shown": [vars(item) for item in shown]}
+        )
+        return
+    out.print(f"\n[bold green]AutoBot is up[/] ({took:.1f} s)\n")
+    for name, url in _urls(settings).items():
+        out.print(f"  {name:<10} {url}")
+    out.print(f"  {'password':<10} {settings.secrets_dir / 'desktop_password'} (desktop)")
+    if secrets.owner_key:
+        out.print(f"\n  API key    [bold]{secrets.owner_key}[/]  (shown once; keep it)")
+    out.print()
+    run(_rooms(settings))
+
+
+def _urls(settings: Settings) -> dict[str, str]:
+    host = "127.0.0.1" if settings.bind == "0.0.0.0" else settings.bind
+    return {
+        "web": f"http://{host}:{settings.frontend_port}/",
+        "api": f"http://{host}:{settings.http_port}/docs",
+        "desktop": f"http://{host}:{settings.desktop_port}/vnc.html",
+        "dashboard": f"http://127.0.0.1:{settings.dashboard_port}/",
+    }
+
+
+async def _demonstrate(settings: Settings, *, quiet: bool) -> list[Shown]:
+    shown: list[Shown] = []
+    async with Client.of(settings) as client:
+        async for item in demonstrate(client):
+            shown.append(item)
+            if not quiet:
+                place = f"{item.room} · {item.device}"
+                out.print(
+                    f"  [bold]{item.what:<11}[/] {place:<16} {item.milliseconds:>7.0f} ms  {item.result}"
+                )
+    return shown
+
+
+async def _rooms(settings: Settings) -> None:
+    from autobot.cli.status import rooms_table
+
+    async with Client.of(settings) as client:
+        out.print(rooms_table((await client.request("GET", "/api/health")).body))
+
+
+def down() -> None:
+    """Stop the platform of this machine; its data stays."""
+    settings = Settings()
+    with err.status("stopping"):
+        ran = run(Supervisor(settings).stop())
+    out.print("AutoBot is down; its data is kept." if ran else "AutoBot was not running.")
+
+
+def deploy(json: Json = False) -> None:
+    """Deploy the rooms' current code: only the rooms that changed are replaced."""
+    config = run(deploy_rooms(Settings()))
+    codes = {
+        a["name"]: a["runtime_env"]["env_vars"]["AUTOBOT_CODE"] for a in config["applications"]
+    }
+    if json:
+        print_json(codes)
+    else:
+        out.print(table(("application", "code"), list(codes.items())))
+
+
+def restart(room: Room) -> None:
+    """Replace a room's replicas one by one; the other rooms are not touched."""
+    settings = Settings()
+    Restarts(settings).mark(known(room))
+    run(deploy_rooms(settings))
+    out.print(f"{room} is restarting; see `autobot status`.")
+
+
+def doctor(json: Json = False) -> None:
+    """Check this machine and its platform, and say what to do."""
+    settings = Settings()
+    supervisor = Supervisor(settings)
+    running = supervisor.process() is not None
+    found = problems(settings, running=running)
+    states = run(supervisor.states())
+    for state in states:
+        if state["statename"] != "RUNNING":
+            found.append(
+                SetupError(
+                    f"{state['name']} is {state['statename']}: {state['description']}",
+                    f"See {settings.log_dir / state['name']}.log",
+                )
+            )
+    if json:
+        rows = [{"problem": error.detail, "remedy": error.remedy} for error in found]
+        print_json({"running": running, "problems": rows})
+    else:
+        for error in found:
+            out.print(f"[red]✗[/] {error.detail}\n  {error.remedy}")
+        if not found:
+            out.print(f"[green]✓[/] no problems; the platform is {'up' if running else 'down'}")
+    if found:
+        raise typer.Exit(1)
+
+
+def logs(
+    room: Room, follow: Annotated[bool, typer.Option("-f", "--follow", help="Keep on.")] = False
+) -> None:
+    """Show what a room has logged."""
+    files = log_files(Settings(), known(room))
+    if not files:
+        raise SetupError(
+            f"{room} has logged nothing on this machine yet.", "Start it: `autobot up`."
+        )
+    options = ["-n", "100", *(["-F"] if follow else [])]
+    sys.exit(subprocess.call(["tail", *options, *map(str, files)]))

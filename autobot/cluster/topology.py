@@ -1,0 +1,161 @@
+"""The six rooms as `cluster.yaml` declares them: addresses, ports, resources.
+
+The file is the launcher's own (`ray up cluster.yaml`); the rooms stand under ``provider.rooms``.
+"""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from autobot.errors import SetupError
+
+ROOMS = ("main", "frontend", "npu", "redis", "llm", "browser")
+# A second head would be a second cluster, a second frontend a second place that serves the
+# interface, and a second Redis a second truth.
+SINGLE = ("main", "frontend", "redis")
+CHECKOUT = Path(__file__).resolve().parents[2]
+REMEDY = "Correct provider.rooms in {}."
+
+
+@dataclass(frozen=True)
+class RoomSpec:
+    """One room: its VMs' IPv4 addresses, its TCP port, and what each of its Ray nodes offers."""
+
+    name: str
+    addresses: tuple[str, ...]
+    port: int | None
+    resources: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Topology:
+    """The cluster. ``admin_networks`` (CIDR) may open SSH, ``client_networks`` the public ports."""
+
+    name: str
+    rooms: Mapping[str, RoomSpec]
+    ssh_user: str
+    ssh_key: Path
+    admin_networks: tuple[str, ...] = ()
+    client_networks: tuple[str, ...] = ()
+    source: Path = field(default=Path("cluster.yaml"), compare=False)
+
+    @property
+    def head(self) -> str:
+        return self.rooms["main"].addresses[0]
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return tuple(address for room in self.rooms.values() for address in room.addresses)
+
+    def room_at(self, address: str) -> str:
+        """The room of a VM's address; SetupError when the cluster has no such VM."""
+        for room in self.rooms.values():
+            if address in room.addresses:
+                return room.name
+        raise SetupError(f"{address} is no VM of cluster {self.name}.", REMEDY.format(self.source))
+
+    def check_key(self) -> None:
+        """Raise SetupError unless the private key that opens the VMs can be read."""
+        if not os.access(self.ssh_key, os.R_OK):
+            raise SetupError(
+                f"The SSH key {self.ssh_key} is missing or not readable.",
+                f"Make one with `ssh-keygen -t ed25519 -f {self.ssh_key}` and put its public half "
+                f"into ~{self.ssh_user}/.ssh/authorized_keys on every VM.",
+            )
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], source: Path) -> Self:
+        """Read a launcher's configuration; SetupError names the first thing that is wrong."""
+        provider = config.get("provider") or {}
+        auth = config.get("auth") or {}
+        declared = provider.get("rooms")
+        if not isinstance(declared, Mapping):
+            raise SetupError(f"{source} declares no rooms.", REMEDY.format(source))
+        for name in declared:
+            if name not in ROOMS:
+                known = ", ".join(ROOMS)
+                raise SetupError(f"Unknown room '{name}'.", f"The six rooms are {known}.")
+        rooms = {name: _room(name, declared.get(name), source) for name in ROOMS}
+        _refuse_shared_addresses(rooms, source)
+        return cls(
+            name=str(config.get("cluster_name", "autobot")),
+            rooms=rooms,
+            ssh_user=str(auth.get("ssh_user", "autobot")),
+            ssh_key=Path(auth.get("ssh_private_key", "~/.ssh/autobot_key")).expanduser(),
+            admin_networks=_networks(provider, "admin_networks", source),
+            client_networks=_networks(provider, "client_networks", source),
+            source=source,
+        )
+
+
+def _room(name: str, declared: Any, source: Path) -> RoomSpec:
+    remedy = REMEDY.format(source)
+    if not isinstance(declared, Mapping) or not declared.get("addresses"):
+        raise SetupError(f"Room '{name}' has no VM.", remedy)
+    addresses = declared["addresses"]
+    if not isinstance(addresses, list):
+        raise SetupError(f"Room '{name}': addresses must be a list.", remedy)
+    for address in addresses:
+        try:
+            ipaddress.IPv4Address(address)
+        except ValueError as error:
+            raise SetupError(
+                f"Room '{name}': '{address}' is not an IPv4 address.", remedy
+            ) from error
+    if name in SINGLE and len(addresses) > 1:
+        raise SetupError(f"Room '{name}' has {len(addresses)} VMs; it may have one.", remedy)
+    port = declared.get("port")
+    if port is not None and not (isinstance(port, int) and 0 < port < 65536):
+        raise SetupError(f"Room '{name}': '{port}' is not a TCP port.", remedy)
+    resources = declared.get("resources", {name: 1})
+    if not isinstance(resources, Mapping) or not float(resources.get(name, 0)) > 0:
+        raise SetupError(f"Room '{name}' must offer its own resource '{name}'.", remedy)
+    offered = {str(key): float(value) for key, value in resources.items()}
+    return RoomSpec(name, tuple(addresses), port, offered)
+
+
+def _networks(provider: Mapping[str, Any], name: str, source: Path) -> tuple[str, ...]:
+    networks = provider.get(name) or []
+    try:
+        return tuple(str(ipaddress.IPv4Network(network)) for network in networks)
+    except ValueError as error:
+        raise SetupError(f"provider.{name}: {error}.", f"Correct it in {source}.") from error
+
+
+def _refuse_shared_addresses(rooms: Mapping[str, RoomSpec], source: Path) -> None:
+    owner: dict[str, str] = {}
+    for room in rooms.values():
+        for address in room.addresses:
+            if address in owner:
+                raise SetupError(
+                    f"{address} is declared twice: in room '{owner[address]}' and '{room.name}'.",
+                    REMEDY.format(source),
+                )
+            owner[address] = room.name
+
+
+def cluster_file() -> Path:
+    """AUTOBOT_CLUSTER_FILE, else `cluster.yaml` beside the package."""
+    given = os.environ.get("AUTOBOT_CLUSTER_FILE")
+    return Path(given).expanduser() if given else CHECKOUT / "cluster.yaml"
+
+
+def load_topology(path: Path | None = None) -> Topology:
+    """Read the topology from ``path`` or `cluster_file`; SetupError when it cannot be used."""
+    source = path or cluster_file()
+    try:
+        config = yaml.safe_load(source.read_text())
+    except OSError as error:
+        raise SetupError(
+            f"{source} cannot be read: {error.strerror}.", "Set AUTOBOT_CLUSTER_FILE."
+        ) from error
+    except yaml.YAMLError as error:
+        raise SetupError(f"{source} is not valid YAML: {error}", "Correct it.") from error
+    if not isinstance(config, Mapping):
+        raise SetupError(f"{source} is not a cluster configuration.", REMEDY.format(source))
+    return Topology.from_config(config, source)

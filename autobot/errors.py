@@ -1,0 +1,149 @@
+"""Everything that can go wrong, as one shallow tree.
+
+    AutoBotError                      500 internal
+    ├── BadRequest                    400 bad-request
+    │   └── ContextLengthExceeded     400 context-length-exceeded
+    ├── Unauthenticated               401 unauthenticated
+    ├── Forbidden                     403 forbidden
+    │   └── BlockedAddress            403 blocked-address
+    ├── NotFound                      404 not-found
+    │   └── ModelNotFound             404 model-not-found
+    ├── Conflict                      409 conflict
+    ├── TooLarge                      413 too-large
+    ├── Invalid                       422 invalid
+    ├── Busy                          429 busy            (Retry-After)
+    ├── Unavailable                   503 unavailable     (Retry-After)
+    ├── Timeout                       504 timeout
+    └── SetupError                    the machine lacks something; says the remedy
+
+Every argument goes positionally to ``Exception.__init__``: an error that crosses a process must be
+rebuilt from ``args`` by pickle, or it arrives as something else. The class docstring is the default
+message, so the two cannot drift.
+"""
+
+from typing import ClassVar
+
+
+class AutoBotError(Exception):
+    """Something failed inside AutoBot."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "internal"
+    retry_after: ClassVar[float | None] = None
+
+    def __init__(self, detail: str | None = None) -> None:
+        super().__init__(detail or self.default_detail())
+
+    @classmethod
+    def default_detail(cls) -> str:
+        return (cls.__doc__ or cls.__name__).strip().splitlines()[0]
+
+    @property
+    def detail(self) -> str:
+        return str(self.args[0])
+
+
+class BadRequest(AutoBotError):
+    """The request cannot be understood."""
+
+    status = 400
+    type = "bad-request"
+
+
+class ContextLengthExceeded(BadRequest):
+    """The prompt is longer than the model's context."""
+
+    type = "context-length-exceeded"
+
+
+class Unauthenticated(AutoBotError):
+    """An API key is needed: send it as `Authorization: Bearer ab_...`."""
+
+    status = 401
+    type = "unauthenticated"
+
+
+class Forbidden(AutoBotError):
+    """This API key may not do that."""
+
+    status = 403
+    type = "forbidden"
+
+
+class BlockedAddress(Forbidden):
+    """The browser may not visit that address."""
+
+    type = "blocked-address"
+
+
+class NotFound(AutoBotError):
+    """There is no such thing here."""
+
+    status = 404
+    type = "not-found"
+
+
+class ModelNotFound(NotFound):
+    """There is no such model here."""
+
+    type = "model-not-found"
+
+
+class Conflict(AutoBotError):
+    """That clashes with what is already there."""
+
+    status = 409
+    type = "conflict"
+
+
+class TooLarge(AutoBotError):
+    """The request is larger than this service accepts."""
+
+    status = 413
+    type = "too-large"
+
+
+class Invalid(AutoBotError):
+    """A value in the request is not acceptable."""
+
+    status = 422
+    type = "invalid"
+
+
+class Busy(AutoBotError):
+    """The queue is full; try again shortly."""
+
+    status = 429
+    type = "busy"
+    retry_after = 1.0
+
+
+class Unavailable(AutoBotError):
+    """The room that serves this is not available at the moment."""
+
+    status = 503
+    type = "unavailable"
+    retry_after = 2.0
+
+
+class Timeout(AutoBotError):
+    """The work did not finish within its deadline."""
+
+    status = 504
+    type = "timeout"
+
+
+class SetupError(AutoBotError):
+    """This machine is not ready."""
+
+    type = "setup"
+
+    def __init__(self, detail: str | None = None, remedy: str = "") -> None:
+        Exception.__init__(self, detail or self.default_detail(), remedy)
+
+    @property
+    def remedy(self) -> str:
+        return str(self.args[1])
+
+    def __str__(self) -> str:
+        return f"{self.detail}\n  {self.remedy}" if self.remedy else self.detail

@@ -1,0 +1,154 @@
+"""The truth about six rooms, known at all times and told within a deadline.
+
+A monitor probes every room in parallel, once a second, and remembers when each changed. A request
+reads what it last saw, so a dead VM never makes an answer slow.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from autobot import __version__
+from autobot.rooms import NodeRef, PlatformHealth, RoomHealth, RoomReport, State
+
+INTERVAL_S = 1.0
+WORST_FIRST: tuple[State, ...] = ("down", "degraded", "ok")
+
+Probe = Callable[[str], Awaitable[dict[str, Any]]]
+"""Takes a Serve application's name, returns a `RoomReport` as plain data, or raises."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """One application as the last probe saw it."""
+
+    state: State
+    reason: str | None = None
+    latency_ms: float | None = None
+    report: RoomReport | None = None
+
+
+@dataclass
+class Serving:
+    """What Serve says of the applications: running replicas, and its own words when unhappy."""
+
+    replicas: Mapping[str, int] = field(default_factory=dict[str, int])
+    messages: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def now_iso() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def overall(states: Sequence[State]) -> State:
+    """ok: every room is; down: none is up; degraded: anything between."""
+    if all(state == "ok" for state in states):
+        return "ok"
+    return "down" if all(state == "down" for state in states) else "degraded"
+
+
+class HealthMonitor:
+    """Probes ``apps`` (room -> its Serve applications) until stopped."""
+
+    def __init__(
+        self, apps: Mapping[str, Sequence[str]], probe: Probe, deadline_s: float = 0.8
+    ) -> None:
+        self._apps = apps
+        self._probe = probe
+        self._deadline_s = deadline_s
+        self._task: asyncio.Task[None] | None = None
+        self.serving = Serving()
+        self._sightings: dict[str, Sighting] = {}
+        start = now_iso()
+        self._rooms: dict[str, RoomHealth] = {
+            room: RoomHealth(room=room, state="down", since=start, reason="not probed yet")
+            for room in apps
+        }
+
+    def start(self) -> None:
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._watch())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _watch(self) -> None:
+        while True:
+            started = time.monotonic()
+            await self.sweep()
+            await asyncio.sleep(max(0.05, INTERVAL_S - (time.monotonic() - started)))
+
+    async def sweep(self) -> PlatformHealth:
+        """Probe everything once, in parallel, within the deadline."""
+        names = [name for apps in self._apps.values() for name in apps]
+        seen = await asyncio.gather(*(self._look(name) for name in names))
+        self._sightings = dict(zip(names, seen, strict=True))
+        for room, apps in self._apps.items():
+            self._record(self._conclude(room, apps))
+        return self.health
+
+    @property
+    def health(self) -> PlatformHealth:
+        states = [room.state for room in self._rooms.values()]
+        return PlatformHealth(state=overall(states), version=__version__, rooms=dict(self._rooms))
+
+    async def _look(self, app: str) -> Sighting:
+        started = time.perf_counter()
+        try:
+            answer = await asyncio.wait_for(self._probe(app), self._deadline_s)
+        except TimeoutError:
+            why = self.serving.messages.get(app)
+            reason = f"{app}: no answer within {self._deadline_s} s"
+            return Sighting("down", f"{reason}; Serve says: {why}" if why else reason)
+        except Exception as error:  # whatever a probe raises is the reason shown to the owner
+            return Sighting("down", f"{app}: {str(error) or type(error).__name__}")
+        latency = round((time.perf_counter() - started) * 1000, 2)
+        report = RoomReport.model_validate(answer)
+        return Sighting(report.state, report.reason, latency, report)
+
+    def _conclude(self, room: str, apps: Sequence[str]) -> RoomHealth:
+        """A room is as well as its worst application; one dead of several is degraded."""
+        seen = {app: self._sightings[app] for app in apps}
+        states: list[State] = [sighting.state for sighting in seen.values()]
+        state = min(states, key=WORST_FIRST.index)
+        if state == "down" and any(other != "down" for other in states):
+            state = "degraded"
+        reasons = [sighting.reason for sighting in seen.values() if sighting.reason]
+        reports = [sighting.report for sighting in seen.values() if sighting.report]
+        latencies = [s.latency_ms for s in seen.values() if s.latency_ms is not None]
+        first = reports[0] if reports else None
+        facts: dict[str, Any] = {}
+        for report in reversed(reports):
+            facts.update(report.facts)
+        return RoomHealth(
+            room=room,
+            state=state,
+            since=now_iso(),
+            reason="; ".join(reasons) or None,
+            latency_ms=max(latencies, default=None),
+            node=NodeRef(id=first.node_id, address=first.address) if first else None,
+            replicas=sum(self.serving.replicas.get(app, 0) for app in apps),
+            device=first.device if first else None,
+            models=[model for report in reports for model in report.models],
+            version=first.version if first else None,
+            facts=facts,
+        )
+
+    def _record(self, found: RoomHealth) -> None:
+        before = self._rooms[found.room]
+        if found.state == before.state and before.reason != "not probed yet":
+            found = found.model_copy(update={"since": before.since})
+        else:
+            log.info("room.state", room=found.room, state=found.state, reason=found.reason)
+        self._rooms[found.room] = found

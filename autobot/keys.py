@@ -1,0 +1,172 @@
+"""API keys: how they are made, stored and checked.
+
+A key is ``ab_<id>_<secret>``. Only its SHA-256 is ever stored: the secret has 256 random bits, so a
+slow password hash would cost every request and add nothing.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import os
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import structlog
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
+from autobot.errors import Forbidden, Unauthenticated, Unavailable
+
+Scope = Literal["admin", "read", "llm", "npu", "browser"]
+REFRESH_S = 2.0
+FETCH_DEADLINE_S = 2.0
+
+log = structlog.get_logger()
+
+
+class KeyRecord(BaseModel, frozen=True):
+    """What is kept of a key. Times are Unix seconds; ``expires`` None means never."""
+
+    id: str
+    name: str
+    sha256: str
+    scopes: tuple[Scope, ...]
+    created: float
+    expires: float | None = None
+
+    def allows(self, scope: Scope) -> bool:
+        return "admin" in self.scopes or scope in self.scopes
+
+
+class NewKey(BaseModel):
+    """What a person asks for when making a key."""
+
+    name: str = Field(min_length=1, max_length=64, pattern=r"^[\w .@-]+$")
+    scopes: tuple[Scope, ...] = Field(min_length=1)
+    expires_in_s: float | None = Field(None, gt=0, le=10 * 365 * 86400)
+
+
+RECORDS = TypeAdapter(list[KeyRecord])
+
+
+def hash_key(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def make_key(request: NewKey, plaintext: str | None = None) -> tuple[str, KeyRecord]:
+    """Return the plaintext, which nobody can recover later, and the record to store."""
+    now = time.time()
+    key_id = secrets.token_hex(4)
+    key = plaintext or f"ab_{key_id}_{secrets.token_urlsafe(32)}"
+    record = KeyRecord(
+        id=key_id,
+        name=request.name,
+        sha256=hash_key(key),
+        scopes=request.scopes,
+        created=now,
+        expires=now + request.expires_in_s if request.expires_in_s else None,
+    )
+    return key, record
+
+
+class KeyRing:
+    """The keys a replica accepts: a snapshot it refreshes itself and keeps on disk.
+
+    Checking a key never leaves the process. When the room that owns the keys is gone the last
+    snapshot goes on serving, so one lost VM does not lock everybody out of the other five; a key
+    revoked meanwhile is refused as soon as that room is back. Expiry is always enforced.
+    """
+
+    def __init__(
+        self, fetch: Callable[[], Awaitable[Sequence[KeyRecord]]], snapshot: Path | None = None
+    ) -> None:
+        self._fetch = fetch
+        self._snapshot = snapshot
+        self._by_hash: dict[str, KeyRecord] = {}
+        self._loaded = False
+        self._task: asyncio.Task[None] | None = None
+        self.last_error: str | None = None
+
+    def check(self, key: str | None, scope: Scope) -> KeyRecord:
+        """Return the key's record; raise Unauthenticated, Forbidden, or Unavailable at boot."""
+        if not key:
+            raise Unauthenticated
+        if not self._loaded:
+            raise Unavailable("API keys are not loaded yet: room redis has not answered.")
+        wanted = hash_key(key)
+        record = self._by_hash.get(wanted)
+        if record is None or not hmac.compare_digest(record.sha256, wanted):
+            raise Unauthenticated("This API key is not known here.")
+        if record.expires is not None and record.expires <= time.time():
+            raise Unauthenticated("This API key has expired.")
+        if not record.allows(scope):
+            raise Forbidden(f"This API key lacks the scope '{scope}'.")
+        return record
+
+    def start(self) -> None:
+        """Load the snapshot on disk and refresh until `stop`; needs a running event loop."""
+        if self._task is None:
+            self._load_snapshot()
+            self._task = asyncio.get_running_loop().create_task(self._refresh_for_ever())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def refresh(self) -> None:
+        """Fetch once; on failure keep what we have."""
+        try:
+            records = await asyncio.wait_for(self._fetch(), FETCH_DEADLINE_S)
+        except Exception as error:  # whatever the owner's VM does, this one goes on serving
+            reason = str(error) or type(error).__name__
+            if self.last_error is None:
+                log.warning("keys.refresh_failed", reason=reason)
+            self.last_error = reason
+            return
+        self.last_error = None
+        self._accept(records)
+
+    async def _refresh_for_ever(self) -> None:
+        while True:
+            await self.refresh()
+            await asyncio.sleep(REFRESH_S)
+
+    def _accept(self, records: Iterable[KeyRecord]) -> None:
+        fresh = {record.sha256: record for record in records}
+        if self._loaded and fresh == self._by_hash:
+            return
+        self._by_hash, self._loaded = fresh, True
+        if self._snapshot is not None:
+            write_private(self._snapshot, RECORDS.dump_json(list(fresh.values())))
+
+    def _load_snapshot(self) -> None:
+        if self._snapshot is None or not self._snapshot.exists():
+            return
+        try:
+            records = RECORDS.validate_json(self._snapshot.read_bytes())
+        except (ValidationError, OSError) as error:
+            log.warning("keys.snapshot_unreadable", reason=str(error))
+            return
+        self._by_hash, self._loaded = {record.sha256: record for record in records}, True
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace a file atomically; nobody but its owner can read it, not even for a moment."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,91 @@
+"""What must be true of this machine before the platform starts; each failure says the remedy."""
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+
+import psutil
+
+from autobot.errors import SetupError
+from autobot.settings import Settings
+
+MIN_FREE_DISK = 6 << 30
+MIN_MEMORY = 3 << 30
+NODE_MAJOR = 20
+
+
+def public_ports(settings: Settings) -> dict[str, int]:
+    """Setting -> port, for every port that something on this machine will listen on."""
+    names = [name for name in type(settings).model_fields if name.endswith("_port")]
+    ranges = ("min_worker_port", "max_worker_port", "replica_min_port", "replica_max_port")
+    return {name: getattr(settings, name) for name in names if name not in ranges}
+
+
+def holder_of(port: int) -> str:
+    """Say who listens on ``port``: pid and name, as far as this user may see."""
+    for connection in psutil.net_connections("tcp"):
+        if connection.laddr and connection.laddr[1] == port and connection.status == "LISTEN":
+            if connection.pid is None:
+                return "another user's process"
+            return f"pid {connection.pid} ({psutil.Process(connection.pid).name()})"
+    return "a process that is just ending"
+
+
+def check_ports(settings: Settings) -> Iterator[SetupError]:
+    seen: dict[int, str] = {}
+    for name, port in public_ports(settings).items():
+        variable = f"AUTOBOT_{name.upper()}"
+        if port in seen:
+            yield SetupError(f"{variable} and {seen[port]} are both {port}.", "Change one of them.")
+        seen[port] = variable
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((settings.bind, port))
+            except OSError:
+                yield SetupError(
+                    f"Port {port} is taken by {holder_of(port)}.",
+                    f"Stop it, or set {variable} to a free port.",
+                )
+
+
+def check_disk(settings: Settings) -> Iterator[SetupError]:
+    for place in {settings.home, settings.cache}:
+        existing = next(folder for folder in (place, *place.parents) if folder.exists())
+        if not os.access(existing, os.W_OK):
+            yield SetupError(f"{place} cannot be written.", "Set AUTOBOT_HOME or AUTOBOT_CACHE.")
+        free = shutil.disk_usage(existing).free
+        if free < MIN_FREE_DISK:
+            yield SetupError(
+                f"{free >> 20} MiB are free at {place}; {MIN_FREE_DISK >> 20} MiB are needed.",
+                "Free some space, or set AUTOBOT_HOME and AUTOBOT_CACHE to a larger disk.",
+            )
+
+
+def check_memory(settings: Settings) -> Iterator[SetupError]:
+    available = psutil.virtual_memory().available
+    if available < MIN_MEMORY:
+        yield SetupError(
+            f"{available >> 20} MiB of memory are available; {MIN_MEMORY >> 20} MiB are needed.",
+            "Close something, or run fewer rooms on this machine.",
+        )
+
+
+def check_programs(settings: Settings) -> Iterator[SetupError]:
+    for program, package in (
+        ("node", "nodejs (20 or newer)"),
+        ("npm", "npm"),
+        ("Xtigervnc", "tigervnc-standalone-server"),
+        ("websockify", "websockify"),
+        ("openbox", "openbox"),
+    ):
+        if shutil.which(program) is None:
+            yield SetupError(f"{program} is not installed.", f"apt-get install {package}")
+
+
+def problems(settings: Settings, *, running: bool) -> list[SetupError]:
+    """Everything wrong at once, not one failure at a time. A running platform holds its own ports."""
+    checks = [check_disk, check_programs] if running else [check_disk, check_programs, check_memory]
+    found = [error for check in checks for error in check(settings)]
+    return found if running else [*found, *check_ports(settings)]

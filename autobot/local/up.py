@@ -1,0 +1,135 @@
+"""Bringing one machine up: every step does nothing when its work is already done."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import psutil
+
+from autobot.catalogue import Catalogue
+from autobot.client import Client
+from autobot.cluster.programs import one_machine_programs
+from autobot.cluster.secrets import Secrets, ensure_secrets
+from autobot.errors import AutoBotError, SetupError
+from autobot.local.checks import problems
+from autobot.local.supervisor import Supervisor
+from autobot.local.web import build_web
+from autobot.serving.deploy import ServeApi, deploy, unready
+from autobot.settings import Settings
+
+READY_DEADLINE_S = 240.0
+STALLED = ("DEPLOY_FAILED", "UNHEALTHY")
+
+Say = Callable[[str], None]
+"""Shows one line of progress; called often with the same step while it lasts."""
+
+
+async def ensure_files(settings: Settings, say: Say) -> None:
+    """Fetch the default models and Redis Stack, and build the web interface."""
+    catalogue = Catalogue(settings.cache)
+    memory = psutil.virtual_memory().available
+    wanted = [
+        "redis-stack",
+        settings.default_embedding_model or catalogue.default("embedding", memory),
+        settings.default_chat_model or catalogue.default("chat", memory),
+    ]
+    for name in wanted:
+
+        def progress(event: Any, name: str = name) -> None:
+            share = event.done / event.total if event.total else 0.0
+            say(f"fetching {name}: {event.done >> 20} of {event.total >> 20} MiB ({share:.0%})")
+
+        await catalogue.fetch(name, progress)
+    say("building the web interface")
+    await build_web()
+
+
+async def up(settings: Settings, say: Say) -> Secrets:
+    """Start or update the platform and wait until every room is ok. Returns the secrets.
+
+    Raises SetupError with every problem of the machine at once, or with what Serve says of the
+    room that does not come up.
+    """
+    supervisor = Supervisor(settings)
+    running = supervisor.process() is not None
+    if found := problems(settings, running=running):
+        raise SetupError("\n".join(str(error) for error in found))
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    await ensure_files(settings, say)
+    first_key = settings.api_key.get_secret_value() if settings.api_key else None
+    secrets = ensure_secrets(settings.secrets_dir, first_key)
+    say("starting Redis, the desktop and Ray")
+    await supervisor.apply(one_machine_programs(settings))
+    say("deploying the rooms")
+    config = await deploy(settings)
+    await wait_until_running(settings, [app["name"] for app in config["applications"]], say)
+    await wait_until_healthy(settings, say)
+    return secrets
+
+
+async def wait_until_running(settings: Settings, names: list[str], say: Say) -> None:
+    async with ServeApi(settings) as api:
+        waiting: dict[str, str] = {}
+
+        async def running() -> bool:
+            nonlocal waiting
+            waiting = unready(await api.applications(), names)
+            broken = {n: why for n, why in waiting.items() if why.startswith(STALLED)}
+            if broken:
+                raise SetupError(_lines(broken), "See `autobot logs ROOM`.")
+            if waiting:
+                say(f"waiting for {', '.join(waiting)}")
+            return not waiting
+
+        await _poll(running, lambda: _lines(waiting))
+
+
+async def wait_until_healthy(settings: Settings, say: Say) -> None:
+    reasons: dict[str, str] = {}
+    async with Client.of(settings) as client:
+
+        async def healthy() -> bool:
+            nonlocal reasons
+            try:
+                health = (await client.request("GET", "/api/health")).body
+            except AutoBotError as error:
+                reasons = {"main": error.detail}
+                return False
+            rooms = health["rooms"].values()
+            reasons = {r["room"]: r["reason"] or r["state"] for r in rooms if r["state"] != "ok"}
+            if reasons:
+                say(f"waiting for {', '.join(reasons)}")
+            return not reasons
+
+        await _poll(healthy, lambda: _lines(reasons))
+
+
+def _lines(reasons: dict[str, str]) -> str:
+    return "\n".join(f"{name}: {why}" for name, why in reasons.items())
+
+
+async def _poll(done: Callable[[], Awaitable[bool]], why: Callable[[], str]) -> None:
+    deadline = time.monotonic() + READY_DEADLINE_S
+    while True:
+        try:
+            if await done():
+                return
+        except httpx.HTTPError:
+            pass  # the dashboard restarts with its node; the deadline still holds
+        if time.monotonic() > deadline:
+            raise SetupError(
+                f"Not ready after {READY_DEADLINE_S:.0f} s.\n{why()}", "See `autobot logs ROOM`."
+            )
+        await asyncio.sleep(0.25)
+
+
+@asynccontextmanager
+async def running_platform(settings: Settings, say: Say) -> AsyncIterator[Secrets]:
+    """The platform for as long as the block lasts; for tests and benchmarks."""
+    try:
+        yield await up(settings, say)
+    finally:
+        await Supervisor(settings).stop()

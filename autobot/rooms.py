@@ -1,0 +1,54 @@
+"""What a room says of itself, and what the platform concludes from it."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+State = Literal["ok", "degraded", "down"]
+
+
+class RoomReport(BaseModel, frozen=True):
+    """One replica's own account, taken at the moment of the probe.
+
+    ``device`` is what the engine says ran, never what was asked for; None where a room has none.
+    """
+
+    room: str
+    app: str
+    state: State
+    reason: str | None = None
+    device: str | None = None
+    models: list[str] = Field(default_factory=list)
+    version: str
+    node_id: str
+    address: str
+    pid: int
+    uptime_s: float
+    facts: dict[str, Any] = Field(default_factory=dict)
+
+
+class NodeRef(BaseModel, frozen=True):
+    id: str
+    address: str
+
+
+class RoomHealth(BaseModel, frozen=True):
+    """A room as `GET /api/health` shows it; ``since`` is when it entered this state (ISO 8601)."""
+
+    room: str
+    state: State
+    since: str
+    reason: str | None = None
+    latency_ms: float | None = None
+    node: NodeRef | None = None
+    replicas: int = 0
+    device: str | None = None
+    models: list[str] = Field(default_factory=list)
+    version: str | None = None
+    facts: dict[str, Any] = Field(default_factory=dict)
+
+
+class PlatformHealth(BaseModel, frozen=True):
+    state: State
+    version: str
+    rooms: dict[str, RoomHealth]

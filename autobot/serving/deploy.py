@@ -1,0 +1,142 @@
+"""Deploying `deployments/serve.yaml`: rolling exactly the rooms whose code changed.
+
+Serve compares configurations, not code: files edited in place under the same import path deploy
+nothing. So each application's environment carries a digest of the code its room runs. A change in
+one room's folder changes that room's digest; a change in `autobot/` changes all.
+"""
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from autobot.errors import SetupError
+from autobot.keys import write_private
+from autobot.settings import Settings
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SERVE_YAML = CHECKOUT / "deployments" / "serve.yaml"
+CODE_SUFFIXES = {".py", ".yaml", ".toml", ".json", ".html", ".js", ".ts", ".vue", ".css", ".svg"}
+GENERATED = {"__pycache__", "node_modules", "dist"}
+DEPLOY_DEADLINE_S = 60.0
+POLL_S = 0.5
+
+
+def room_of(app: str) -> str:
+    """``npu-ocr`` is an application of room ``npu``."""
+    return app.split("-", maxsplit=1)[0]
+
+
+def room_applications(path: Path = SERVE_YAML) -> dict[str, list[str]]:
+    """Room -> its Serve applications, in the file's order."""
+    rooms: dict[str, list[str]] = {}
+    for application in yaml.safe_load(path.read_text())["applications"]:
+        rooms.setdefault(room_of(application["name"]), []).append(application["name"])
+    return rooms
+
+
+def sources_digest(*folders: Path) -> str:
+    """Hash names and contents of the source files under ``folders``, without what builds leave."""
+    total = hashlib.sha256()
+    for folder in folders:
+        for file in sorted(folder.rglob("*")):
+            name = file.relative_to(folder)
+            if file.suffix in CODE_SUFFIXES and GENERATED.isdisjoint(name.parts):
+                total.update(str(name).encode() + b"\0" + file.read_bytes())
+    return total.hexdigest()[:16]
+
+
+class Restarts:
+    """How often each room was restarted by hand: part of its configuration, so that Serve rolls it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._file = settings.home / "state" / "restarts.yaml"
+
+    def read(self) -> dict[str, str]:
+        return yaml.safe_load(self._file.read_text()) if self._file.exists() else {}
+
+    def mark(self, room: str) -> None:
+        marks = {**self.read(), room: secrets.token_hex(4)}
+        write_private(self._file, yaml.safe_dump(marks).encode())
+
+
+def render(settings: Settings, checkout: Path = CHECKOUT) -> dict[str, Any]:
+    """Return the Serve configuration to deploy on this platform."""
+    config: dict[str, Any] = yaml.safe_load((checkout / "deployments" / "serve.yaml").read_text())
+    config["http_options"].update(host=settings.bind, port=settings.http_port)
+    restarts = Restarts(settings).read()
+    for application in config["applications"]:
+        room = room_of(application["name"])
+        code = sources_digest(checkout / "autobot", checkout / "deployments" / room)
+        application["runtime_env"] = {
+            "env_vars": {"AUTOBOT_CODE": code, "AUTOBOT_RESTART": restarts.get(room, "0")}
+        }
+    return config
+
+
+class ServeApi:
+    """Serve's REST interface on this node's dashboard, which listens on loopback only."""
+
+    def __init__(
+        self, settings: Settings, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        token = (settings.secrets_dir / "ray_token").read_text().strip()
+        self._url = f"http://127.0.0.1:{settings.dashboard_port}/api/serve/applications/"
+        self._client = httpx.AsyncClient(
+            headers={"Authorization": f"Bearer {token}"}, timeout=20, transport=transport
+        )
+
+    async def __aenter__(self) -> "ServeApi":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
+
+    async def put(self, config: Mapping[str, Any]) -> None:
+        """Declare the applications; retried while the dashboard starts."""
+        deadline = time.monotonic() + DEPLOY_DEADLINE_S
+        while True:
+            try:
+                answer = await self._client.put(self._url, json=config)
+                answer.raise_for_status()
+                return
+            except httpx.HTTPStatusError as error:
+                if error.response.status_code < 500 or time.monotonic() > deadline:
+                    said = error.response.text[:2000]
+                    raise SetupError(f"Serve refused the deployment: {said}") from error
+            except httpx.TransportError as error:
+                if time.monotonic() > deadline:
+                    raise SetupError(
+                        f"Ray's dashboard does not answer: {error}", "See `autobot logs main`."
+                    ) from error
+            await asyncio.sleep(POLL_S)
+
+    async def applications(self) -> dict[str, dict[str, Any]]:
+        answer = await self._client.get(self._url)
+        answer.raise_for_status()
+        return answer.json()["applications"]
+
+
+async def deploy(settings: Settings) -> dict[str, Any]:
+    """Render and declare everything; Serve rolls what differs. Returns the configuration sent."""
+    config = render(settings)
+    async with ServeApi(settings) as api:
+        await api.put(config)
+    return config
+
+
+def unready(applications: Mapping[str, Mapping[str, Any]], wanted: Sequence[str]) -> dict[str, str]:
+    """Application -> its status and last word, for each that does not run yet."""
+    waiting: dict[str, str] = {}
+    for name in wanted:
+        found = applications.get(name)
+        if found is None or found["status"] != "RUNNING":
+            said = (found or {}).get("message", "").strip().splitlines()
+            waiting[name] = ": ".join([(found or {}).get("status", "ABSENT"), *said[-1:]])
+    return waiting

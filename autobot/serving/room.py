@@ -1,0 +1,179 @@
+"""`RoomReplica`: what every room's deployment is made of.
+
+A room's class gives routes and facts; this gives it keys, error shapes, limits, metrics, a probe,
+and a listener on the room's own port beside Serve's.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, ClassVar
+
+import ray
+import structlog
+import uvicorn
+from fastapi import APIRouter, FastAPI
+from ray import serve
+from ray.util.metrics import Counter, Histogram
+
+from autobot import __version__
+from autobot.keys import RECORDS, KeyRecord, KeyRing
+from autobot.rooms import RoomReport
+from autobot.settings import Settings
+from autobot.web.app import create_app
+
+log = structlog.get_logger()
+
+LATENCY_BOUNDARIES_S = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60]
+
+
+class Room:
+    """A replica of a room: where it runs and how it is."""
+
+    room: ClassVar[str]
+
+    def __init__(self) -> None:
+        self.settings = Settings()
+        self.started = time.monotonic()
+        context = ray.get_runtime_context()
+        self.node_id: str = context.get_node_id()
+        self.address: str = ray.util.get_node_ip_address()
+        self.app_name: str = serve.get_replica_context().app_name
+
+    async def facts(self) -> dict[str, Any]:
+        """What really runs here: ``device``, ``models`` and anything else; raises when unwell."""
+        return {}
+
+    async def probe(self) -> dict[str, Any]:
+        """Return a `RoomReport` as plain data. Called by room main through a handle."""
+        try:
+            facts = await self.facts()
+            reason = facts.pop("degraded", None)
+            state = "degraded" if reason else "ok"
+        except Exception as error:  # a sick engine must be reported, not hidden behind a timeout
+            facts, state, reason = {}, "down", str(error) or type(error).__name__
+        report = RoomReport(
+            room=self.room,
+            app=self.app_name,
+            state=state,
+            reason=reason,
+            device=facts.pop("device", None),
+            models=facts.pop("models", []),
+            version=__version__,
+            node_id=self.node_id,
+            address=self.address,
+            pid=os.getpid(),
+            uptime_s=round(time.monotonic() - self.started, 1),
+            facts=facts,
+        )
+        return report.model_dump()
+
+
+class RoomReplica(Room):
+    """A room that answers HTTP, through the ingress and on its own port."""
+
+    own_port: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        snapshot = self.settings.home / "state" / "keys.json"
+        self.keys = KeyRing(self.key_records, snapshot)
+        self._requests = Counter(
+            "autobot_requests", "Requests answered", tag_keys=("room", "route", "status")
+        )
+        self._latency = Histogram(
+            "autobot_request_seconds",
+            "Seconds until the first byte of the answer",
+            boundaries=LATENCY_BOUNDARIES_S,
+            tag_keys=("room", "route"),
+        )
+
+    def router(self) -> APIRouter:
+        """The room's routes, with full paths."""
+        raise NotImplementedError
+
+    async def key_records(self) -> Sequence[KeyRecord]:
+        """The keys as room redis has them now."""
+        handle = serve.get_app_handle("redis")
+        return RECORDS.validate_python(await handle.key_records.remote())
+
+    async def openapi(self) -> dict[str, Any]:
+        """This room's part of the platform's OpenAPI document."""
+        return self.asgi.openapi()
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        self.asgi = create_app(
+            self.room,
+            [self._liveness(), self.router()],
+            self.keys,
+            headers={"x-autobot-node": self.address},
+            max_body_bytes=self.settings.max_body_bytes,
+            observe=self._observe,
+            lifespan=self._lifespan,
+        )
+        return self.asgi
+
+    def _liveness(self) -> APIRouter:
+        router = APIRouter(include_in_schema=False)
+
+        @router.get("/health")
+        async def health() -> dict[str, Any]:
+            report = await self.probe()
+            return {"room": self.room, "state": report["state"]}
+
+        return router
+
+    def _observe(self, route: str, status: int, seconds: float) -> None:
+        self._requests.inc(tags={"room": self.room, "route": route, "status": str(status)})
+        self._latency.observe(seconds, tags={"room": self.room, "route": route})
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        self.keys.start()
+        server = OwnPort(app, self.settings.bind, self.settings.room_port(self.room))
+        if self.own_port and self.room != "main":
+            await server.start()
+        try:
+            yield
+        finally:
+            await server.stop()
+            await self.keys.stop()
+
+
+class OwnPort:
+    """The same application on the room's own port, in the replica's event loop.
+
+    SO_REUSEPORT lets the old and the new replica of a rolling update listen at once.
+    """
+
+    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+        self._host, self._port = host, port
+        config = uvicorn.Config(
+            app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=5
+        )
+        self._server = _EmbeddedServer(config)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind((self._host, self._port))
+        self._task = asyncio.get_running_loop().create_task(self._server.serve([listener]))
+        log.info("room.own_port", host=self._host, port=self._port)
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._server.should_exit = True
+            await asyncio.wait([self._task], timeout=10)
+
+
+class _EmbeddedServer(uvicorn.Server):
+    """uvicorn without its signal handlers: the process belongs to Ray."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

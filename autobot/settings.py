@@ -1,0 +1,123 @@
+"""One frozen Settings object, built at an entry point and passed down.
+
+Order of precedence: ``AUTOBOT_*`` in the environment, then ``AUTOBOT_HOME/autobot.toml``, then the
+defaults here. Replicas see the same values: a Ray worker inherits the environment of its node.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+SHARED_CACHE = Path("/var/cache/autobot")
+
+
+def default_cache() -> Path:
+    """The machine-wide package cache when an owner made one, else the user's own."""
+    if SHARED_CACHE.is_dir():
+        return SHARED_CACHE
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "autobot"
+
+
+def default_home() -> Path:
+    return Path(os.environ.get("AUTOBOT_HOME") or Path.home() / ".autobot").expanduser()
+
+
+class Settings(BaseSettings):
+    """Where things are and which ports they use. Ports are TCP; sizes are bytes; times seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="AUTOBOT_", frozen=True, extra="ignore")
+
+    home: Path = Field(default_factory=default_home, description="All state of this platform.")
+    cache: Path = Field(
+        default_factory=default_cache, description="Downloads and models, shared by platforms."
+    )
+    bind: str = Field("127.0.0.1", description="Address the public ports listen on.")
+    node_ip: str = Field("127.0.0.1", description="This node's address inside the cluster.")
+    api_key: SecretStr | None = Field(None, description="Becomes the first key at first start.")
+    public_api: str | None = Field(None, description="Ingress URL as the web interface sees it.")
+
+    http_port: Port = Field(8001, description="HTTP ingress (room main).")
+    desktop_port: Port = Field(6080, description="Desktop in the browser (room main).")
+    frontend_port: Port = Field(5173, description="Web interface.")
+    npu_port: Port = Field(8081, description="Room npu's own port.")
+    redis_port: Port = Field(6379, description="Redis Stack.")
+    llm_port: Port = Field(8080, description="Room llm's own port.")
+    browser_port: Port = Field(3000, description="Room browser's own port.")
+
+    gcs_port: Port = Field(6380, description="Ray's global control store.")
+    dashboard_port: Port = Field(8265, description="Ray dashboard, loopback only.")
+    dashboard_agent_port: Port = Field(52365, description="Ray dashboard agent, HTTP.")
+    dashboard_agent_grpc_port: Port = Field(52366, description="Ray dashboard agent, gRPC.")
+    runtime_env_agent_port: Port = Field(52367, description="Ray runtime environment agent.")
+    ray_client_port: Port = Field(10001, description="Ray client server (head).")
+    node_manager_port: Port = Field(52370, description="Raylet.")
+    object_manager_port: Port = Field(52371, description="Ray object transfer.")
+    metrics_port: Port = Field(52372, description="Ray's Prometheus endpoint on each node.")
+    min_worker_port: Port = Field(20000, description="Lowest port of Ray's workers.")
+    max_worker_port: Port = Field(20999, description="Highest port of Ray's workers.")
+    haproxy_stats_port: Port = Field(8404, description="HAProxy statistics.")
+    haproxy_metrics_port: Port = Field(9101, description="HAProxy metrics.")
+    replica_min_port: Port = Field(30000, description="Lowest direct ingress port of replicas.")
+    replica_max_port: Port = Field(31000, description="Highest direct ingress port of replicas.")
+    desktop_display: int = Field(20, ge=1, le=999, description="X display of the desktop.")
+
+    default_chat_model: str | None = Field(None, description="Chat model called `default`.")
+    default_embedding_model: str | None = Field(None, description="Embedding model `default`.")
+    ollama_url: str = Field("http://127.0.0.1:11434", description="Ollama server of room llm.")
+    npu_device: str = Field("AUTO:NPU,CPU", description="OpenVINO device to ask for.")
+    chromium: Path | None = Field(None, description="Chromium binary; found when not given.")
+    browser_allow: str = Field("", description="host:port list the browser may visit anyway.")
+    browser_no_sandbox: bool = Field(False, description="Run Chromium without its sandbox.")
+    browser_concurrency: int = Field(4, ge=1, le=64, description="Pages rendered at once.")
+    max_body_bytes: int = Field(32 << 20, ge=1 << 10, description="Largest request body.")
+    probe_deadline_s: float = Field(0.8, gt=0, le=10, description="Health probe per room.")
+
+    @property
+    def run_dir(self) -> Path:
+        return self.home / "run"
+
+    @property
+    def log_dir(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def data_dir(self) -> Path:
+        return self.home / "data"
+
+    @property
+    def secrets_dir(self) -> Path:
+        return self.home / "secrets"
+
+    @property
+    def models_dir(self) -> Path:
+        return self.cache / "models"
+
+    @property
+    def api_url(self) -> str:
+        host = "127.0.0.1" if self.bind == "0.0.0.0" else self.bind
+        return f"http://{host}:{self.http_port}"
+
+    def room_port(self, room: str) -> int:
+        """The room's own service port, in the table of the six rooms."""
+        return self.http_port if room == "main" else int(getattr(self, f"{room}_port"))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = TomlConfigSettingsSource(settings_cls, toml_file=default_home() / "autobot.toml")
+        return init_settings, env_settings, file

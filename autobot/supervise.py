@@ -1,0 +1,76 @@
+"""Run one command so that nothing of it outlives this process: `python -m autobot.supervise -- CMD`.
+
+`ray start` leaves its daemons to init when it dies. This parent makes itself the reaper of all
+descendants, passes SIGTERM on, and before it exits ends whatever is left of the tree. It is told by
+the kernel when its own parent dies.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from types import FrameType
+
+import psutil
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+GRACE_S = 8.0
+
+
+def main(argv: list[str]) -> int:
+    command = argv[argv.index("--") + 1 :]
+    libc = ctypes.CDLL(None, use_errno=True)
+    for option, value in ((PR_SET_CHILD_SUBREAPER, 1), (PR_SET_PDEATHSIG, signal.SIGTERM)):
+        if libc.prctl(option, value, 0, 0, 0):
+            raise OSError(ctypes.get_errno(), "prctl")
+    child = subprocess.Popen(command)
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        child.send_signal(signal.SIGTERM)
+        signal.setitimer(signal.ITIMER_REAL, GRACE_S)
+
+    def expired(number: int, frame: FrameType | None) -> None:
+        child.kill()
+
+    signal.signal(signal.SIGTERM, forward)
+    signal.signal(signal.SIGINT, forward)
+    signal.signal(signal.SIGALRM, expired)
+    code = child.wait()
+    end_descendants()
+    return code if code >= 0 else 128 - code
+
+
+def end_descendants(grace_s: float = 2.0) -> None:
+    """SIGTERM, then SIGKILL, every process below this one, and those they leave behind."""
+    deadline = time.monotonic() + grace_s
+    for process in psutil.Process().children(recursive=True):
+        _signal(process, signal.SIGTERM)
+    while children := psutil.Process().children(recursive=True):
+        if time.monotonic() > deadline:
+            for process in children:
+                _signal(process, signal.SIGKILL)
+        _reap()
+        time.sleep(0.05)
+
+
+def _signal(process: psutil.Process, number: int) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        pass
+
+
+def _reap() -> None:
+    """Collect every ended child, adopted ones included: a zombie still counts as a child."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

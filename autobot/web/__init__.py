@@ -1,0 +1,1 @@
+"""What every HTTP surface of AutoBot shares: error shapes, keys, limits, metrics."""

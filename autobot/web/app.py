@@ -1,0 +1,113 @@
+"""`create_app`: the FastAPI application around one room's routes."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from autobot import __version__
+from autobot.errors import TooLarge
+from autobot.keys import KeyRing
+from autobot.web import problems
+
+Observe = Callable[[str, int, float], None]
+"""Called once a request: path template, status, seconds to the first byte of the answer."""
+
+
+class RoomMiddleware:
+    """Full paths under every prefix, provenance headers, a body limit and one metric a request.
+
+    Serve puts an application's prefix into ``root_path``; the room's own port has no prefix. Clearing
+    it lets one set of routes, written as a client sees them, serve both.
+    """
+
+    def __init__(
+        self, app: ASGIApp, headers: dict[str, str], max_body_bytes: int, observe: Observe
+    ) -> None:
+        self.app = app
+        self.headers = headers
+        self.max_body_bytes = max_body_bytes
+        self.observe = observe
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        scope["root_path"] = ""
+        if scope["type"] == "websocket":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answer = MutableHeaders(scope=message)
+                for name, value in self.headers.items():
+                    answer.setdefault(name, value)
+                route = getattr(scope.get("route"), "path", "unmatched")
+                self.observe(route, message["status"], time.perf_counter() - started)
+            await send(message)
+
+        declared = Headers(scope=scope).get("content-length", "0")
+        if declared.isdigit() and int(declared) > self.max_body_bytes:
+            refuse = problems.describe(self._too_large(), scope["path"])
+            await refuse(scope, receive, send_with_headers)
+            return
+        await self.app(scope, self._counted(receive), send_with_headers)
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"The request body is larger than {self.max_body_bytes} bytes.")
+
+    def _counted(self, receive: Receive) -> Receive:
+        """Stop a chunked body at the limit: it declares no length beforehand."""
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self.max_body_bytes:
+                raise self._too_large()
+            return message
+
+        return counted
+
+
+def create_app(
+    room: str,
+    routers: Sequence[APIRouter],
+    keys: KeyRing,
+    *,
+    headers: dict[str, str] | None = None,
+    max_body_bytes: int = 32 << 20,
+    observe: Observe = lambda route, status, seconds: None,
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
+) -> FastAPI:
+    """Return the app of ``room``; its routes carry full paths and their own `require` dependency."""
+    options: dict[str, Any] = {"docs_url": None, "redoc_url": None, "openapi_url": None}
+    app = FastAPI(title=f"AutoBot {room}", version=__version__, lifespan=lifespan, **options)
+    app.state.keys = keys
+    problems.install(app)
+    for router in routers:
+        app.include_router(router)
+    # Keys travel in a header, never in a cookie: any page may ask, none can act without a key.
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=["*"],
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=["*"],
+        max_age=600,
+    )
+    app.add_middleware(
+        RoomMiddleware,
+        headers={"x-autobot-room": room, **(headers or {})},
+        max_body_bytes=max_body_bytes,
+        observe=observe,
+    )
+    return app

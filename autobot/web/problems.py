@@ -1,0 +1,104 @@
+"""One error, three shapes: the API that was called decides how it is told.
+
+``/v1`` answers as OpenAI does, ``/ollama`` as Ollama does, everything else in
+``application/problem+json`` (RFC 9457) with a stable ``type``.
+"""
+
+import math
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from autobot.errors import AutoBotError
+
+log = structlog.get_logger()
+
+OPENAI_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    429: "rate_limit_error",
+}
+
+
+def problem(status: int, slug: str, detail: str, path: str) -> dict[str, Any]:
+    return {
+        "type": f"urn:autobot:problem:{slug}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": path,
+    }
+
+
+def openai_error(status: int, slug: str, detail: str, param: str | None = None) -> dict[str, Any]:
+    """OpenAI's error object; its own codes use underscores."""
+    fallback = "invalid_request_error" if status < 500 else "server_error"
+    kind = OPENAI_TYPES.get(status, fallback)
+    code = "invalid_api_key" if status == 401 else slug.replace("-", "_")
+    return {"error": {"message": detail, "type": kind, "param": param, "code": code}}
+
+
+def error_response(
+    path: str,
+    status: int,
+    slug: str,
+    detail: str,
+    *,
+    retry_after: float | None = None,
+    param: str | None = None,
+) -> JSONResponse:
+    headers: dict[str, str] = {}
+    if retry_after is not None:
+        headers["Retry-After"] = str(math.ceil(retry_after))
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if path.startswith("/v1/") or path == "/v1":
+        return JSONResponse(openai_error(status, slug, detail, param), status, headers)
+    if path.startswith("/ollama/"):
+        return JSONResponse({"error": detail}, status, headers)
+    body = problem(status, slug, detail, path)
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+
+def describe(error: AutoBotError, path: str) -> JSONResponse:
+    return error_response(
+        path, error.status, error.type, error.detail, retry_after=error.retry_after
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Make ``app`` answer every failure in its caller's shape; nothing leaks a traceback."""
+
+    async def known(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, AutoBotError)
+        if error.status >= 500:
+            log.warning("request.failed", path=request.url.path, reason=error.detail)
+        return describe(error, request.url.path)
+
+    async def invalid(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if part != "body")
+        detail = f"{where}: {first['msg']}" if where else str(first["msg"])
+        return error_response(request.url.path, 422, "invalid", detail, param=where or None)
+
+    async def http(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        slug = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+        answer = error_response(request.url.path, error.status_code, slug, str(error.detail))
+        answer.headers.update(error.headers or {})
+        return answer
+
+    async def unknown(request: Request, error: Exception) -> JSONResponse:
+        log.error("request.crashed", path=request.url.path, exc_info=error)
+        return describe(AutoBotError(), request.url.path)
+
+    app.add_exception_handler(AutoBotError, known)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(Exception, unknown)

@@ -1,0 +1,83 @@
+"""Opens every connection a page makes: resolve, check, connect to the checked address."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from ipaddress import ip_address
+
+import psutil
+
+from deployments.browser.egress import Address, Policy, Target, literal
+from deployments.browser.engine import PageFailed
+
+Resolve = Callable[[str, int], Awaitable[list[Address]]]
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+CONNECT_TIMEOUT_S = 10.0
+RESOLVE_TIMEOUT_S = 10.0
+HEAD_LIMIT = 256 << 10
+
+
+async def resolve(host: str, port: int) -> list[Address]:
+    """Return every address the system's resolver knows for ``host``; OSError when none."""
+    async with asyncio.timeout(RESOLVE_TIMEOUT_S):
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    # dict keeps the resolver's order of preference while dropping repeats.
+    return list(dict.fromkeys(ip_address(str(entry[4][0]).split("%")[0]) for entry in found))
+
+
+def own_addresses() -> frozenset[Address]:
+    """Return this machine's addresses: a public one must not lead back to its private services."""
+
+    def every() -> Iterator[Address]:
+        for addresses in psutil.net_if_addrs().values():
+            for entry in addresses:
+                if entry.family in (socket.AF_INET, socket.AF_INET6):
+                    yield ip_address(entry.address.split("%")[0])
+
+    return frozenset(every())
+
+
+def unreachable(target: Target, error: Exception) -> PageFailed:
+    """Return the caller's error for a target that resolves to nothing or answers nothing."""
+    if isinstance(error, socket.gaierror):
+        return PageFailed(f"{target.host} does not resolve: {error.strerror}.")
+    return PageFailed(f"{target} cannot be reached: {error or 'no answer in time'}.")
+
+
+class Dialer:
+    """Connects pages to the world under a `Policy`."""
+
+    def __init__(self, policy: Policy, resolver: Resolve = resolve) -> None:
+        self._policy = policy
+        self._resolve = resolver
+
+    async def admit(self, target: Target) -> list[Address]:
+        """Return the addresses of ``target`` after checking all of them.
+
+        Raises `BlockedAddress` with the reason, OSError when the name does not resolve, or
+        TimeoutError.
+        """
+        spelled = literal(target.host)
+        addresses = [spelled] if spelled else await self._resolve(target.host, target.port)
+        if not addresses:
+            raise OSError(f"{target.host} has no address")
+        self._policy.check(target, addresses)
+        return addresses
+
+    async def open(self, target: Target) -> Stream:
+        """Connect to ``target``: to an address `admit` has seen, never to the name again.
+
+        That pin is what defeats DNS rebinding. Raises as `admit` does, and OSError when no
+        address answers.
+        """
+        refused: list[str] = []
+        for address in await self.admit(target):
+            try:
+                async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                    return await asyncio.open_connection(
+                        str(address), target.port, limit=HEAD_LIMIT
+                    )
+            except (OSError, TimeoutError) as error:
+                refused.append(f"{address}: {error.__class__.__name__}")
+        raise OSError(f"no address of {target} answers ({', '.join(refused)})")

@@ -1,0 +1,51 @@
+"""Room frontend: the web interface, on its own port and nowhere else."""
+
+from pathlib import Path
+from typing import Any
+
+import ray
+from fastapi import APIRouter
+from ray import serve
+
+from autobot.serving.room import RoomReplica
+from deployments.frontend.routes import Platform, web_routes
+from deployments.frontend.site import Site
+
+DIST = Path(__file__).parent / "web" / "dist"
+
+
+@serve.deployment
+@serve.ingress()
+class Frontend(RoomReplica):
+    """Serves the built page; the page itself talks to room main's ingress."""
+
+    room = "frontend"
+    own_port = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.site = Site(DIST)
+        self.platform = Platform(
+            main=main_elsewhere(ray.get_runtime_context().gcs_address, self.address),
+            http_port=self.settings.http_port,
+            desktop_port=self.settings.desktop_port,
+            public_api=self.settings.public_api,
+        )
+
+    async def facts(self) -> dict[str, Any]:
+        return {"page_files": await self.site.check()}
+
+    def router(self) -> APIRouter:
+        return web_routes(self.site, self.platform)
+
+
+def main_elsewhere(gcs_address: str, own_address: str) -> str | None:
+    """Address of room main as the cluster knows it; None when main is this same machine.
+
+    Ray's control store runs on the head, and the head is room main.
+    """
+    main = gcs_address.rpartition(":")[0]
+    return None if main in (own_address, "127.0.0.1", "localhost") else main
+
+
+app = Frontend.bind()

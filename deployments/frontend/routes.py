@@ -1,0 +1,97 @@
+"""What a browser asks of room frontend: the page's files and where the platform is."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+
+from autobot.errors import BadRequest
+from deployments.frontend.site import Site
+
+# What may stand in a Host header's name: it is echoed into the page's security policy.
+HOST: Final = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
+
+HEADERS: Final = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+}
+
+NOT_BUILT_PAGE: Final = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>AutoBot: not built</title>
+<h1>The web interface is not built</h1>
+<p>In the checkout, run <code>make web</code>, then reload this page. The API works without it.</p>
+"""
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Where the platform is, seen from here. ``main`` is None when it is this same machine."""
+
+    main: str | None
+    http_port: int
+    desktop_port: int
+    public_api: str | None = None
+
+    def addresses(self, host: str) -> dict[str, str]:
+        """URLs for a browser that reached this room as ``host``: a name or address, no port."""
+        main = self.main or host
+        api = (self.public_api or f"http://{main}:{self.http_port}").rstrip("/")
+        return {"api": api, "desktop": f"http://{main}:{self.desktop_port}/"}
+
+
+def web_routes(site: Site, platform: Platform) -> APIRouter:
+    """Routes of the page. They need no key: the page holds no secret, and asks for the user's."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/config.json")
+    async def config(request: Request) -> Response:
+        addresses = platform.addresses(requested_host(request))
+        return JSONResponse(addresses, headers={**HEADERS, "cache-control": "no-store"})
+
+    @router.api_route("/{path:path}", methods=["GET", "HEAD"])
+    async def page(request: Request, path: str) -> Response:
+        api = platform.addresses(requested_host(request))["api"]
+        response = await site.respond(path, request.scope) if site.built else not_built()
+        response.headers.update({**HEADERS, "content-security-policy": content_policy(api)})
+        return response
+
+    return router
+
+
+def requested_host(request: Request) -> str:
+    """The name by which the browser reached this room; raises BadRequest when it is no name."""
+    host = request.headers.get("host", "")
+    name = host if host.endswith("]") else re.sub(r":\d*$", "", host)
+    if not HOST.fullmatch(name):
+        raise BadRequest("The Host header names no host.")
+    return name
+
+
+def content_policy(api: str) -> str:
+    """The page's own files, calls to the API, pictures it was given as blobs; nothing else."""
+    origin = "{0.scheme}://{0.netloc}".format(urlsplit(api))
+    return "; ".join(
+        [
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "font-src 'self'",
+            "img-src 'self' blob:",
+            f"connect-src 'self' {origin}",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        ]
+    )
+
+
+def not_built() -> Response:
+    headers = {"retry-after": "10", "cache-control": "no-store"}
+    return HTMLResponse(NOT_BUILT_PAGE, status_code=503, headers=headers)

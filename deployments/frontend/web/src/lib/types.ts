@@ -1,0 +1,78 @@
+/** The six rooms, in the order they are always shown. */
+export const ROOMS = ["main", "frontend", "npu", "redis", "llm", "browser"] as const;
+export type RoomName = (typeof ROOMS)[number];
+
+export const PURPOSES: Record<RoomName, string> = {
+  main: "API, ingress, desktop",
+  frontend: "this page",
+  npu: "embeddings, OCR",
+  redis: "all stored data",
+  llm: "chat models",
+  browser: "web pages",
+};
+
+export type State = "ok" | "degraded" | "down" | "unknown";
+
+/** What `/config.json` says: where the page finds the platform. */
+export interface Config {
+  api: string;
+  desktop: string;
+}
+
+/** One room as `GET /api/health` reports it. `latency` is in milliseconds. */
+export interface RoomHealth {
+  state: State;
+  since: string | null;
+  reason: string | null;
+  latency: number | null;
+  address: string | null;
+  node: string | null;
+  replicas: number | null;
+  device: string | null;
+  models: string[];
+  version: string | null;
+}
+
+export interface Health {
+  state: State;
+  version: string | null;
+  rooms: Partial<Record<RoomName, RoomHealth>>;
+}
+
+type Json = Record<string, unknown>;
+
+const record = (value: unknown): Json =>
+  typeof value === "object" && value !== null ? (value as Json) : {};
+const text = (value: unknown): string | null => (typeof value === "string" ? value : null);
+const number = (value: unknown): number | null => (typeof value === "number" ? value : null);
+const state = (value: unknown): State =>
+  value === "ok" || value === "degraded" || value === "down" ? value : "unknown";
+
+/** Health from untrusted JSON; null when it is the keyless answer, which names no rooms. */
+export function parseHealth(json: unknown): Health | null {
+  const body = record(json);
+  if (typeof body.rooms !== "object" || body.rooms === null) return null;
+  const rooms: Health["rooms"] = {};
+  for (const name of ROOMS) {
+    const found = record(body.rooms)[name];
+    if (found !== undefined) rooms[name] = parseRoom(record(found));
+  }
+  return { state: state(body.state), version: text(body.version), rooms };
+}
+
+function parseRoom(room: Json): RoomHealth {
+  const node = record(room.node);
+  const models = Array.isArray(room.models) ? room.models : [];
+  return {
+    state: state(room.state),
+    since: text(room.since),
+    reason: text(room.reason),
+    latency: number(room.latency_ms),
+    address: text(node.address),
+    node: text(node.id),
+    replicas: number(room.replicas),
+    device: text(room.device),
+    models: models.filter((model) => typeof model === "string"),
+    version: text(room.version),
+  };
+}

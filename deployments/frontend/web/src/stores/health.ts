@@ -1,0 +1,159 @@
+import { reactive } from "vue";
+
+import { toApiError, type ApiError } from "../lib/errors";
+import { span } from "../lib/format";
+import { ROOMS, type Health, type RoomHealth, type RoomName, type State } from "../lib/types";
+
+/** connecting: nothing heard yet; live: main answers; unreachable: it does not; hidden: key may not look. */
+export type Link = "connecting" | "live" | "unreachable" | "hidden";
+
+export interface RoomView extends RoomHealth {
+  name: RoomName;
+  /** Start of the present state, epoch milliseconds. */
+  from: number | null;
+  /** Latest latencies in milliseconds, oldest first; null where a probe had no answer. */
+  history: (number | null)[];
+}
+
+export interface HealthStore {
+  link: Link;
+  /** When main stopped answering, and why it is thought so. */
+  outage: { from: number; reason: string } | null;
+  state: State;
+  version: string | null;
+  rooms: RoomView[];
+}
+
+export interface HealthOptions {
+  read: (signal: AbortSignal) => Promise<Health>;
+  onUnauthenticated: () => void;
+  now?: () => number;
+  /** Milliseconds between two polls, and the longest that one may take. */
+  interval?: number;
+  deadline?: number;
+}
+
+const HISTORY = 40;
+const NOTHING: RoomHealth = {
+  state: "unknown",
+  since: null,
+  reason: null,
+  latency: null,
+  address: null,
+  node: null,
+  replicas: null,
+  device: null,
+  models: [],
+  version: null,
+};
+
+export interface HealthMonitor {
+  store: HealthStore;
+  start(): void;
+  stop(): void;
+  /** Polls at once instead of at the next tick. */
+  wake(): void;
+}
+
+/** Polls the platform's health for ever, one poll at a time, and keeps what the page shows of it. */
+export function createHealthMonitor(options: HealthOptions): HealthMonitor {
+  const { read, onUnauthenticated, now = Date.now, interval = 2000, deadline = 4000 } = options;
+  const store = reactive<HealthStore>({
+    link: "connecting",
+    outage: null,
+    state: "unknown",
+    version: null,
+    rooms: ROOMS.map((name) => ({ ...NOTHING, name, from: null, history: [] })),
+  });
+  let running: AbortController | null = null;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  async function poll(): Promise<void> {
+    const controller = new AbortController();
+    running = controller;
+    const late = new DOMException("deadline", "TimeoutError");
+    const alarm = setTimeout(() => controller.abort(late), deadline);
+    const started = now();
+    try {
+      const health = await read(controller.signal);
+      if (running === controller) heard(store, health);
+    } catch (cause) {
+      if (running !== controller) return;
+      const error = controller.signal.aborted ? toApiError(late) : toApiError(cause);
+      if (error.kind === "unauthenticated") return onUnauthenticated();
+      missed(store, error, started, deadline);
+    } finally {
+      clearTimeout(alarm);
+      if (running === controller) {
+        running = null;
+        timer = setTimeout(poll, Math.max(0, interval - (now() - started)));
+      }
+    }
+  }
+
+  function stop(): void {
+    clearTimeout(timer);
+    const controller = running;
+    running = null;
+    controller?.abort();
+  }
+
+  return {
+    store,
+    stop,
+    start: () => void poll(),
+    wake() {
+      if (running) return;
+      clearTimeout(timer);
+      void poll();
+    },
+  };
+}
+
+function heard(store: HealthStore, health: Health): void {
+  store.link = "live";
+  store.outage = null;
+  store.state = health.state;
+  store.version = health.version;
+  for (const room of store.rooms) {
+    const found = health.rooms[room.name] ?? { ...NOTHING, reason: "main does not list this room" };
+    const from = found.since === null ? Number.NaN : Date.parse(found.since);
+    Object.assign(room, found, { from: Number.isNaN(from) ? null : from });
+    room.history = [...room.history, found.latency].slice(-HISTORY);
+  }
+}
+
+function missed(store: HealthStore, error: ApiError, at: number, deadline: number): void {
+  store.state = "unknown";
+  if (error.kind === "forbidden") {
+    store.link = "hidden";
+    store.outage = null;
+    forget(store, null);
+    return;
+  }
+  const reason = error.kind === "timeout" ? `No answer within ${span(deadline)}.` : error.message;
+  store.link = "unreachable";
+  store.outage = { from: store.outage?.from ?? at, reason };
+  forget(store, store.outage.from);
+}
+
+/** What was true of the rooms may no longer be: say so instead of leaving old green lights on. */
+function forget(store: HealthStore, from: number | null): void {
+  for (const room of store.rooms) {
+    if (room.state !== "unknown") room.reason = `last seen ${room.state}`;
+    Object.assign(room, { state: "unknown", from, latency: null });
+    room.history = [...room.history, null].slice(-HISTORY);
+  }
+}
+
+/** The whole platform in one line, for the top bar and for screen readers. */
+export function summary(store: HealthStore): { state: State; text: string } {
+  if (store.link === "connecting") return { state: "unknown", text: "Connecting" };
+  if (store.link === "unreachable") return { state: "down", text: "main unreachable" };
+  if (store.link === "hidden") return { state: "unknown", text: "Rooms hidden from this key" };
+  const ill = store.rooms.filter((room) => room.state !== "ok");
+  if (ill.length === 0) return { state: store.state, text: "All six rooms ok" };
+  const named = ill.map((room) => `${room.name} ${room.state}`).join(", ");
+  const text = ill.length <= 2 ? named : `${ill.length} of six rooms need attention`;
+  return { state: store.state === "ok" ? "degraded" : store.state, text };
+}

@@ -1,0 +1,1 @@
+"""Room llm: OpenAI chat completions from llama.cpp and Ollama."""

@@ -1,0 +1,70 @@
+"""The process that embeds llama.cpp, one for each loaded model.
+
+Run as a script, never imported by the room. Why a process of its own: the library's constructor
+holds the interpreter lock for the whole load (seconds in which a replica could not answer a probe),
+a failed assertion in native code ends its process, and memory is given back only when one ends.
+
+Protocol: one JSON line on stdin says what to load; one JSON line on stdout says it is ready. Chats
+then go over llama.cpp's own HTTP listener on a Unix socket in a private folder. When stdin closes,
+because the replica ended in whatever way, this process ends too.
+"""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import xllamacpp
+
+llama: Any = xllamacpp  # a compiled module without type stubs
+
+WARNINGS = 2
+"""llama.cpp's verbosity: errors and warnings, no line for every request."""
+
+
+def configure(order: dict[str, Any]) -> Any:
+    """Turn the order (model, socket, context, slots, threads) into llama.cpp's parameters."""
+    params = llama.CommonParams()
+    params.model.path = order["model"]
+    params.hostnames = [order["socket"]]
+    params.n_parallel = order["slots"]
+    params.n_ctx = order["context"] * order["slots"]
+    params.kv_unified = False  # each slot keeps its whole context: one long chat starves no other
+    params.cpuparams.n_threads = order["threads"]
+    params.cpuparams_batch.n_threads = order["threads"]
+    params.ctx_shift = False  # a full context ends the answer; it never forgets its beginning
+    params.fit_params = False  # the room planned the memory
+    params.cache_ram_mib = 0  # the default keeps up to 8 GiB of old prompts
+    params.reasoning_format = llama.common_reasoning_format.COMMON_REASONING_FORMAT_NONE
+    params.verbosity = WARNINGS
+    params.ui = False
+    params.offline = True
+    return params
+
+
+def devices() -> list[dict[str, str]]:
+    """The devices llama.cpp found, in its own words."""
+    found: list[dict[str, Any]] = llama.get_device_info()
+    return [{"name": one["name"], "description": one["description"]} for one in found]
+
+
+def main() -> None:
+    # Native code may print to descriptor 1: keep the real one for the protocol.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    order = json.loads(sys.stdin.readline())
+    try:
+        server = llama.Server(configure(order))
+        ready = {"ready": True, "listening": server.listening_address, "devices": devices()}
+        answers.write(json.dumps(ready) + "\n")
+        answers.flush()
+        sys.stdin.read()
+    finally:
+        shutil.rmtree(Path(order["socket"]).parent, ignore_errors=True)
+        os._exit(0)  # no orderly shutdown: it would wait for a generation nobody reads
+
+
+if __name__ == "__main__":
+    main()

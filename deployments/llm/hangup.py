@@ -1,0 +1,63 @@
+"""What a caller that goes away must cause: the work for it stops.
+
+Starlette watches for this only in some servers' streams, and never before an answer begins.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine
+from typing import Any, TypeVar
+
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+T = TypeVar("T")
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _unless_gone(work: Coroutine[Any, Any, T], receive: Receive) -> T:
+    task = asyncio.ensure_future(work)
+    watch = asyncio.ensure_future(_gone(receive))
+    try:
+        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        for each in (task, watch):
+            each.cancel()
+        await asyncio.gather(task, watch, return_exceptions=True)
+
+
+async def unless_hung_up(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Await ``work``; cancel it and raise `ClientDisconnect` when the caller hangs up first."""
+    return await _unless_gone(work, request.receive)
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events; ``source`` is closed when the caller hangs up or the stream ends."""
+
+    def __init__(
+        self,
+        events: AsyncGenerator[bytes, None],
+        source: AsyncGenerator[Any, None],
+        headers: dict[str, str],
+    ) -> None:
+        quiet = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        super().__init__(events, headers=quiet | headers, media_type="text/event-stream")
+        self._events = events
+        self._source = source
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await _unless_gone(self.stream_response(send), receive)
+        except (ClientDisconnect, OSError):
+            return
+        finally:
+            await self._events.aclose()
+            await self._source.aclose()

@@ -1,0 +1,112 @@
+"""The parent's side of `driver_llamacpp_host`: start it, know whether it lives, end it."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import httpx
+
+from autobot.errors import Unavailable
+from deployments.llm.plan import LoadPlan
+
+HOST = Path(__file__).with_name("driver_llamacpp_host.py")
+LOAD_DEADLINE_S = 300.0
+SILENCE_S = 600.0
+"""Longest wait for the engine's next byte: reading a full context on a slow core is minutes."""
+
+
+class LlamaProcess:
+    """One model loaded by llama.cpp in a process of its own."""
+
+    def __init__(self, name: str, plan: LoadPlan, log: Path) -> None:
+        """Load and return when the model can answer. Blocks for seconds: call it in a thread.
+
+        Raises `Unavailable` with the engine's last words when it cannot load.
+        """
+        self.name = name
+        self.plan = plan
+        self.users = 0
+        folder = tempfile.mkdtemp(prefix="autobot-llm-")  # 0700: nobody else reaches the socket
+        socket = f"{folder}/llama.sock"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as errors:
+            self._child = _spawn(errors.fileno())
+            heard_from = log.stat().st_size
+        order = {"model": str(plan.path), "socket": socket, "context": plan.context}
+        ready = self._exchange(order | {"slots": plan.slots, "threads": plan.threads})
+        if not ready:
+            self._end()
+            said = _tail(log, heard_from) or f"it ended with code {self._child.returncode}"
+            raise Unavailable(f"llama.cpp could not load '{name}': {said}")
+        found: list[dict[str, str]] = json.loads(ready)["devices"]
+        accelerators = [one["name"] for one in found if one["name"] != "CPU"]
+        self.device = "+".join(accelerators) or found[0]["name"]
+        self.client = httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(
+                uds=socket, limits=httpx.Limits(max_connections=None)
+            ),
+            base_url="http://llama.cpp",
+            timeout=httpx.Timeout(SILENCE_S, connect=5.0),
+        )
+
+    @property
+    def alive(self) -> bool:
+        return self._child.poll() is None
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    async def stop(self) -> None:
+        """End the process and give its memory back, whatever it is doing."""
+        await self.client.aclose()
+        await asyncio.to_thread(self._end)
+
+    def _end(self) -> None:
+        assert self._child.stdin is not None and self._child.stdout is not None
+        self._child.stdin.close()  # it removes its socket's folder and ends
+        try:
+            self._child.wait(timeout=2.0)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+        self._child.stdout.close()
+
+    def _exchange(self, order: dict[str, str | int]) -> str:
+        assert self._child.stdin is not None and self._child.stdout is not None
+        watchdog = threading.Timer(LOAD_DEADLINE_S, self._child.kill)
+        watchdog.start()
+        try:
+            self._child.stdin.write(json.dumps(order) + "\n")
+            self._child.stdin.flush()
+            return self._child.stdout.readline()
+        except BrokenPipeError:
+            return ""
+        finally:
+            watchdog.cancel()
+
+
+def _spawn(errors: int) -> subprocess.Popen[str]:
+    # Ray sets OMP_NUM_THREADS=1 in its workers, which the engine's own threads must not inherit.
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("OMP_")}
+    return subprocess.Popen(
+        [sys.executable, "-P", str(HOST)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
+        env=kept,
+        start_new_session=True,  # a Ctrl-C in the operator's terminal is for the platform's owner
+    )
+
+
+def _tail(log: Path, offset: int) -> str:
+    with log.open("rb") as file:
+        file.seek(offset)
+        lines = file.read().decode("utf-8", "replace").strip().splitlines()
+    return " / ".join(line.strip() for line in lines[-3:])

@@ -1,0 +1,55 @@
+"""Room main: the API of the platform itself."""
+
+import asyncio
+import os
+from typing import Any
+
+from fastapi import APIRouter
+from ray import serve
+
+from autobot.health import HealthMonitor
+from autobot.serving.deploy import room_applications
+from autobot.serving.room import RoomReplica
+from deployments.main.cluster import ClusterView
+from deployments.main.routes import platform_routes
+
+
+@serve.deployment
+@serve.ingress()
+class Main(RoomReplica):
+    """Health, cluster, keys and the OpenAPI document; the rooms' own paths never pass through here."""
+
+    room = "main"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cluster = ClusterView(room_applications())
+        self.monitor = HealthMonitor(
+            room_applications(), self.cluster.probe, self.settings.probe_deadline_s
+        )
+        self.monitor.start()
+        self.cluster.watch(self.monitor)
+
+    async def facts(self) -> dict[str, Any]:
+        desktop = await desktop_answers(self.settings.desktop_port)
+        facts: dict[str, Any] = {"desktop": "up" if desktop else "down", "cpus": os.cpu_count()}
+        if not desktop:
+            facts["degraded"] = f"the desktop does not answer on port {self.settings.desktop_port}"
+        return facts
+
+    def router(self) -> APIRouter:
+        return platform_routes(self.monitor, self.cluster, self.keys)
+
+
+async def desktop_answers(port: int) -> bool:
+    """Whether the desktop's web server accepts a connection on this node."""
+    try:
+        connect = asyncio.open_connection("127.0.0.1", port)
+        _, writer = await asyncio.wait_for(connect, 0.3)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
+app = Main.bind()

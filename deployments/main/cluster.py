@@ -1,0 +1,118 @@
+"""The Ray cluster as room main sees it: nodes, applications, and handles to the rooms."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ray
+import structlog
+from ray import serve
+from ray.exceptions import RayError
+
+from autobot.errors import Unavailable
+from autobot.health import HealthMonitor, Serving
+from autobot.keys import KeyRecord, NewKey
+from autobot.rooms import NodeRef
+
+CALL_DEADLINE_S = 3.0
+SNAPSHOT_DEADLINE_S = 90.0
+STATUS_INTERVAL_S = 2.0
+
+log = structlog.get_logger()
+
+
+class ClusterView:
+    """Every call has a deadline: a lost VM must not hold up those that ask about it."""
+
+    def __init__(self, apps: Mapping[str, Sequence[str]]) -> None:
+        self._apps = apps
+        self._names = [name for names in apps.values() for name in names]
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._documents: dict[str, dict[str, Any]] = {}
+
+    async def probe(self, app: str) -> dict[str, Any]:
+        return await self._handle(app).probe.remote()
+
+    def watch(self, monitor: HealthMonitor) -> None:
+        """Keep ``monitor.serving`` current in the background."""
+        task = asyncio.get_running_loop().create_task(self._watch(monitor))
+        self._tasks.add(task)
+
+    async def _watch(self, monitor: HealthMonitor) -> None:
+        while True:
+            try:
+                status = await asyncio.wait_for(asyncio.to_thread(serve.status), CALL_DEADLINE_S)
+                monitor.serving = summarise(status)
+            except (TimeoutError, RayError, RuntimeError) as error:
+                log.warning("cluster.status_failed", reason=str(error) or type(error).__name__)
+            await asyncio.sleep(STATUS_INTERVAL_S)
+
+    async def nodes(self) -> list[dict[str, Any]]:
+        """Every node Ray knows, dead ones too, with the rooms its resources pin to it."""
+        try:
+            nodes = await asyncio.wait_for(asyncio.to_thread(ray.nodes), CALL_DEADLINE_S)
+        except TimeoutError as error:
+            raise Unavailable("Ray's control store does not answer.") from error
+        return [self._describe(node) for node in nodes]
+
+    def _describe(self, node: Mapping[str, Any]) -> dict[str, Any]:
+        resources: Mapping[str, float] = node["Resources"]
+        reference = NodeRef(id=node["NodeID"], address=node["NodeManagerAddress"])
+        return {
+            **reference.model_dump(),
+            "state": "alive" if node["Alive"] else "dead",
+            "reason": node.get("DeathReasonMessage") or None,
+            "rooms": [room for room in self._apps if room in resources],
+            "cpus": resources.get("CPU", 0.0),
+            "memory_bytes": int(resources.get("memory", 0)),
+        }
+
+    async def create_key(self, request: NewKey) -> tuple[str, KeyRecord]:
+        return await self._call("redis", "create_key", request)
+
+    async def revoke_key(self, key_id: str) -> KeyRecord:
+        return await self._call("redis", "revoke_key", key_id)
+
+    async def key_records(self) -> list[dict[str, Any]]:
+        return await self._call("redis", "key_records")
+
+    async def snapshot(self) -> bytes:
+        return await self._call("redis", "snapshot", deadline_s=SNAPSHOT_DEADLINE_S)
+
+    async def openapi(self) -> list[dict[str, Any]]:
+        """The rooms' documents; a room that is away keeps the one it last gave."""
+        names = [name for name in self._names if name not in ("main", "redis")]
+        found = await asyncio.gather(
+            *(self._call(name, "openapi") for name in names), return_exceptions=True
+        )
+        for name, document in zip(names, found, strict=True):
+            if not isinstance(document, BaseException):
+                self._documents[name] = document
+        return list(self._documents.values())
+
+    async def _call(
+        self, app: str, method: str, *arguments: Any, deadline_s: float = CALL_DEADLINE_S
+    ) -> Any:
+        call = getattr(self._handle(app), method).remote(*arguments)
+        try:
+            return await asyncio.wait_for(call, deadline_s)
+        except TimeoutError as error:
+            raise Unavailable(f"{app} did not answer within {deadline_s} s.") from error
+
+    @staticmethod
+    def _handle(app: str) -> Any:
+        return serve.get_app_handle(app)
+
+
+def summarise(status: Any) -> Serving:
+    """Reduce Serve's status to running replicas and the words that explain a failure."""
+    replicas: dict[str, int] = {}
+    messages: dict[str, str] = {}
+    for name, application in status.applications.items():
+        deployments = application.deployments.values()
+        replicas[name] = sum(d.replica_states.get("RUNNING", 0) for d in deployments)
+        words = [application.message, *(d.message for d in deployments)]
+        said = next((word for word in words if word), "")
+        if said:
+            messages[name] = said.strip().splitlines()[-1][:300]
+    return Serving(replicas, messages)

@@ -1,0 +1,170 @@
+"""Dynamic batching across callers, in asyncio alone.
+
+Texts of all callers wait together. Each batch takes texts of similar length, because a batch is as
+slow as its longest text, and always serves the caller who has waited longest since its last turn,
+so a list of thousands cannot starve a single sentence.
+"""
+
+import asyncio
+from array import array
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from autobot.errors import Busy, Unavailable
+
+Tokens = Sequence[int]
+Vector = array[float]
+Run = Callable[[list[Tokens]], Awaitable[list[Vector]]]
+
+WINDOW_BATCHES = 4
+"""How many batches' worth of waiting texts are looked at to find some of similar length."""
+
+
+@dataclass(eq=False, slots=True)
+class _Call:
+    waiting: deque[int]  # indices into ``items``, shortest first
+    items: Sequence[Tokens]
+    vectors: list[Vector | None]
+    missing: int
+    done: asyncio.Future[None]
+
+
+@dataclass(slots=True)
+class _Pick:
+    call: _Call
+    index: int
+
+    @property
+    def length(self) -> int:
+        return len(self.call.items[self.index])
+
+
+class Batcher:
+    """Runs ``run`` on batches of at most ``max_batch`` texts, one batch at a time.
+
+    While several callers are active it waits up to ``max_wait_s`` for a fuller batch; a lone caller
+    never waits. More than ``max_queue`` waiting texts are refused with `Busy`.
+    """
+
+    def __init__(
+        self, run: Run, *, max_batch: int = 32, max_wait_s: float = 0.002, max_queue: int = 4096
+    ) -> None:
+        self._run = run
+        self._max_batch = max_batch
+        self._max_wait_s = max_wait_s
+        self._max_queue = max_queue
+        self._calls: list[_Call] = []  # longest without a turn first
+        self._full = asyncio.Event()
+        self._crowded = False
+        self._drain: asyncio.Task[None] | None = None
+        self.queued = 0
+
+    async def submit(self, items: Sequence[Tokens]) -> list[Vector]:
+        """Return one vector for each of ``items``; when cancelled, its waiting texts leave the queue."""
+        if self.queued + len(items) > self._max_queue:
+            raise Busy(
+                f"{self.queued} texts are waiting; {len(items)} more would pass the limit of "
+                f"{self._max_queue}."
+            )
+        order = sorted(range(len(items)), key=lambda index: len(items[index]))
+        done = asyncio.get_running_loop().create_future()
+        call = _Call(deque(order), items, [None] * len(items), len(items), done)
+        self._calls.append(call)
+        self._count(len(items))
+        if self._drain is None or self._drain.done():
+            self._drain = asyncio.create_task(self._work())
+        try:
+            await done
+        finally:
+            self._leave(call)
+        return [vector for vector in call.vectors if vector is not None]
+
+    def _count(self, change: int) -> None:
+        self.queued += change
+        if self.queued >= self._max_batch:
+            self._full.set()
+        else:
+            self._full.clear()
+
+    def _leave(self, call: _Call) -> None:
+        self._count(-len(call.waiting))
+        call.waiting.clear()
+        if call in self._calls:
+            self._calls.remove(call)
+
+    async def _work(self) -> None:
+        """Serve until nothing waits."""
+        try:
+            while self.queued:
+                await self._gather()
+                if batch := self._take():
+                    await self._serve(batch)
+        finally:
+            for call in self._calls:  # only when this task is cancelled: the process is ending
+                if not call.done.done():
+                    call.done.set_exception(Unavailable("The replica is shutting down."))
+
+    async def _gather(self) -> None:
+        """Give callers of the batch before a moment to come back with their next text."""
+        if self._crowded and self.queued < self._max_batch:
+            try:
+                async with asyncio.timeout(self._max_wait_s):
+                    await self._full.wait()
+            except TimeoutError:
+                pass
+
+    def _take(self) -> list[_Pick]:
+        picks = most_alike(self._window(), self._max_batch)
+        served = {id(pick.call) for pick in picks}
+        for pick in picks:
+            pick.call.waiting.remove(pick.index)
+        self._count(-len(picks))
+        self._calls = [call for call in self._calls if call.waiting and id(call) not in served] + [
+            call for call in self._calls if call.waiting and id(call) in served
+        ]
+        self._crowded = len(served) > 1
+        return picks
+
+    def _window(self) -> list[_Pick]:
+        """Waiting texts, one caller after the other in turn; the longest waiting caller's is first."""
+        size = self._max_batch * WINDOW_BATCHES
+        picks: list[_Pick] = []
+        depth = 0
+        rows = [call for call in self._calls if call.waiting]
+        while rows and len(picks) < size:
+            picks.extend(_Pick(call, call.waiting[depth]) for call in rows[: size - len(picks)])
+            depth += 1
+            rows = [call for call in rows if len(call.waiting) > depth]
+        return picks
+
+    async def _serve(self, picks: list[_Pick]) -> None:
+        try:
+            vectors = await self._run([pick.call.items[pick.index] for pick in picks])
+        except Exception as error:  # the batch's callers hear of it; the next batch is served
+            for pick in picks:
+                if not pick.call.done.done():
+                    pick.call.done.set_exception(error)
+            return
+        for pick, vector in zip(picks, vectors, strict=True):
+            call = pick.call
+            call.vectors[pick.index] = vector
+            call.missing -= 1
+            if not call.missing and not call.done.done():
+                call.done.set_result(None)
+
+
+def most_alike(window: list[_Pick], size: int) -> list[_Pick]:
+    """Return at most ``size`` texts, among them the window's first, that differ least in length."""
+    if len(window) <= size:
+        return window
+    anchor = window[0]
+    ordered = sorted(window, key=lambda pick: pick.length)
+    place = ordered.index(anchor)
+    starts = range(max(0, place - size + 1), min(place, len(ordered) - size) + 1)
+
+    def spread(start: int) -> int:
+        return ordered[start + size - 1].length - ordered[start].length
+
+    start = min(starts, key=spread)
+    return ordered[start : start + size]

@@ -1,0 +1,157 @@
+"""Embeddings for many callers: limits, batching, and vectors that always say whose they are."""
+
+import asyncio
+from array import array
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from autobot.errors import BadRequest, ContextLengthExceeded, TooLarge
+from deployments.npu.batcher import Batcher, Tokens, Vector
+
+MAX_CHARS_PER_TEXT = 1 << 16
+"""Counting tokens costs about half a microsecond a character, so even counting has a limit."""
+MAX_TOKENS_PER_REQUEST = 300_000
+
+
+class EmbeddingModel(Protocol):
+    """One model on one device. Every method blocks; `embed` is called from one thread at a time."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dimensions(self) -> int: ...
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest text the model was made for, special tokens included."""
+        ...
+
+    def device(self) -> str:
+        """The device the engine says it runs on, for example ``CPU``."""
+        ...
+
+    def tokenise(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return token ids with the special tokens, never truncated. [] for a text without words."""
+        ...
+
+    def embed(self, batch: Sequence[Tokens]) -> list[Vector]:
+        """Return one unit-length float32 vector of ``dimensions`` for each text."""
+        ...
+
+
+class EmbeddingModels(Protocol):
+    """Where models come from."""
+
+    def installed(self) -> list[str]:
+        """Names of the embedding models that can be loaded."""
+        ...
+
+    def resolve(self, name: str) -> str:
+        """Return the real name behind ``name`` (``default``); raise `ModelNotFound`."""
+        ...
+
+    def load(self, name: str) -> EmbeddingModel:
+        """Load a model and warm it up. Blocks for a second or so."""
+        ...
+
+    def facts(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Vectors in the order of the texts. ``tokens`` counts what the model read, padding not."""
+
+    vectors: list[Vector]
+    model: str
+    device: str
+    tokens: int
+
+
+class _Loaded:
+    def __init__(self, model: EmbeddingModel) -> None:
+        self.model = model
+        # One thread: two inferences at once would share the same cores and help nobody.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"embed-{model.name}")
+        self.batcher = Batcher(self._run)
+
+    async def _run(self, batch: list[Tokens]) -> list[Vector]:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self.model.embed, batch)
+
+
+class Embedder:
+    """Every installed embedding model behind one door; models load at first use and stay."""
+
+    def __init__(self, models: EmbeddingModels) -> None:
+        self._models = models
+        self._loaded: dict[str, _Loaded] = {}
+        self._loading = asyncio.Lock()
+
+    async def embed(self, texts: Sequence[str], model: str = "default") -> Embedded:
+        """Embed ``texts`` (at least one).
+
+        Raises `ModelNotFound`, `BadRequest` for a text without words, `ContextLengthExceeded`,
+        `TooLarge`, and `Busy` when the queue is full.
+        """
+        loaded = await self._load(self._models.resolve(model))
+        for index, text in enumerate(texts):
+            _check_chars(index, text)
+        tokens = await asyncio.to_thread(loaded.model.tokenise, texts)
+        _check_tokens(tokens, loaded.model)
+        vectors = await loaded.batcher.submit(tokens)
+        return Embedded(
+            vectors, loaded.model.name, loaded.model.device(), sum(map(len, tokens))
+        )
+
+    async def warm(self) -> None:
+        """Load the default model, so that the first caller does not wait for it."""
+        await self._load(self._models.resolve("default"))
+
+    async def facts(self) -> dict[str, Any]:
+        loaded = [entry.model for entry in self._loaded.values()]
+        facts: dict[str, Any] = {"models": self._models.installed(), **self._models.facts()}
+        if loaded:
+            facts["device"] = ",".join(dict.fromkeys(model.device() for model in loaded))
+        facts["loaded"] = [model.name for model in loaded]
+        facts["queued"] = sum(entry.batcher.queued for entry in self._loaded.values())
+        return facts
+
+    async def _load(self, name: str) -> _Loaded:
+        if name not in self._loaded:
+            async with self._loading:
+                if name not in self._loaded:
+                    model = await asyncio.to_thread(self._models.load, name)
+                    self._loaded[name] = _Loaded(model)
+        return self._loaded[name]
+
+
+def unit(values: Sequence[float]) -> Vector:
+    """Return ``values`` scaled to length one."""
+    length = sum(value * value for value in values) ** 0.5 or 1.0
+    return array("f", [value / length for value in values])
+
+
+def _check_chars(index: int, text: str) -> None:
+    if len(text) > MAX_CHARS_PER_TEXT:
+        raise ContextLengthExceeded(
+            f"input[{index}] has {len(text)} characters; at most {MAX_CHARS_PER_TEXT} are read."
+        )
+
+
+def _check_tokens(tokens: Sequence[Tokens], model: EmbeddingModel) -> None:
+    for index, ids in enumerate(tokens):
+        if not ids:
+            raise BadRequest(f"input[{index}] has no words: there is nothing to embed.")
+        if len(ids) > model.max_tokens:
+            raise ContextLengthExceeded(
+                f"input[{index}] has {len(ids)} tokens; {model.name} reads at most "
+                f"{model.max_tokens}. Split the text: it is never cut silently."
+            )
+    total = sum(map(len, tokens))
+    if total > MAX_TOKENS_PER_REQUEST:
+        raise TooLarge(
+            f"The request has {total} tokens; at most {MAX_TOKENS_PER_REQUEST} fit in one."
+        )

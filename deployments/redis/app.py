@@ -1,0 +1,54 @@
+"""Room redis: what the platform keeps, and the only way in for rooms that may not reach Redis."""
+
+from typing import Any
+
+from ray import serve
+
+from autobot.keys import RECORDS, KeyRecord, NewKey, make_key
+from autobot.serving.room import Room
+
+
+@serve.deployment
+class Redis(Room):
+    """Called by handle only; Redis Stack itself answers on the room's port."""
+
+    room = "redis"
+
+    def __init__(self) -> None:
+        super().__init__()
+        from deployments.redis.driver import RedisStore
+
+        password = (self.settings.secrets_dir / "redis" / "redis").read_text().strip()
+        # Redis lives on this very node, whatever address the other VMs use for it.
+        port, data = self.settings.redis_port, self.settings.data_dir / "redis"
+        self.store = RedisStore("127.0.0.1", port, "redis", password, data)
+        self._seeded = False
+
+    async def facts(self) -> dict[str, Any]:
+        return await self.store.facts()
+
+    async def key_records(self) -> list[dict[str, Any]]:
+        await self._seed()
+        return [record.model_dump() for record in await self.store.key_records()]
+
+    async def create_key(self, request: NewKey) -> tuple[str, KeyRecord]:
+        await self._seed()
+        key, record = make_key(request)
+        await self.store.add_key(record)
+        return key, record
+
+    async def revoke_key(self, key_id: str) -> KeyRecord:
+        return await self.store.revoke_key(key_id)
+
+    async def snapshot(self) -> bytes:
+        return await self.store.snapshot()
+
+    async def _seed(self) -> None:
+        """Import the first keys, of which set-up left only the hashes on this node."""
+        file = self.settings.secrets_dir / "seed_keys.json"
+        if not self._seeded and file.exists():
+            await self.store.seed_keys(RECORDS.validate_json(file.read_bytes()))
+        self._seeded = True
+
+
+app = Redis.bind()

@@ -1,0 +1,60 @@
+"""What the other rooms ask of the redis room: its contract, and the fake that keeps it."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from autobot.errors import NotFound
+from autobot.keys import KeyRecord
+
+
+class Store(Protocol):
+    """Keys and their durability. Every write has reached the disk when its call returns."""
+
+    async def key_records(self) -> list[KeyRecord]: ...
+
+    async def add_key(self, record: KeyRecord) -> None: ...
+
+    async def seed_keys(self, records: Sequence[KeyRecord]) -> int:
+        """Add ``records`` only where there is no key at all; return how many were added."""
+        ...
+
+    async def revoke_key(self, key_id: str) -> KeyRecord:
+        """Remove a key; raise NotFound when there is none of that id."""
+        ...
+
+    async def snapshot(self) -> bytes:
+        """Everything there is now, in Redis' own RDB format."""
+        ...
+
+    async def facts(self) -> dict[str, Any]: ...
+
+
+class FakeStore:
+    """`Store` in memory, for unit tests."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, KeyRecord] = {}
+
+    async def key_records(self) -> list[KeyRecord]:
+        return list(self._keys.values())
+
+    async def add_key(self, record: KeyRecord) -> None:
+        self._keys[record.id] = record
+
+    async def seed_keys(self, records: Sequence[KeyRecord]) -> int:
+        if self._keys:
+            return 0
+        self._keys = {record.id: record for record in records}
+        return len(records)
+
+    async def revoke_key(self, key_id: str) -> KeyRecord:
+        try:
+            return self._keys.pop(key_id)
+        except KeyError:
+            raise NotFound(f"There is no API key with the id '{key_id}'.") from None
+
+    async def snapshot(self) -> bytes:
+        return b"REDIS" + b"".join(r.model_dump_json().encode() for r in self._keys.values())
+
+    async def facts(self) -> dict[str, Any]:
+        return {"server": "fake", "modules": [], "durable": False}

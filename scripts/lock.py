@@ -1,0 +1,56 @@
+"""Write locks/: exact versions with hashes, for what every VM needs and for what each room adds.
+
+A VM installs ``ray.txt`` + ``base.txt`` + ``ROOM.txt``; no package stands in two of the three.
+Everything is resolved together first: no two rooms can ever disagree about a version.
+"""
+
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCKS = ROOT / "locks"
+COMPILE = [
+    "uv", "pip", "compile", "--quiet", "--generate-hashes", "--no-annotate", "--no-header",
+    "--no-emit-index-url", "--no-emit-find-links", "--python-version", "3.11",
+]  # fmt: skip
+
+
+def compile_lock(source: str, *flags: str, stdin: str = "") -> dict[str, str]:
+    """Return requirement name -> its pinned block, hashes included."""
+    command = [*COMPILE, source, *flags]
+    done = subprocess.run(
+        command, cwd=ROOT, check=True, input=stdin, stdout=subprocess.PIPE, text=True
+    )
+    blocks = re.split(r"(?m)^(?=[a-z0-9])", done.stdout)
+    return {re.split(r"[=\[]", block, maxsplit=1)[0]: block for block in blocks if block}
+
+
+def write(name: str, blocks: dict[str, str], without: Iterable[str] = ()) -> None:
+    text = "".join(block for package, block in blocks.items() if package not in without)
+    (LOCKS / f"{name}.txt").write_text(text)
+
+
+def main() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = list(project["optional-dependencies"])
+    ray_requirement = "ray[default]"
+    everything = compile_lock("pyproject.toml", *(f"--extra={extra}" for extra in extras))
+    LOCKS.mkdir(exist_ok=True)
+    pins = LOCKS / ".pins.txt"
+    pins.write_text("".join(everything.values()))
+    try:
+        ray = compile_lock("-", "-c", str(pins), stdin=ray_requirement)
+        base = compile_lock("pyproject.toml", "-c", str(pins))
+        write("ray", ray)
+        write("base", base, without=ray)
+        for extra in extras:
+            write(extra, compile_lock("pyproject.toml", f"--extra={extra}", "-c", str(pins)), base)
+    finally:
+        pins.unlink()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Failures before the start name the cause and the remedy."""
+
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from autobot.local.checks import check_disk, check_ports
+from autobot.settings import Settings
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_a_taken_port_names_its_holder_and_the_setting(taken: int) -> None:
+    errors = list(check_ports(Settings(browser_port=taken)))
+    mine = next(error for error in errors if str(taken) in error.detail)
+    assert f"pid {os.getpid()}" in mine.detail
+    assert "AUTOBOT_BROWSER_PORT" in mine.remedy
+
+
+def test_one_port_for_two_things_is_refused(taken: int) -> None:
+    errors = list(check_ports(Settings(llm_port=taken + 1, npu_port=taken + 1)))
+    assert any("AUTOBOT_LLM_PORT" in e.detail and "AUTOBOT_NPU_PORT" in e.detail for e in errors)
+
+
+def test_a_full_disk_says_how_much_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autobot.local.checks.MIN_FREE_DISK", 1 << 60)
+    error = next(check_disk(Settings()))
+    assert "MiB are needed" in error.detail
+    assert "AUTOBOT_HOME" in error.remedy
+
+
+def test_settings_come_from_environment_then_file(
+    tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOBOT_HOME", str(tmp_path))
+    (tmp_path / "autobot.toml").write_text("http_port = 9001\nnpu_port = 9002\n")
+    monkeypatch.setenv("AUTOBOT_NPU_PORT", "9003")
+    settings = Settings()
+    assert (settings.http_port, settings.npu_port, settings.llm_port) == (9001, 9003, 8080)

@@ -1,0 +1,113 @@
+"""The monitor tells the truth about six rooms, in time."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from autobot.health import HealthMonitor, overall
+
+APPS = {"redis": ["redis"], "npu": ["npu", "npu-ocr"], "llm": ["llm"]}
+
+
+def report(app: str, state: str = "ok", **more: Any) -> dict[str, Any]:
+    return {
+        "room": app.split("-")[0],
+        "app": app,
+        "state": state,
+        "device": "CPU",
+        "models": [f"{app}-model"],
+        "version": "1",
+        "node_id": "n",
+        "address": "127.0.0.2",
+        "pid": 1,
+        "uptime_s": 1.0,
+        **more,
+    }
+
+
+class Cluster:
+    def __init__(self) -> None:
+        self.dead: set[str] = set()
+        self.silent: set[str] = set()
+        self.answers: dict[str, dict[str, Any]] = {}
+
+    async def probe(self, app: str) -> dict[str, Any]:
+        if app in self.silent:
+            await asyncio.sleep(60)
+        if app in self.dead:
+            raise ConnectionError("actor died")
+        return self.answers.get(app, report(app))
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+@pytest.fixture
+def monitor(cluster: Cluster) -> HealthMonitor:
+    return HealthMonitor(APPS, cluster.probe, deadline_s=0.1)
+
+
+async def test_all_rooms_ok(monitor: HealthMonitor) -> None:
+    health = await monitor.sweep()
+    assert health.state == "ok"
+    assert health.rooms["npu"].models == ["npu-model", "npu-ocr-model"]
+    assert health.rooms["npu"].device == "CPU"
+
+
+async def test_a_silent_room_costs_its_deadline_once_and_is_named(
+    monitor: HealthMonitor, cluster: Cluster
+) -> None:
+    cluster.silent = {"redis", "llm"}
+    started = time.monotonic()
+    health = await monitor.sweep()
+    assert time.monotonic() - started < 0.19, "rooms are probed in parallel"
+    assert health.state == "degraded"
+    assert health.rooms["llm"].state == "down"
+    assert "no answer within 0.1 s" in (health.rooms["llm"].reason or "")
+
+
+async def test_one_dead_application_of_two_degrades_its_room(
+    monitor: HealthMonitor, cluster: Cluster
+) -> None:
+    cluster.dead = {"npu-ocr"}
+    room = (await monitor.sweep()).rooms["npu"]
+    assert (room.state, room.reason) == ("degraded", "npu-ocr: actor died")
+
+
+async def test_a_room_that_says_it_is_degraded_is_believed(
+    monitor: HealthMonitor, cluster: Cluster
+) -> None:
+    cluster.answers["redis"] = report("redis", "degraded", reason="no append-only file")
+    assert (await monitor.sweep()).rooms["redis"].reason == "no append-only file"
+
+
+async def test_since_moves_only_when_the_state_does(
+    monitor: HealthMonitor, cluster: Cluster
+) -> None:
+    first = (await monitor.sweep()).rooms["llm"].since
+    await asyncio.sleep(0.01)
+    assert (await monitor.sweep()).rooms["llm"].since == first
+    cluster.dead = {"llm"}
+    assert (await monitor.sweep()).rooms["llm"].since > first
+
+
+async def test_background_watch_sees_a_change_by_itself(
+    monitor: HealthMonitor, cluster: Cluster
+) -> None:
+    monitor.start()
+    await asyncio.sleep(0.1)
+    assert monitor.health.state == "ok"
+    cluster.dead = {"llm"}
+    await asyncio.sleep(1.2)
+    assert monitor.health.rooms["llm"].state == "down"
+    await monitor.stop()
+
+
+def test_overall_word() -> None:
+    assert overall(["ok", "ok"]) == "ok"
+    assert overall(["ok", "down"]) == "degraded"
+    assert overall(["down", "down"]) == "down"

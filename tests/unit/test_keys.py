@@ -1,0 +1,117 @@
+"""Keys are hashed, scoped, expire, and go on working when the room that owns them is gone."""
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from autobot.errors import Forbidden, Unauthenticated, Unavailable
+from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
+
+
+class Owner:
+    """Room redis, as a key ring sees it."""
+
+    def __init__(self, *records: KeyRecord) -> None:
+        self.records = list(records)
+        self.away = False
+
+    async def fetch(self) -> Sequence[KeyRecord]:
+        if self.away:
+            raise ConnectionError("room redis is off")
+        return list(self.records)
+
+
+def new_key(*scopes: str, expires_in_s: float | None = None) -> tuple[str, KeyRecord]:
+    return make_key(NewKey(name="test", scopes=scopes, expires_in_s=expires_in_s))  # type: ignore[arg-type]
+
+
+async def test_known_key_passes_for_its_scope_and_no_other() -> None:
+    key, record = new_key("llm")
+    ring = KeyRing(Owner(record).fetch)
+    await ring.refresh()
+    assert ring.check(key, "llm").id == record.id
+    with pytest.raises(Forbidden, match="npu"):
+        ring.check(key, "npu")
+
+
+async def test_admin_implies_every_scope() -> None:
+    key, record = new_key("admin")
+    ring = KeyRing(Owner(record).fetch)
+    await ring.refresh()
+    assert ring.check(key, "browser")
+
+
+async def test_unknown_missing_and_expired_keys_are_refused() -> None:
+    key, record = new_key("llm", expires_in_s=60)
+    stale = record.model_copy(update={"expires": time.time() - 1})
+    ring = KeyRing(Owner(stale).fetch)
+    await ring.refresh()
+    for wrong in (key, key + "x", "", None):
+        with pytest.raises(Unauthenticated):
+            ring.check(wrong, "llm")
+
+
+async def test_before_any_snapshot_the_answer_is_unavailable_not_unknown() -> None:
+    ring = KeyRing(Owner().fetch)
+    with pytest.raises(Unavailable):
+        ring.check("ab_x", "llm")
+
+
+async def test_revoked_key_is_refused_after_a_refresh() -> None:
+    key, record = new_key("llm")
+    owner = Owner(record)
+    ring = KeyRing(owner.fetch)
+    await ring.refresh()
+    owner.records.clear()
+    await ring.refresh()
+    with pytest.raises(Unauthenticated):
+        ring.check(key, "llm")
+
+
+async def test_keys_go_on_working_while_their_owner_is_away(tmp_path: Path) -> None:
+    key, record = new_key("llm")
+    owner = Owner(record)
+    ring = KeyRing(owner.fetch, tmp_path / "keys.json")
+    await ring.refresh()
+    owner.away = True
+    await ring.refresh()
+    assert ring.check(key, "llm")
+    assert ring.last_error == "room redis is off"
+
+
+async def test_a_replica_born_while_the_owner_is_away_reads_the_snapshot(tmp_path: Path) -> None:
+    key, record = new_key("llm")
+    owner = Owner(record)
+    await KeyRing(owner.fetch, tmp_path / "keys.json").refresh()
+    owner.away = True
+    born = KeyRing(owner.fetch, tmp_path / "keys.json")
+    born.start()
+    await asyncio.sleep(0.05)
+    assert born.check(key, "llm")
+    await born.stop()
+
+
+async def test_snapshot_holds_no_key_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
+    key, record = new_key("llm")
+    file = tmp_path / "state" / "keys.json"
+    await KeyRing(Owner(record).fetch, file).refresh()
+    assert key not in file.read_text()
+    assert json.loads(file.read_text())[0]["sha256"] == record.sha256
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+async def test_damaged_snapshot_is_ignored(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    file.write_text("{not json")
+    owner = Owner()
+    owner.away = True
+    ring = KeyRing(owner.fetch, file)
+    ring.start()
+    await asyncio.sleep(0.05)
+    with pytest.raises(Unavailable):
+        ring.check("ab_x", "llm")
+    await ring.stop()
