@@ -41,7 +41,8 @@ class Settings(BaseSettings):
         default_factory=default_cache, description="Downloads and models, shared by platforms."
     )
     bind: str = Field("127.0.0.1", description="Address the public ports listen on.")
-    node_ip: str = Field("127.0.0.1", description="This node's address inside the cluster.")
+    # Ray replaces 127.0.0.1 by the address of a network card, which a laptop changes as it moves.
+    node_ip: str = Field("127.0.0.2", description="This node's address inside the cluster.")
     api_key: SecretStr | None = Field(None, description="Becomes the first key at first start.")
     public_api: str | None = Field(None, description="Ingress URL as the web interface sees it.")
 
@@ -66,6 +67,9 @@ class Settings(BaseSettings):
     max_worker_port: Port = Field(20999, description="Highest port of Ray's workers.")
     haproxy_stats_port: Port = Field(8404, description="HAProxy statistics.")
     haproxy_metrics_port: Port = Field(9101, description="HAProxy metrics.")
+    dashboard_metrics_port: Port = Field(44227, description="Metrics of Ray's dashboard (head).")
+    autoscaler_metrics_port: Port = Field(44217, description="Metrics of the autoscaler (head).")
+    fallback_proxy_port: Port = Field(8500, description="Serve's proxy behind HAProxy, loopback.")
     replica_min_port: Port = Field(30000, description="Lowest direct ingress port of replicas.")
     replica_max_port: Port = Field(31000, description="Highest direct ingress port of replicas.")
     desktop_display: int = Field(20, ge=1, le=999, description="X display of the desktop.")

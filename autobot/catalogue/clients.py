@@ -76,19 +76,23 @@ def pip_command() -> list[str]:
 
 async def run(command: list[str], folder: Path, extra: Mapping[str, str]) -> None:
     """Run to the end in `folder`; a cancelled caller takes the whole process group with it."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=folder,
-        env={**os.environ, **extra},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *command,
+            cwd=folder,
+            env={**os.environ, **extra},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
     )
     try:
+        # Shielded: a start that is cancelled half-way leaves the program's children behind.
+        process = await asyncio.shield(starting)
         _, stderr = await process.communicate()
     except asyncio.CancelledError:
-        await _end(process)
+        await _end(await starting)
         raise
     if process.returncode != 0:
         words = _CREDENTIALS.sub("//***@", stderr.decode(errors="replace")).strip()

@@ -7,11 +7,13 @@ from pathlib import Path
 import httpx
 import stamina
 
-from autobot.catalogue.archives import CHUNK, CarrierError, Refused
+from autobot.catalogue.archives import CarrierError, Refused
 
 HUGGING_FACE = "https://huggingface.co"
 _TIMEOUT = httpx.Timeout(10.0, read=60.0)
 _ATTEMPTS = 4
+# A name that does not resolve or a refused connection will not mend within seconds.
+_BROKEN_OFF = (httpx.ReadError, httpx.ReadTimeout, httpx.RemoteProtocolError)
 
 
 class HuggingFaceHub:
@@ -39,7 +41,7 @@ class HuggingFaceHub:
         try:
             async with httpx.AsyncClient(follow_redirects=True, timeout=_TIMEOUT) as client:
                 async for attempt in stamina.retry_context(
-                    on=httpx.TransportError, attempts=self._attempts, timeout=None
+                    on=_BROKEN_OFF, attempts=self._attempts, timeout=None
                 ):
                     with attempt:
                         await _resume(client, url, part, size, received)
@@ -64,7 +66,7 @@ async def _resume(
             have = 0  # a server without ranges sends the whole file again
         with part.open("r+b" if have else "wb") as target:
             target.seek(have)
-            async for chunk in response.aiter_bytes(CHUNK):
+            async for chunk in response.aiter_bytes():
                 have += len(chunk)
                 if have > size:
                     raise Refused(f"{part.stem} is longer than {size} bytes")

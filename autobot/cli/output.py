@@ -3,12 +3,13 @@
 import asyncio
 import json
 from collections.abc import Coroutine, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+T = TypeVar("T")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 out = Console(highlight=False)
@@ -17,7 +18,7 @@ err = Console(stderr=True, highlight=False)
 COLOURS = {"ok": "green", "alive": "green", "degraded": "yellow", "down": "red", "dead": "red"}
 
 
-def run[T](work: Coroutine[Any, Any, T]) -> T:
+def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 

@@ -13,8 +13,9 @@ from typing import Any, Self
 import yaml
 
 from autobot.errors import SetupError
+from autobot.settings import default_home
 
-ROOMS = ("main", "frontend", "npu", "redis", "llm", "browser")
+ROOMS: tuple[str, ...] = ("main", "frontend", "npu", "redis", "llm", "browser")
 # A second head would be a second cluster, a second frontend a second place that serves the
 # interface, and a second Redis a second truth.
 SINGLE = ("main", "frontend", "redis")
@@ -140,9 +141,11 @@ def _refuse_shared_addresses(rooms: Mapping[str, RoomSpec], source: Path) -> Non
 
 
 def cluster_file() -> Path:
-    """AUTOBOT_CLUSTER_FILE, else `cluster.yaml` beside the package."""
-    given = os.environ.get("AUTOBOT_CLUSTER_FILE")
-    return Path(given).expanduser() if given else CHECKOUT / "cluster.yaml"
+    """AUTOBOT_CLUSTER_FILE, else AUTOBOT_HOME's (a VM has it there), else the checkout's."""
+    if given := os.environ.get("AUTOBOT_CLUSTER_FILE"):
+        return Path(given).expanduser()
+    own = default_home() / "cluster.yaml"
+    return own if own.exists() else CHECKOUT / "cluster.yaml"
 
 
 def load_topology(path: Path | None = None) -> Topology:

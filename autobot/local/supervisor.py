@@ -4,6 +4,7 @@ import asyncio
 import configparser
 import io
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -35,7 +36,7 @@ def config(settings: Settings, programs: Sequence[Program]) -> str:
         "pidfile": str(run / "supervisord.pid"),
         "childlogdir": str(logs),
         "directory": str(settings.home),
-        "minfds": "65536",
+        "minfds": str(open_files()),
         "umask": "077",
     }
     parser["rpcinterface:supervisor"] = {
@@ -47,6 +48,13 @@ def config(settings: Settings, programs: Sequence[Program]) -> str:
     text = io.StringIO()
     parser.write(text)
     return text.getvalue()
+
+
+def open_files() -> int:
+    """Ray wants tens of thousands of descriptors; supervisord refuses to start at the hard limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65536
+    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard // 2)
 
 
 def _program(settings: Settings, program: Program) -> dict[str, str]:

@@ -30,7 +30,7 @@ Say = Callable[[str], None]
 async def ensure_files(settings: Settings, say: Say) -> None:
     """Fetch the default models and Redis Stack, and build the web interface."""
     catalogue = Catalogue(settings.cache)
-    memory = psutil.virtual_memory().available
+    memory = psutil.virtual_memory().total
     wanted = [
         "redis-stack",
         settings.default_embedding_model or catalogue.default("embedding", memory),

@@ -132,11 +132,18 @@ async def deploy(settings: Settings) -> dict[str, Any]:
 
 
 def unready(applications: Mapping[str, Mapping[str, Any]], wanted: Sequence[str]) -> dict[str, str]:
-    """Application -> its status and last word, for each that does not run yet."""
+    """Application -> its status and the last thing Serve says of it, for each not running yet."""
     waiting: dict[str, str] = {}
     for name in wanted:
-        found = applications.get(name)
-        if found is None or found["status"] != "RUNNING":
-            said = (found or {}).get("message", "").strip().splitlines()
-            waiting[name] = ": ".join([(found or {}).get("status", "ABSENT"), *said[-1:]])
+        found = applications.get(name, {"status": "ABSENT"})
+        if found["status"] != "RUNNING":
+            waiting[name] = ": ".join([found["status"], *_last_word(found)])
     return waiting
+
+
+def _last_word(application: Mapping[str, Any]) -> list[str]:
+    """The end of a deployment's traceback says more than the application's own summary."""
+    deployments = application.get("deployments", {}).values()
+    said = [application.get("message", ""), *(d.get("message", "") for d in deployments)]
+    lines = [text.strip().splitlines()[-1] for text in said if text.strip()]
+    return lines[-1:]

@@ -5,8 +5,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+import os
+import shutil
+from collections.abc import Coroutine, Iterator
+from typing import Any
 
+import psutil
 import structlog
 from playwright.async_api import Browser as PlaywrightBrowser
 from playwright.async_api import BrowserContext, Playwright, Request, async_playwright
@@ -16,7 +20,7 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from autobot.errors import BlockedAddress, Invalid, Timeout, Unavailable
 from autobot.settings import Settings
-from deployments.browser import launch
+from deployments.browser import launch, memory
 from deployments.browser.engine import (
     MAX_IMAGE_PIXELS,
     Page,
@@ -29,7 +33,7 @@ from deployments.browser.proxy import EgressProxy, nowhere
 log = structlog.get_logger()
 
 LAUNCH_TIMEOUT_S = 30.0
-CLEANUP_TIMEOUT_S = 5.0
+CLEANUP_TIMEOUT_S = 15.0
 NO_BYPASS = "<-loopback>"  # Chromium skips a proxy for loopback addresses unless told this
 SHOWN_SCHEMES = ("http:", "https:", "about:", "blob:")
 GONE = ("has been closed", "Connection closed", "browser has disconnected")
@@ -62,6 +66,10 @@ class Chromium:
         self._denied = denied
         self.user = user
         self.ended = asyncio.Event()
+        self._watched: list[int] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._visits = 0
+        self._profile: str | None = None
         browser.on("disconnected", lambda _: self.ended.set())
 
     @property
@@ -71,23 +79,24 @@ class Chromium:
     @classmethod
     async def start(cls, settings: Settings) -> "Chromium":
         """Launch, and prove the sandbox. Raises `SetupError` where Chromium or it cannot run."""
-        denied = EgressProxy(nowhere)
-        playwright = await async_playwright().start()
-        try:
-            own = playwright.chromium.executable_path
+        async with contextlib.AsyncExitStack() as undo:
+            denied = EgressProxy(nowhere)
+            undo.push_async_callback(denied.close)
+            playwright = await async_playwright().start()
+            undo.push_async_callback(playwright.stop)
             chosen = launch.prepare(
-                launch.find_chromium(settings.chromium, launch.Path(own)),
+                launch.find_chromium(settings.chromium, playwright.chromium.executable_path),
                 settings.run_dir / "browser",
                 sandbox=not settings.browser_no_sandbox,
             )
             browser = await cls._launch(playwright, chosen, await denied.start())
             chromium = cls(playwright, browser, denied, chosen.user)
+            undo.pop_all()  # from here on the browser ends what belongs to it
+            undo.push_async_callback(chromium.close)
+            await chromium._watch()
             if chosen.sandbox:
                 await chromium._prove_sandbox()
-        except BaseException:
-            await playwright.stop()
-            await denied.close()
-            raise
+            undo.pop_all()
         log.info("browser.started", engine=chromium.engine, user=chosen.user)
         return chromium
 
@@ -98,6 +107,7 @@ class Chromium:
         try:
             return await playwright.chromium.launch(
                 executable_path=chosen.executable,
+                artifacts_dir=chosen.artifacts,
                 chromium_sandbox=chosen.sandbox,
                 args=list(launch.FLAGS),
                 ignore_default_args=list(launch.DROPPED_FLAGS),
@@ -117,11 +127,29 @@ class Chromium:
             cause = launch.last_words(error.message)
             raise Unavailable(f"Chromium did not start: {cause}") from error
 
+    async def _watch(self) -> None:
+        """End with Chromium or with Playwright's driver, whose death nobody announces."""
+        chromium = psutil.Process((await self.processes())["browser"][0])
+        self._profile = launch.profile_of(chromium.cmdline())
+        for pid in (chromium.pid, chromium.ppid()):
+            fd = os.pidfd_open(pid)
+            self._watched.append(fd)
+            asyncio.get_running_loop().add_reader(fd, self.ended.set)
+        self._spawn(memory.guard(lambda: self._visits > 0, self._renderers, memory.PAGE_LIMIT))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _renderers(self) -> list[int]:
+        return (await self.processes()).get("renderer", [])
+
     async def _prove_sandbox(self) -> None:
         page = await self._browser.new_page()
         try:
             await page.goto("about:blank")
-            launch.prove_sandbox((await self.processes())["renderer"])
+            launch.prove_sandbox(await self._renderers())
         finally:
             await page.close()
 
@@ -144,11 +172,8 @@ class Chromium:
         """Run ``job`` in a fresh context behind ``proxy``; return its bytes and the HTTP status."""
         page = job.page
         with translated():
-            context = await self._browser.new_context(
-                viewport={"width": page.width, "height": page.height},
-                proxy={"server": await proxy.start(), "bypass": NO_BYPASS},
-                accept_downloads=False,
-            )
+            context = await self._fresh_context(await proxy.start(), page)
+            self._visits += 1
             try:
                 context.set_default_timeout(1000 * page.timeout_s)
                 visit = Visit(await context.new_page(), proxy)
@@ -157,8 +182,28 @@ class Chromium:
                 body = await _print(visit.tab, job)
                 visit.check()
             finally:
+                self._visits -= 1
                 await self._dispose(context)
         return body, status
+
+    async def _fresh_context(self, proxy_url: str, page: Page) -> BrowserContext:
+        making = asyncio.ensure_future(
+            self._browser.new_context(
+                viewport={"width": page.width, "height": page.height},
+                proxy={"server": proxy_url, "bypass": NO_BYPASS},
+                accept_downloads=False,
+            )
+        )
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            # Playwright goes on making it; nobody else would ever close it.
+            self._spawn(self._dispose_late(making))
+            raise
+
+    async def _dispose_late(self, making: asyncio.Future[BrowserContext]) -> None:
+        with contextlib.suppress(PlaywrightError):
+            await self._dispose(await making)
 
     async def _dispose(self, context: BrowserContext) -> None:
         try:
@@ -172,6 +217,11 @@ class Chromium:
             pass  # it went with the browser
 
     async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        while self._watched:
+            asyncio.get_running_loop().remove_reader(self._watched[-1])
+            os.close(self._watched.pop())
         with contextlib.suppress(Exception):
             async with asyncio.timeout(CLEANUP_TIMEOUT_S):
                 await self._browser.close()
@@ -179,6 +229,8 @@ class Chromium:
             async with asyncio.timeout(CLEANUP_TIMEOUT_S):
                 await self._playwright.stop()
         await self._denied.close()
+        if self._profile is not None:  # a driver that was killed has left it behind
+            await asyncio.to_thread(shutil.rmtree, self._profile, ignore_errors=True)
 
 
 class Visit:

@@ -111,7 +111,7 @@ def _ipv4(host: str) -> IPv4Address | None:
 
 
 def _ipv6(host: str) -> str:
-    """An IPv6 address in brackets, as URLs have it. Browsers take no zone, so there is none here."""
+    """An IPv6 address in brackets, as URLs have it. Browsers take no zone."""
     if not host.endswith("]") or "%" in host:
         raise ValueError(host)
     return str(IPv6Address(host[1:-1]))

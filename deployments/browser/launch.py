@@ -23,9 +23,11 @@ FLAGS = (
     "--disable-breakpad",
     "--no-first-run",
     "--no-pings",
-    # Nothing around the proxy: no UDP, and no name is ever resolved by Chromium itself.
+    # Nothing around the proxy: no UDP, and no name is ever resolved by Chromium itself. The WebRTC
+    # policy changed its name; Chromium 156 ignores the first spelling, which older ones know.
     "--disable-quic",
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+    "--webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     # No questions, no devices, no graphics hardware; a heap a small VM can hold.
     "--deny-permission-prompts",
@@ -46,7 +48,8 @@ ulimit -c 0
 for argument in "$@"; do
     case "$argument" in --user-data-dir=*) profile="${{argument#*=}}" ;; esac
 done
-{own_profile}export HOME="$profile" XDG_CONFIG_HOME="$profile" XDG_CACHE_HOME="$profile"
+{own_profile}export HOME="$profile" TMPDIR="$profile"
+export XDG_CONFIG_HOME="$profile" XDG_CACHE_HOME="$profile"
 cd "$profile"
 exec setpriv {identity} --pdeathsig KILL -- {binary} "$@"
 """
@@ -57,13 +60,14 @@ class Launch:
     """What the driver starts: an executable that ends in Chromium, and who it runs as."""
 
     executable: Path
+    artifacts: Path
     user: str
     sandbox: bool
 
 
-def find_chromium(configured: Path | None, fallback: Path) -> Path:
+def find_chromium(configured: Path | None, fallback: Path | str) -> Path:
     """Return the Chromium to run: the owner's, Debian's, or ``fallback`` (the driver's own)."""
-    candidates = [configured] if configured else [DEBIAN_BINARY, fallback]
+    candidates = [configured] if configured else [DEBIAN_BINARY, Path(fallback)]
     for candidate in candidates:
         if candidate.is_file() and os.access(candidate, os.X_OK):
             return candidate
@@ -79,14 +83,15 @@ def prepare(binary: Path, directory: Path, sandbox: bool) -> Launch:
     Root gives way to the user `USER`, whose profile directory is handed over first; anybody else
     runs it as themselves. Raises `SetupError` when that user is missing.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    artifacts = directory / "artifacts"
+    artifacts.mkdir(parents=True, exist_ok=True)
     wrapper = directory / "chromium"
     fresh = directory / f".chromium.{os.getpid()}"
     account = _account()
     fresh.write_text(_wrapper(binary, account))
     fresh.chmod(0o700)
     fresh.replace(wrapper)
-    return Launch(wrapper, account.pw_name, sandbox)
+    return Launch(wrapper, artifacts, account.pw_name, sandbox)
 
 
 def _account() -> pwd.struct_passwd:
@@ -117,6 +122,12 @@ def _wrapper(binary: Path, account: pwd.struct_passwd) -> str:
         identity=" ".join(identity),
         binary=shlex.quote(str(binary)),
     )
+
+
+def profile_of(command: Iterable[str]) -> str | None:
+    """Return the profile directory a Chromium command line names."""
+    flag = "--user-data-dir="
+    return next((part[len(flag) :] for part in command if part.startswith(flag)), None)
 
 
 def environment() -> dict[str, str]:

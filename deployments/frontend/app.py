@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from ray import serve
 
 from autobot.serving.room import RoomReplica
-from deployments.frontend.routes import Platform, web_routes
+from deployments.frontend.routes import Platform, main_elsewhere, web_routes
 from deployments.frontend.site import Site
 
 DIST = Path(__file__).parent / "web" / "dist"
@@ -37,15 +37,6 @@ class Frontend(RoomReplica):
 
     def router(self) -> APIRouter:
         return web_routes(self.site, self.platform)
-
-
-def main_elsewhere(gcs_address: str, own_address: str) -> str | None:
-    """Address of room main as the cluster knows it; None when main is this same machine.
-
-    Ray's control store runs on the head, and the head is room main.
-    """
-    main = gcs_address.rpartition(":")[0]
-    return None if main in (own_address, "127.0.0.1", "localhost") else main
 
 
 app = Frontend.bind()

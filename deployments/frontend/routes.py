@@ -43,7 +43,16 @@ class Platform:
         """URLs for a browser that reached this room as ``host``: a name or address, no port."""
         main = self.main or host
         api = (self.public_api or f"http://{main}:{self.http_port}").rstrip("/")
-        return {"api": api, "desktop": f"http://{main}:{self.desktop_port}/"}
+        return {"api": api, "desktop": f"http://{main}:{self.desktop_port}/vnc.html"}
+
+
+def main_elsewhere(gcs_address: str, own_address: str) -> str | None:
+    """Address of room main as the cluster knows it; None when main is this same machine.
+
+    Ray's control store runs on the head, and the head is room main.
+    """
+    main = gcs_address.rpartition(":")[0]
+    return None if main in (own_address, "127.0.0.1", "localhost") else main
 
 
 def web_routes(site: Site, platform: Platform) -> APIRouter:

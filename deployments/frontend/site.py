@@ -18,8 +18,8 @@ NOT_BUILT: Final = "the web interface is not built; run `make web` in the checko
 FOREVER: Final = "public, max-age=31536000, immutable"
 REVALIDATE: Final = "no-cache"
 
-# Paths of the platform's API, which lives on another port: a client that asks here has the wrong one
-# and must hear that, instead of a page with status 200.
+# Paths of the platform's API, which lives on another port: a client that asks here has the wrong
+# one and must hear that, instead of a page with status 200.
 API_PREFIXES: Final = ("api/", "v1/", "ollama/", "docs", "openapi.json")
 
 
@@ -53,7 +53,9 @@ class Site:
         found = await self._file(path or INDEX, scope)
         if found is None:
             if path.startswith(API_PREFIXES):
-                raise NotFound(f"/{path} is part of the API, which room main serves on its own port.")
+                raise NotFound(
+                    f"/{path} is part of the API, which room main serves on its own port."
+                )
             if "." in path.rpartition("/")[2] or path.startswith("assets/"):
                 raise NotFound(f"The web interface has no file /{path}.")
             found = await self._file(INDEX, scope)

@@ -50,14 +50,16 @@ class LlamaCppEngine:
         library: Callable[[], Sequence[ModelFile]],
         log: Path,
         *,
-        pinned: str | None = None,
+        pinned: Callable[[], str | None] = lambda: None,
         slots: int = MOST_SLOTS,
         waiting: int = 16,
+        context: int = LONGEST_CONTEXT,
         room: int = 2,
     ) -> None:
         self._library = library
         self._log = log
         self._slots = slots
+        self._context = context
         self._shelf: Shelf[LlamaProcess] = Shelf(self._load, room, pinned)
         self.gate = Gate(slots, waiting)
 
@@ -79,7 +81,7 @@ class LlamaCppEngine:
                 file.name,
                 self.name,
                 int(file.path.stat().st_mtime),
-                process.plan.context if process else min(file.context, LONGEST_CONTEXT),
+                process.plan.context if process else min(file.context, self._context),
                 process is not None,
             )
             for file in self._library()
@@ -108,8 +110,9 @@ class LlamaCppEngine:
         raise ModelNotFound(f"There is no model '{name}' on this machine.")
 
     def _load(self, name: str) -> LlamaProcess:
+        path = self._file(name).path
         free = psutil.virtual_memory().available
-        return LlamaProcess(name, plan_load(self._file(name).path, free, self._slots), self._log)
+        return LlamaProcess(name, plan_load(path, free, self._slots, self._context), self._log)
 
 
 def _body(request: ChatRequest) -> dict[str, Any]:

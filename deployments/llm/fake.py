@@ -1,7 +1,7 @@
 """An engine of plain arithmetic that keeps the contract: a token is a word, an answer a count."""
 
 import asyncio
-import random
+import secrets
 from collections.abc import AsyncGenerator, Sequence
 
 from autobot.errors import ContextLengthExceeded, ModelNotFound
@@ -44,11 +44,12 @@ class FakeEngine:
             yield Start(request.model, self.name, "CPU")
             limit = self._context - prompt
             limit = min(limit, request.max_tokens or limit)
-            source = random.Random(request.seed)
+            state = secrets.randbits(31) if request.seed is None else request.seed
             said = ""
             for count in range(1, limit + 1):
                 await asyncio.sleep(self._token_s)
-                word = f"{source.randrange(10**6) if request.temperature else count} "
+                state = (state * 1103515245 + 12345) % 2**31  # ANSI C's example generator
+                word = f"{state if request.temperature else count} "
                 if any(stop in said + word for stop in request.stop):
                     yield Finish("stop", prompt, count)
                     return

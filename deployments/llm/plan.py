@@ -16,7 +16,7 @@ by every chat: 8,192 tokens of a 1.5B model are 230 MiB for each slot."""
 SHORTEST_CONTEXT = 2048
 MOST_SLOTS = 4
 WORKING_BYTES = 600 * MIB
-"""Compute buffers and the engine's process itself (350 to 500 MiB seen for 0.5B and 1.5B models)."""
+"""Compute buffers and the engine's process itself."""
 RESERVE_BYTES = 512 * MIB
 """Left to the machine's other rooms and to the page cache."""
 
@@ -38,7 +38,12 @@ def physical_cores() -> int:
     return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
 
 
-def plan_load(path: Path, available_bytes: int, slots: int = MOST_SLOTS) -> LoadPlan:
+def plan_load(
+    path: Path,
+    available_bytes: int,
+    slots: int = MOST_SLOTS,
+    longest: int = LONGEST_CONTEXT,
+) -> LoadPlan:
     """Give up slots first, then context, until it fits; raise `Unavailable` when nothing does."""
     header = read_header(path)
     weights = path.stat().st_size
@@ -47,7 +52,7 @@ def plan_load(path: Path, available_bytes: int, slots: int = MOST_SLOTS) -> Load
     def needs(slots: int, context: int) -> int:
         return weights + WORKING_BYTES + slots * context * header.cache_bytes_per_token
 
-    context = min(header.context, LONGEST_CONTEXT)
+    context = min(header.context, longest)
     plan = LoadPlan(path, context, slots, physical_cores(), needs(slots, context))
     while plan.memory_bytes > budget:
         if plan.slots > 1:

@@ -1,6 +1,6 @@
 """The room's chat service: names to engines, and nothing about HTTP."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from autobot.errors import ModelNotFound
@@ -29,9 +29,13 @@ class Answer:
 class ChatService:
     """Chats on the first of `engines` that has the model; `default` is the owner's own choice."""
 
-    def __init__(self, engines: Sequence[ChatEngine], default: str | None) -> None:
+    def __init__(self, engines: Sequence[ChatEngine], default: Callable[[], str | None]) -> None:
         self._engines = tuple(engines)
-        self.default = default
+        self._default = default
+
+    @property
+    def default(self) -> str | None:
+        return self._default()
 
     async def models(self) -> list[ModelCard]:
         """Every model once: an earlier engine's hides a later one's of the same name."""
@@ -67,7 +71,8 @@ class ChatService:
                 start = event
             else:
                 finish = event
-        assert start and finish  # the contract of every engine
+        assert start
+        assert finish
         return Answer(start, "".join(pieces), finish)
 
     async def close(self) -> None:

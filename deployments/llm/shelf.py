@@ -24,9 +24,17 @@ Model = TypeVar("Model", bound=Loaded)
 
 
 class Shelf(Generic[Model]):
-    """Keeps at most `room` models; `load` blocks, runs in a thread and says no by raising."""
+    """Keeps at most `room` models in memory.
 
-    def __init__(self, load: Callable[[str], Model], room: int, pinned: str | None = None) -> None:
+    `load` blocks, is run in a thread and says no by raising. The model `pinned` names stays.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[str], Model],
+        room: int,
+        pinned: Callable[[], str | None] = lambda: None,
+    ) -> None:
         self._load = load
         self._room = room
         self._pinned = pinned
@@ -84,7 +92,8 @@ class Shelf(Generic[Model]):
                         raise
 
     async def _evict(self) -> bool:
-        idle = (n for n, m in self._models.items() if m.users == 0 and n != self._pinned)
+        pinned = self._pinned()
+        idle = (n for n, m in self._models.items() if m.users == 0 and n != pinned)
         victim = next(idle, None)
         if victim is None:
             return False

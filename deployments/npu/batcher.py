@@ -10,11 +10,12 @@ from array import array
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from autobot.errors import Busy, Unavailable
 
 Tokens = Sequence[int]
-Vector = array[float]
+Vector: TypeAlias = "array[float]"  # typecode f
 Run = Callable[[list[Tokens]], Awaitable[list[Vector]]]
 
 WINDOW_BATCHES = 4
@@ -25,7 +26,7 @@ WINDOW_BATCHES = 4
 class _Call:
     waiting: deque[int]  # indices into ``items``, shortest first
     items: Sequence[Tokens]
-    vectors: list[Vector | None]
+    vectors: "list[Vector | None]"
     missing: int
     done: asyncio.Future[None]
 
@@ -61,7 +62,9 @@ class Batcher:
         self.queued = 0
 
     async def submit(self, items: Sequence[Tokens]) -> list[Vector]:
-        """Return one vector for each of ``items``; when cancelled, its waiting texts leave the queue."""
+        """Return a vector for each of ``items``; a cancelled call's texts leave the queue."""
+        if not items:
+            return []
         if self.queued + len(items) > self._max_queue:
             raise Busy(
                 f"{self.queued} texts are waiting; {len(items)} more would pass the limit of "
@@ -101,7 +104,7 @@ class Batcher:
                 if batch := self._take():
                     await self._serve(batch)
         finally:
-            for call in self._calls:  # only when this task is cancelled: the process is ending
+            for call in self._calls:  # some are unanswered only when this task was cancelled
                 if not call.done.done():
                     call.done.set_exception(Unavailable("The replica is shutting down."))
 
@@ -120,14 +123,12 @@ class Batcher:
         for pick in picks:
             pick.call.waiting.remove(pick.index)
         self._count(-len(picks))
-        self._calls = [call for call in self._calls if call.waiting and id(call) not in served] + [
-            call for call in self._calls if call.waiting and id(call) in served
-        ]
+        self._calls.sort(key=lambda call: id(call) in served)  # stable: the served go to the end
         self._crowded = len(served) > 1
         return picks
 
     def _window(self) -> list[_Pick]:
-        """Waiting texts, one caller after the other in turn; the longest waiting caller's is first."""
+        """Waiting texts, the callers taking turns; whoever waits longest comes first."""
         size = self._max_batch * WINDOW_BATCHES
         picks: list[_Pick] = []
         depth = 0
@@ -141,12 +142,14 @@ class Batcher:
     async def _serve(self, picks: list[_Pick]) -> None:
         try:
             vectors = await self._run([pick.call.items[pick.index] for pick in picks])
+            answered = list(zip(picks, vectors, strict=True))
         except Exception as error:  # the batch's callers hear of it; the next batch is served
             for pick in picks:
+                self._leave(pick.call)
                 if not pick.call.done.done():
                     pick.call.done.set_exception(error)
             return
-        for pick, vector in zip(picks, vectors, strict=True):
+        for pick, vector in answered:
             call = pick.call
             call.vectors[pick.index] = vector
             call.missing -= 1

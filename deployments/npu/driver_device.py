@@ -6,7 +6,7 @@ from typing import Any
 import openvino
 
 from autobot.settings import Settings
-from deployments.npu.device import Choice, choose, executing
+from deployments.npu.device import choose, executing
 
 ENGINE = f"openvino {openvino.__version__.split('-')[0]}"
 

@@ -1,7 +1,6 @@
 """Embeddings for many callers: limits, batching, and vectors that always say whose they are."""
 
 import asyncio
-from array import array
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ class EmbeddingModel(Protocol):
         ...
 
     def tokenise(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return token ids with the special tokens, never truncated. [] for a text without words."""
+        """Return token ids with special tokens, never cut; [] for a text without words."""
         ...
 
     def embed(self, batch: Sequence[Tokens]) -> list[Vector]:
@@ -90,34 +89,41 @@ class Embedder:
         self._loaded: dict[str, _Loaded] = {}
         self._loading = asyncio.Lock()
 
-    async def embed(self, texts: Sequence[str], model: str = "default") -> Embedded:
+    async def embed(
+        self, texts: Sequence[str], model: str = "default", dimensions: int | None = None
+    ) -> Embedded:
         """Embed ``texts`` (at least one).
 
-        Raises `ModelNotFound`, `BadRequest` for a text without words, `ContextLengthExceeded`,
-        `TooLarge`, and `Busy` when the queue is full.
+        Raises `ModelNotFound`, `BadRequest` for a text without words or ``dimensions`` other than
+        the model's, `ContextLengthExceeded`, `TooLarge`, and `Busy` when the queue is full.
         """
         loaded = await self._load(self._models.resolve(model))
+        _check_dimensions(dimensions, loaded.model)
         for index, text in enumerate(texts):
             _check_chars(index, text)
         tokens = await asyncio.to_thread(loaded.model.tokenise, texts)
         _check_tokens(tokens, loaded.model)
         vectors = await loaded.batcher.submit(tokens)
-        return Embedded(
-            vectors, loaded.model.name, loaded.model.device(), sum(map(len, tokens))
-        )
+        return Embedded(vectors, loaded.model.name, loaded.model.device(), sum(map(len, tokens)))
 
-    async def warm(self) -> None:
-        """Load the default model, so that the first caller does not wait for it."""
-        await self._load(self._models.resolve("default"))
+    def preload(self) -> None:
+        """Load the default model, so that no caller waits. Blocks; raises `ModelNotFound`."""
+        name = self._models.resolve("default")
+        self._loaded[name] = _Loaded(self._models.load(name))
 
     async def facts(self) -> dict[str, Any]:
+        """Raises `ModelNotFound` while the model called `default` is not on this machine."""
+        default = (await self._load(self._models.resolve("default"))).model
         loaded = [entry.model for entry in self._loaded.values()]
-        facts: dict[str, Any] = {"models": self._models.installed(), **self._models.facts()}
-        if loaded:
-            facts["device"] = ",".join(dict.fromkeys(model.device() for model in loaded))
-        facts["loaded"] = [model.name for model in loaded]
-        facts["queued"] = sum(entry.batcher.queued for entry in self._loaded.values())
-        return facts
+        return {
+            "device": ",".join(dict.fromkeys(model.device() for model in loaded)),
+            "models": self._models.installed(),
+            "default_model": default.name,
+            "dimensions": {model.name: model.dimensions for model in loaded},
+            "max_tokens": {model.name: model.max_tokens for model in loaded},
+            "queued": sum(entry.batcher.queued for entry in self._loaded.values()),
+            **self._models.facts(),
+        }
 
     async def _load(self, name: str) -> _Loaded:
         if name not in self._loaded:
@@ -128,10 +134,12 @@ class Embedder:
         return self._loaded[name]
 
 
-def unit(values: Sequence[float]) -> Vector:
-    """Return ``values`` scaled to length one."""
-    length = sum(value * value for value in values) ** 0.5 or 1.0
-    return array("f", [value / length for value in values])
+def _check_dimensions(asked: int | None, model: EmbeddingModel) -> None:
+    if asked not in (None, model.dimensions):
+        raise BadRequest(
+            f"{model.name} makes vectors of {model.dimensions} dimensions, not {asked}; cutting "
+            "them short would spoil them."
+        )
 
 
 def _check_chars(index: int, text: str) -> None:

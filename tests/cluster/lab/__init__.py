@@ -1,4 +1,4 @@
-"""The lab: the six VMs of a real installation, booted on one Linux machine to be tried and broken."""
+"""The lab: the six VMs of a real installation on one Linux machine, to be tried and broken."""
 
 from .host import LabError
 from .lab import ROOMS, Lab

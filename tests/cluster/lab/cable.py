@@ -40,6 +40,7 @@ def open_end(interface: str) -> socket.socket:
 
 def carry(near: socket.socket, far: socket.socket, delay: float, loss: float) -> None:
     """Carry frames both ways for ever; `delay` in seconds, `loss` a probability, each way."""
+    chance = random.SystemRandom().random
     across = {near: far, far: near}
     held: collections.deque[tuple[float, socket.socket, bytes]] = collections.deque()
     held_bytes = 0
@@ -49,7 +50,7 @@ def carry(near: socket.socket, far: socket.socket, delay: float, loss: float) ->
             # A port that is down says ENETDOWN; the frame is lost, as in a pulled cable.
             with contextlib.suppress(OSError):
                 frame = end.recv(LARGEST)
-                if random.random() >= loss and held_bytes + len(frame) <= HELD_BYTES:
+                if chance() >= loss and held_bytes + len(frame) <= HELD_BYTES:
                     held.append((time.monotonic() + delay, across[end], frame))
                     held_bytes += len(frame)
         while held and held[0][0] <= time.monotonic():

@@ -1,7 +1,7 @@
 """Gives each VM control groups of its own, so that its systemd manages its own processes only.
 
-Without them every VM's systemd would find the others' units in the group that all were started in.
-On a machine with cgroup v1 these are one group per controller; with v2 it is one group.
+A VM's systemd keeps its units in the cgroup v2 hierarchy, as Debian 12 does. On a machine that has
+v1 as well ("hybrid"), v2 has no controllers: there a VM's memory is limited in the v1 hierarchy.
 """
 
 from __future__ import annotations
@@ -12,25 +12,21 @@ from pathlib import Path
 from .host import LabError, wait_until
 
 ROOT = Path("/sys/fs/cgroup")
-# v1: where a VM's systemd keeps its units (both, when hybrid); the others count and limit.
-V1 = ("unified", "systemd", "memory", "pids", "cpu", "cpuacct")
-
-
-def is_v2() -> bool:
-    """Whether the machine has the one unified hierarchy at /sys/fs/cgroup."""
-    return (ROOT / "cgroup.controllers").exists()
+HYBRID = ("unified", "systemd", "memory", "pids", "cpu", "cpuacct")
 
 
 def hierarchies() -> list[Path]:
     """The hierarchies in which a VM gets a group."""
-    return [ROOT] if is_v2() else [ROOT / name for name in V1 if (ROOT / name).is_dir()]
+    if (ROOT / "cgroup.controllers").exists():
+        return [ROOT]
+    return [ROOT / name for name in HYBRID if (ROOT / name).is_dir()]
 
 
 def missing() -> list[str]:
     """Why VMs cannot have groups here; empty when they can."""
-    if is_v2() or (ROOT / "systemd" / "cgroup.procs").exists():
+    if any((hierarchy / "cgroup.controllers").exists() for hierarchy in hierarchies()):
         return []
-    return ["neither cgroup v2 nor a v1 hierarchy named systemd is mounted below /sys/fs/cgroup"]
+    return [f"cgroup v2 is mounted neither at {ROOT} nor at {ROOT}/unified"]
 
 
 def groups(name: str) -> list[Path]:
@@ -65,7 +61,8 @@ def remove(name: str) -> None:
             below = sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True)
             for path in (*below, group):
                 # The kernel lets go of a group some milliseconds after its last process died.
-                wait_until(f"the control group {path} is gone", 5, partial(_removed, path))
+                gone = partial(_removed, path)
+                wait_until(f"the removal of the control group {path}", 5, gone, every=0.01)
 
 
 def _removed(path: Path) -> bool:

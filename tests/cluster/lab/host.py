@@ -19,6 +19,8 @@ NETNS_DIR = Path("/run/netns")
 CLONE_NEWNET = 0x4000_0000
 
 _libc = ctypes.CDLL(None, use_errno=True)
+# Those that this process started: it is their parent, and must hear of their ends.
+_daemons: list[subprocess.Popen[bytes]] = []
 
 
 class LabError(RuntimeError):
@@ -79,11 +81,11 @@ def _short(argv: Sequence[str]) -> str:
 
 
 def wait_until(what: str, timeout: float, ready: Callable[[], bool], every: float = 0.05) -> None:
-    """Poll `ready` until it is true; LabError naming `what` after `timeout` seconds."""
+    """Poll `ready` until it is true; LabError that `what` is awaited after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not ready():
         if time.monotonic() >= deadline:
-            raise LabError(f"{what}: not so after {timeout:g} s")
+            raise LabError(f"waited {timeout:g} s in vain for {what}")
         time.sleep(every)
 
 
@@ -96,35 +98,72 @@ def started_at(pid: int) -> float:
 
 
 def same_process(pid: int, created: float) -> psutil.Process | None:
-    """The process that had `pid` at `created`, or None when it ended (a zombie has ended)."""
+    """The process that had `pid` at `created`, or None when it has ended."""
     try:
         process = psutil.Process(pid)
         if abs(process.create_time() - created) > 0.05:
             return None
-        if process.status() == psutil.STATUS_ZOMBIE:
-            _reap(pid)
-            return None
-        return process
     except psutil.NoSuchProcess:
         return None
+    return process if alive(process) else None
 
 
-def _reap(pid: int) -> None:
-    # Only the process that started a VM can reap it; for any other this is not its child.
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+def alive(process: psutil.Process) -> bool:
+    """Whether it still runs; one that only waits for its parent to hear of its end does not."""
+    _hear_of_ends()
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def start(argv: Sequence[str], *, stdout: int, stderr: int) -> subprocess.Popen[bytes]:
+    """Start a process in a session of its own, which may outlive this one."""
+    daemon = subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        cwd="/",
+        start_new_session=True,
+    )
+    _daemons.append(daemon)
+    return daemon
+
+
+def _hear_of_ends() -> None:
+    for daemon in tuple(_daemons):
+        if daemon.poll() is not None:
+            _daemons.remove(daemon)
 
 
 def kill(processes: Iterable[psutil.Process], timeout: float = 10.0) -> None:
-    """SIGKILL each process and wait until all are gone; LabError naming those that stay."""
+    """SIGKILL each process and wait until all have ended; LabError naming those that stay."""
     doomed = list(processes)
     for process in doomed:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    _, alive = psutil.wait_procs(doomed, timeout=timeout)
-    stuck = [p.pid for p in alive if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
-    if stuck:
-        raise LabError(f"processes {stuck} did not die within {timeout:g} s of SIGKILL")
+    names = ", ".join(str(process.pid) for process in doomed)
+    wait_until(f"the end of {names} by SIGKILL", timeout, lambda: not any(map(alive, doomed)))
+
+
+def descent(supervisor: psutil.Process) -> list[psutil.Process]:
+    """A supervisor's nspawn and its machine's PID 1; not what that one started."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        children = supervisor.children()
+        return [*children, *(below for child in children for below in child.children())]
+    return []
+
+
+def first_process(supervisor: psutil.Process) -> psutil.Process | None:
+    """The process that is PID 1 of a supervisor's machine, which is none early in its boot."""
+    for process in descent(supervisor):
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            ids = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()
+            if ids[2:] == ["1"]:
+                return process
+    return None
 
 
 def processes_in(namespace: Path) -> list[psutil.Process]:
@@ -136,7 +175,7 @@ def processes_in(namespace: Path) -> list[psutil.Process]:
     found: list[psutil.Process] = []
     for pid in psutil.pids():
         with contextlib.suppress(OSError, psutil.NoSuchProcess):
-            if os.stat(f"/proc/{pid}/ns/net").st_ino == wanted:
+            if Path(f"/proc/{pid}/ns/net").stat().st_ino == wanted:
                 found.append(psutil.Process(pid))
     return found
 
@@ -156,3 +195,12 @@ def open_socket(namespace: Path, address: str, port: int, timeout: float) -> soc
 
     with concurrent.futures.ThreadPoolExecutor(max_workers=1) as thread:
         return thread.submit(connect).result()
+
+
+def is_loop_mounted(disk: Path) -> bool:
+    """Whether a loop device still holds the file `disk`."""
+    for device in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with contextlib.suppress(OSError):
+            if device.read_text().rstrip("\n") == str(disk):
+                return True
+    return False

@@ -1,9 +1,9 @@
 """Turns this machine's own root into that of a bare Debian system with SSH.
 
-A VM's root is an overlay: its disk over two small layers made here over `/`. The base layer, the same
-for all, hides what is this machine's own (homes, data, services, users, local software) and adds the
-user `autobot`; a VM's own layer holds its name and keys. So Debian's packages are those installed
-here, and nothing else of this machine is seen.
+A VM's root is an overlay of its disk over `/`. Two small layers made here are put on the new disk.
+The base layer, the same for all, hides what is this machine's own (homes, data, services, users,
+local software) and adds the user `autobot`; a VM's own layer holds its name and keys. So Debian's
+packages are those installed here, and nothing else of this machine is seen.
 """
 
 from __future__ import annotations
@@ -36,7 +36,17 @@ _EMPTY = (
     *("etc/systemd/network", "etc/network", "etc/netns", "etc/apt/sources.list.d"),
     *(f"etc/rc{level}.d" for level in "0123456S"),
 )
-_VAR_LIB_OF_DEBIAN = {"apt", "dpkg", "pam", "python", "sgml-base", "ucf", "xfonts", "xkb", "xml-core"}
+_VAR_LIB_OF_DEBIAN = {
+    "apt",
+    "dpkg",
+    "pam",
+    "python",
+    "sgml-base",
+    "ucf",
+    "xfonts",
+    "xkb",
+    "xml-core",
+}
 _VAR_LIB_EMPTIED = ("dbus", "private", "systemd")
 _NOT_DEBIANS = ("etc/npmrc", "etc/pip.conf", "etc/gitconfig", "etc/apt/sources.list", "etc/crontab")
 # They have nothing to do in a VM without a console or the internet, and would fail or wait.
@@ -53,11 +63,11 @@ def make_base(layer: Path, public_key: str) -> None:
     """Write the layer that all VMs share; `public_key` opens `autobot`'s account by SSH."""
     layer.mkdir(parents=True)
     layer.chmod(0o755)
-    for name in sorted(set(os.listdir("/")) - _DEBIAN_TOP - set(_EMPTY_TOP)):
+    for name in sorted(_names("/") - _DEBIAN_TOP - set(_EMPTY_TOP)):
         _hide(layer / name)
     for name in (*_EMPTY_TOP, *_EMPTY):
         _empty(layer / name)
-    for name in sorted(set(os.listdir("/var/lib")) - _VAR_LIB_OF_DEBIAN - set(_VAR_LIB_EMPTIED)):
+    for name in sorted(_names("/var/lib") - _VAR_LIB_OF_DEBIAN - set(_VAR_LIB_EMPTIED)):
         _hide(layer / "var/lib" / name)
     for name in _NOT_DEBIANS:
         if Path("/", name).exists():
@@ -95,6 +105,10 @@ def make_disk(path: Path, size: int) -> None:
         disk.truncate(size)
     options = ["-q", "-F", "-m", "0", "-O", "^has_journal", "-E", "lazy_itable_init=1,nodiscard"]
     execute(["mkfs.ext4", *options, str(path)])
+
+
+def _names(folder: str) -> set[str]:
+    return {path.name for path in Path(folder).iterdir()}
 
 
 def _hide(path: Path) -> None:

@@ -47,8 +47,10 @@ SEARCH = "/usr/sbin:/usr/bin:/sbin:/bin"
 class Lab:
     """A lab by its name. Labs of different names share nothing but this machine.
 
-    `rooms` gives each room's address, all in one /24 whose first address is the operator's. `cache`
-    is this machine's folder of downloads, which every VM sees, as its own, at /var/cache/autobot.
+    `rooms` gives each room's address, all in one /24 whose first address is the operator's; without
+    it they are those the lab was made with, else the six of the platform. `cache` is this machine's
+    folder of downloads, which every VM sees, as its own, at /var/cache/autobot. Calls block: from
+    async code, use a thread.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class Lab:
         name: str = "lab",
         *,
         cache: Path | None = None,
-        rooms: Mapping[str, str] = ROOMS,
+        rooms: Mapping[str, str] | None = None,
         hardware: Hardware | None = None,
         home: Path | None = None,
     ) -> None:
@@ -65,10 +67,11 @@ class Lab:
         labs = home or Path(os.environ.get("AUTOBOT_LAB_HOME", "/var/lib/autobot-lab"))
         self.name = name
         self.home = labs / name
-        self.rooms = dict(rooms)
+        self._made = self.home / "lab.json"
+        self.rooms: dict[str, str] = dict(rooms or self._rooms_made() or ROOMS)
         self.cache = cache or default_cache()
         self.hardware = hardware or Hardware()
-        self.network = Network(name, rooms)
+        self.network = Network(name, self.rooms)
         self.key = self.home / "key"
         self._hosts = self.home / "known_hosts"
 
@@ -113,22 +116,25 @@ class Lab:
         """Boot whatever is not running, all at once, and wait until every VM is done booting.
 
         Idempotent. A half-dead lab of this name is repaired: its disks are kept. LabError when a
-        VM's systemd reports a failed unit.
+        unit of a new lab failed; what fails on disks used before is for their user to see.
         """
         reasons = self.missing()
         if reasons:
             raise LabError("this machine cannot be a lab: " + "; ".join(reasons))
         with self._locked():
-            if not (self.home / "lab.json").exists():
+            new = not self._made.exists()
+            if new:
                 self._tear_down()
                 self._build()
             if not self.network.exists():
                 self._each(VM.power_off)
                 self.network.up()
-            self._each(lambda vm: self._boot(vm, timeout))
+            self._each(lambda vm: self._boot(vm, timeout, whole=new))
 
     def down(self) -> None:
-        """Stop every process of this lab and remove all of it. Idempotent."""
+        """Stop every process of this lab and remove all of it. Idempotent; LabError if not root."""
+        if os.geteuid() != 0:
+            raise LabError("root is needed to take a lab down")
         with self._locked():
             self._tear_down()
         self._lock_file().unlink(missing_ok=True)
@@ -165,7 +171,7 @@ class Lab:
         stdout: int | None = None,
         stderr: int | None = None,
     ) -> subprocess.Popen[str]:
-        """Start a program on the lab's network and leave it running; `down` ends it if none does."""
+        """Start a program on the lab's network and leave it running; `down` ends it."""
         return subprocess.Popen(
             [*self.network.inside(OPERATOR), *argv],
             stdin=subprocess.DEVNULL,
@@ -177,10 +183,10 @@ class Lab:
             start_new_session=True,
         )
 
-    def _boot(self, vm: VM, timeout: float) -> None:
+    def _boot(self, vm: VM, timeout: float, *, whole: bool) -> None:
         vm.power_on(timeout)
-        state = vm.state(timeout)
-        if state != "running":
+        state = vm.state(timeout=timeout)
+        if whole and state != "running":
             units = vm.shell("systemctl --failed --no-legend --plain", check=False).stdout
             raise LabError(f"{vm.room} booted to state {state}:\n{units}{vm.console()}")
 
@@ -197,12 +203,17 @@ class Lab:
             known.append(f"{vm.address} {make_own(own, vm.room, self.rooms)}")
             vm.install([base, own], self.cache, self.hardware)
         self._hosts.write_text("".join(known))
-        (self.home / "lab.json").write_text(json.dumps({"rooms": self.rooms}))
+        self._made.write_text(json.dumps({"rooms": self.rooms}))
 
     def _tear_down(self) -> None:
-        self._each(VM.power_off)
+        # By namespace first: that finds even machines whose records were lost.
         self.network.down()
-        shutil.rmtree(self.home, ignore_errors=False) if self.home.exists() else None
+        self._each(VM.power_off)
+        if self.home.exists():
+            shutil.rmtree(self.home)
+
+    def _rooms_made(self) -> dict[str, str] | None:
+        return json.loads(self._made.read_text())["rooms"] if self._made.exists() else None
 
     def _each(self, act: Callable[[VM], None]) -> None:
         with concurrent.futures.ThreadPoolExecutor(max_workers=len(self.rooms)) as pool:

@@ -1,7 +1,7 @@
-"""Becomes one lab VM's supervisor: mounts the VM's disk and root, then is systemd-nspawn.
+"""One lab VM's supervisor: mounts the VM's disk and root, then runs systemd-nspawn on it.
 
-Run as `launch.py PLAN.json`. All mounts are made in a mount namespace of this process's own, so they
-end with it, however it ends: a killed lab leaves no mount and no loop device behind.
+Run as `launch.py PLAN.json`. All mounts are made in a mount namespace of this process's own, so
+they end with it, however it ends: a killed lab leaves no mount and no loop device behind.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ MOVE_MOUNT_F_EMPTY_PATH = 4
 AT_FDCWD = -100
 AT_EMPTY_PATH = 0x1000
 MOUNT_ATTR_IDMAP = 0x0010_0000
+PR_SET_PDEATHSIG = 1
 OPEN_FILES = 524_288
+# What nspawn exits with, under --keep-unit, for its service manager to start it anew.
+REBOOTED = 133
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -51,7 +54,6 @@ class Plan:
     shm_bytes: int
     memory: int | None
     cgroups: list[str]
-    legacy_cgroups: bool
 
     def save(self, path: Path) -> None:
         """Write it where `launch.py` will read it."""
@@ -128,9 +130,7 @@ def bind_owned(source: str, target: str, ids: list[int], shown_as: list[int]) ->
         MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH, ctypes.byref(attr), ctypes.sizeof(attr)
     )
     checked(done, f"cannot map the owner of {source} (Linux 5.19 is needed)")
-    done = _libc.syscall(
-        MOVE_MOUNT, tree, b"", AT_FDCWD, target.encode(), MOVE_MOUNT_F_EMPTY_PATH
-    )
+    done = _libc.syscall(MOVE_MOUNT, tree, b"", AT_FDCWD, target.encode(), MOVE_MOUNT_F_EMPTY_PATH)
     checked(done, f"cannot mount {source} at {target}")
     os.close(tree)
     os.close(users)
@@ -176,22 +176,37 @@ def nspawn(plan: Plan) -> list[str]:
     ]
 
 
-def main() -> None:
-    """Never returns: this process becomes systemd-nspawn."""
-    plan = Plan.load(Path(sys.argv[1]))
-    for group in plan.cgroups:
-        Path(group, "cgroup.procs").write_text(str(os.getpid()))
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    assemble(plan)
+def boot(plan: Plan) -> int:
+    """Run the machine until it goes off or reboots; nspawn's exit code tells which."""
+    supervisor = os.getpid()
+
+    def join() -> None:
+        # Whoever cuts this process off cuts the machine off.
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != supervisor:
+            os.kill(os.getpid(), signal.SIGKILL)
+        for group in plan.cgroups:
+            Path(group, "cgroup.procs").write_text(str(os.getpid()))
+
     environment = {
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
         # Debian 12 keeps /tmp on the disk, where a full disk is felt.
         "SYSTEMD_NSPAWN_TMPFS_TMP": "0",
     }
-    if plan.legacy_cgroups:
-        environment["SYSTEMD_NSPAWN_UNIFIED_HIERARCHY"] = "1"
-    os.execvpe("systemd-nspawn", nspawn(plan), environment)
+    # A process of its own, made by fork: what `join` does must be done in it.
+    return subprocess.Popen(nspawn(plan), env=environment, preexec_fn=join).wait()
+
+
+def main() -> int:
+    """Stays until the machine goes off; a machine that reboots is booted again."""
+    plan = Plan.load(Path(sys.argv[1]))
+    assemble(plan)
+    while True:
+        code = boot(plan)
+        if code != REBOOTED:
+            return code
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

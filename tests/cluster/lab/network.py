@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import subprocess
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from .host import NETNS_DIR, LabError, execute, kill, processes_in, wait_until
+from .host import NETNS_DIR, LabError, execute, kill, processes_in, start
 
 OPERATOR = "operator"
 SWITCH = "switch"
@@ -89,13 +89,14 @@ class Network:
         """Set a room's switch port up or down: the same as its cable pulled or put back."""
         self._ip(SWITCH, f"link set {room} {'up' if connected else 'down'}")
 
-    def is_plugged(self, room: str) -> bool:
-        """Whether the room's switch port is up."""
-        return "UP" in self._ports().get(room, [])
-
-    def is_slow(self, room: str) -> bool:
-        """Whether the room's cable is a bad one."""
-        return f"{room}-far" in self._ports()
+    def cable(self, room: str) -> str:
+        """How a room's cable is: `good`, `slow`, `pulled`, or `none` when there is no network."""
+        ports = self._ports()
+        if room not in ports:
+            return "none"
+        if "UP" not in ports[room]:
+            return "pulled"
+        return "slow" if f"{room}-far" in ports else "good"
 
     def slow(self, room: str, delay_ms: float, loss_pct: float) -> None:
         """Replace a room's cable by one that delays each frame and loses some, each way.
@@ -115,27 +116,19 @@ class Network:
             f"link set {room}-far master br0 up",
         )
         argv = [sys.executable, str(CABLE), room, f"{room}-near", str(delay_ms), str(loss_pct)]
-        cable = subprocess.Popen(
-            [*self.inside(SWITCH), *argv],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            text=True,
-        )
-        assert cable.stdout is not None
-        said = cable.stdout.readline()
-        if said.strip() != "carrying":
-            cable.kill()
-            raise LabError(f"the slow cable of {room} did not start: {said}{cable.stdout.read()}")
-        cable.stdout.close()
+        reading, writing = os.pipe()
+        with os.fdopen(reading) as said:
+            start([*self.inside(SWITCH), *argv], stdout=writing, stderr=writing)
+            os.close(writing)
+            first = said.readline()
+            if first != "carrying\n":
+                raise LabError(f"{room}'s slow cable did not start: {first}{said.read()}")
 
     def _good_cable(self, room: str) -> None:
         mine = [p for p in processes_in(self.path(SWITCH)) if f"{room}-near" in p.cmdline()]
         kill(mine)
-        if self.is_slow(room):
+        if f"{room}-far" in self._ports():
             self._ip(SWITCH, f"link delete {room}-far", f"link set {room} master br0")
-            wait_until(f"{room}'s cable is back", 5, lambda: not self.is_slow(room))
 
     def _ports(self) -> dict[str, list[str]]:
         if not self.path(SWITCH).exists():

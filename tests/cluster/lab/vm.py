@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -15,7 +15,19 @@ from pathlib import Path
 import psutil
 
 from . import cgroups
-from .host import LabError, execute, kill, open_socket, same_process, started_at, wait_until
+from .host import (
+    LabError,
+    descent,
+    execute,
+    first_process,
+    is_loop_mounted,
+    kill,
+    open_socket,
+    same_process,
+    start,
+    started_at,
+    wait_until,
+)
 from .image import AUTOBOT_ID, make_disk
 from .launch import Plan
 from .network import OPERATOR, Network
@@ -71,7 +83,6 @@ class VM:
             shm_bytes=hardware.shared_memory,
             memory=hardware.memory,
             cgroups=[str(group) for group in cgroups.groups(self._machine)],
-            legacy_cgroups=not cgroups.is_v2(),
         )
         plan.save(self._plan)
 
@@ -81,17 +92,13 @@ class VM:
         """Boot it and wait until its SSH server answers. Nothing to do when it is on."""
         if self.is_running():
             return
+        # One that switched itself off a moment ago may not have let go of its disk.
+        self._wait_for_disk()
         plan = Plan.load(self._plan)
         cgroups.make(self._machine, plan.memory)
         with (self.home / "console.log").open("ab") as console:
-            supervisor = subprocess.Popen(
-                [sys.executable, str(LAUNCH), str(self._plan)],
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=console,
-                start_new_session=True,
-                cwd="/",
-            )
+            argv = [sys.executable, str(LAUNCH), str(self._plan)]
+            supervisor = start(argv, stdout=console.fileno(), stderr=console.fileno())
         record = {"pid": supervisor.pid, "created": started_at(supervisor.pid)}
         self._record.write_text(json.dumps(record))
         self._wait_for_ssh(timeout)
@@ -99,16 +106,16 @@ class VM:
     def power_off(self) -> None:
         """Cut the power: every process in it is killed at once, nothing is told to stop.
 
-        What it had written stays on its disk. So do writes that it never synced, since they are in
-        this machine's memory and this machine goes on: data lost for want of fsync is not seen here.
+        What it had written stays on its disk. So do writes that it never synced: they are in this
+        machine's memory, and this machine goes on. Data lost for want of fsync is not seen here.
         """
         supervisor = self._supervisor()
         if supervisor is not None:
-            leader = self._leader(supervisor)
-            # The supervisor goes too, or it would tell of a machine that died.
-            kill([leader, supervisor] if leader is not None else [supervisor])
+            # The machine's PID 1 is killed last of these, and with it all that it started.
+            kill([supervisor, *descent(supervisor)])
         cgroups.remove(self._machine)
         self._record.unlink(missing_ok=True)
+        self._wait_for_disk()
 
     def reboot(self, timeout: float = 90.0) -> None:
         """Shut it down in order, boot it again, and wait until its SSH server answers."""
@@ -116,7 +123,7 @@ class VM:
         self.shell("systemctl reboot", timeout=timeout, check=False)
         deadline = time.monotonic() + timeout
         wait_until(
-            f"{self.room} has shut down",
+            f"{self.room}'s shutdown",
             timeout,
             lambda: same_process(before.pid, before.create_time()) is None,
         )
@@ -128,11 +135,15 @@ class VM:
         """Whether its power is on; it may still be booting."""
         return self._supervisor() is not None
 
-    def state(self, timeout: float = 60.0) -> str:
-        """What its systemd says when it has done booting: `running`, `degraded`, ... or `off`."""
+    def state(self, *, wait: bool = True, timeout: float = 60.0) -> str:
+        """What its systemd says: `running`, `degraded`, ...; or `off`.
+
+        With `wait`, what it says when it has done booting: `starting` is not among them.
+        """
         if not self.is_running():
             return "off"
-        told = self.shell("systemctl is-system-running --wait", timeout=timeout, check=False)
+        argv = ["systemctl", "is-system-running", *(["--wait"] if wait else [])]
+        told = self.shell(argv, timeout=timeout, check=False)
         return told.stdout.strip() or "unknown"
 
     # A way in
@@ -190,7 +201,7 @@ class VM:
         enter = ["nsenter", "-t", leader, "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--"]
         clean: Mapping[str, str] = {
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "TERM": "dumb",
+            "TERM": os.environ.get("TERM", "dumb"),
         }
         enter += ["env", "-i", *(f"{key}={value}" for key, value in clean.items())]
         return [*enter, "runuser", "-l", user] if user != "root" else [*enter, "HOME=/root", "sh"]
@@ -210,9 +221,9 @@ class VM:
         """Put its network cable back."""
         self._network.plug(self.room, connected=True)
 
-    def is_partitioned(self) -> bool:
-        """Whether its network cable is pulled."""
-        return not self._network.is_plugged(self.room)
+    def cable(self) -> str:
+        """How its cable is: `good`, `slow`, `pulled`, or `none` when the lab is down."""
+        return self._network.cable(self.room)
 
     def slow(self, delay_ms: float = 0.0, loss_pct: float = 0.0) -> None:
         """Make its cable a bad one, delaying and losing frames each way; zeros make it good."""
@@ -225,9 +236,11 @@ class VM:
         if size is not None:
             self.shell(["fallocate", "-l", str(size), FILLER])
             return
-        free = int(self.shell("df --output=avail -B1 / | tail -1").stdout)
+        free = self.free_bytes()
         self.shell(f"fallocate -l {max(1, free - 2**20)} {FILLER}", check=False)
-        self.shell(f"cat /dev/zero > {FILLER}-rest", check=False, timeout=120)
+        # What is then left goes in ever smaller writes: a write that does not fit whole is refused.
+        rest = f"dd if=/dev/zero of={FILLER}-rest oflag=append conv=notrunc"
+        self.shell("; ".join(f"{rest} bs={size}" for size in ("64K", "4K")), check=False)
 
     def free_disk(self) -> None:
         """Give back what `fill_disk` took."""
@@ -236,6 +249,10 @@ class VM:
     def free_bytes(self) -> int:
         """What is left of its disk."""
         return int(self.shell("df --output=avail -B1 / | tail -1").stdout)
+
+    def _wait_for_disk(self) -> None:
+        disk = self.home / "disk.img"
+        wait_until(f"the release of {disk}", 10, lambda: not is_loop_mounted(disk), every=0.01)
 
     def _wait_for_ssh(self, timeout: float) -> None:
         def answers() -> bool:
@@ -250,7 +267,7 @@ class VM:
                 return False
 
         try:
-            wait_until(f"{self.room}'s SSH server answers", timeout, answers, every=0.1)
+            wait_until(f"{self.room}'s SSH server", timeout, answers, every=0.1)
         except LabError as error:
             raise LabError(f"{error}; its console said:\n{self.console()}") from error
 
@@ -261,20 +278,9 @@ class VM:
             return None
         return same_process(record["pid"], record["created"])
 
-    def _leader(self, supervisor: psutil.Process) -> psutil.Process | None:
-        """The process that is the VM's PID 1, which is none early in its boot."""
-        with contextlib.suppress(psutil.NoSuchProcess):
-            for child in supervisor.children():
-                with contextlib.suppress(OSError):
-                    status = Path(f"/proc/{child.pid}/status").read_text()
-                    ids = next(x for x in status.splitlines() if x.startswith("NSpid:")).split()
-                    if ids[2:] == ["1"]:
-                        return child
-        return None
-
     def _running_leader(self) -> psutil.Process:
         supervisor = self._supervisor()
-        leader = None if supervisor is None else self._leader(supervisor)
+        leader = None if supervisor is None else first_process(supervisor)
         if leader is None:
             raise LabError(f"{self.room} is off")
         return leader

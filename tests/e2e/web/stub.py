@@ -113,7 +113,9 @@ class Platform:
                 detail = "192.168.1.1 is a private address."
                 kind = "urn:autobot:problem:blocked-address"
                 return JSONResponse({"type": kind, "detail": detail}, 403)
-            return Response(png(640, 400), media_type="image/png", headers={"x-autobot-room": "browser"})
+            return Response(
+                png(640, 400), media_type="image/png", headers={"x-autobot-room": "browser"}
+            )
 
         return app
 
@@ -170,7 +172,7 @@ def free_port() -> int:
 def serving(app: FastAPI, port: int) -> Iterator[None]:
     """Serve ``app`` on loopback from a thread until the block ends; connections are cut at once."""
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=0
+        app, host="127.0.0.1", port=port, log_level="critical", timeout_graceful_shutdown=0
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

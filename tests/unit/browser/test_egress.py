@@ -105,7 +105,8 @@ def test_nothing_python_calls_private_passes(address: object) -> None:
     known = ip_address(str(address))
     if not known.is_global and special_purpose(known) is None:
         inside = getattr(known, "ipv4_mapped", None)
-        assert inside is not None and inside.is_global
+        assert inside is not None
+        assert inside.is_global
 
 
 @pytest.mark.parametrize("spelling", LOOPBACK_SPELLINGS)

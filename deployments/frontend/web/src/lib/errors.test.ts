@@ -8,7 +8,11 @@ const answer = (status: number, body: unknown, headers: Record<string, string> =
 describe("errorOf", () => {
   it.each([
     ["problem+json", { title: "Conflict", detail: "A run is going on" }, "A run is going on."],
-    ["OpenAI's shape", { error: { message: "There is no such model here." } }, "There is no such model here."],
+    [
+      "OpenAI's shape",
+      { error: { message: "There is no such model here." } },
+      "There is no such model here.",
+    ],
     ["Ollama's shape", { error: "model not found" }, "model not found."],
     ["a title alone", { title: "Conflict" }, "Conflict."],
     ["HTML of a proxy", "<h1>no server</h1>", "main answered with HTTP status 409."],
@@ -18,7 +22,9 @@ describe("errorOf", () => {
   });
 
   it("says how long to wait when the room is busy", async () => {
-    const error = await errorOf(answer(429, { detail: "The queue is full" }, { "retry-after": "3" }));
+    const error = await errorOf(
+      answer(429, { detail: "The queue is full" }, { "retry-after": "3" }),
+    );
     expect(error.message).toBe("The queue is full. Try again in 3 s.");
   });
 

@@ -1,10 +1,5 @@
 export type ErrorKind =
-  | "aborted"
-  | "timeout"
-  | "unreachable"
-  | "unauthenticated"
-  | "forbidden"
-  | "refused";
+  "aborted" | "timeout" | "unreachable" | "unauthenticated" | "forbidden" | "refused";
 
 /** A failed call, with a message that can be shown to a person as it is. */
 export class ApiError extends Error {
@@ -37,8 +32,7 @@ export async function errorOf(response: Response): Promise<ApiError> {
   const body = await response.text().catch(() => "");
   const said = detailIn(body);
   const { status } = response;
-  if (status === 401)
-    return new ApiError("unauthenticated", "This key is not accepted.", status);
+  if (status === 401) return new ApiError("unauthenticated", "This key is not accepted.", status);
   if (status === 403) {
     const kind = said?.blocked ? "refused" : "forbidden";
     return new ApiError(kind, sentence(said?.detail ?? "This key may not do that"), status);
@@ -59,7 +53,8 @@ export function detailIn(body: string): { detail: string; blocked: boolean } | n
   }
   if (typeof json !== "object" || json === null) return null;
   const { detail, title, error, type } = json as Record<string, unknown>;
-  const nested = typeof error === "object" && error !== null ? (error as { message?: unknown }) : {};
+  const nested =
+    typeof error === "object" && error !== null ? (error as { message?: unknown }) : {};
   const text = [detail, nested.message, error, title].find((part) => typeof part === "string");
   if (typeof text !== "string") return null;
   return { detail: text, blocked: typeof type === "string" && type.endsWith("blocked-address") };

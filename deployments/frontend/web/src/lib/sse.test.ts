@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 
 import { readSse, SseParser, type SseEvent } from "./sse";
 
-const STREAM = 'data: {"a":1}\n\n: keep-alive\n\nevent: done\ndata: one\ndata:two\n\ndata: [DONE]\n\n';
+const STREAM =
+  'data: {"a":1}\n\n: keep-alive\n\nevent: done\ndata: one\ndata:two\n\ndata: [DONE]\n\n';
 const EVENTS: SseEvent[] = [
   { event: "message", data: '{"a":1}' },
   { event: "done", data: "one\ntwo" },

@@ -6,7 +6,8 @@ import { createChat, speed } from "./chat";
 
 type Send = (turns: ChatTurn[], signal: AbortSignal) => Promise<Response>;
 
-const line = (body: unknown) => `data: ${typeof body === "string" ? body : JSON.stringify(body)}\n\n`;
+const line = (body: unknown) =>
+  `data: ${typeof body === "string" ? body : JSON.stringify(body)}\n\n`;
 const word = (content: string) => line({ model: "m-1", choices: [{ delta: { content } }] });
 const end = (finish_reason = "stop") => line({ choices: [{ delta: {}, finish_reason }] });
 const usage = (completion_tokens: number) => line({ choices: [], usage: { completion_tokens } });
@@ -27,7 +28,9 @@ function chatWith(send: Send, patience = 120_000) {
 
 describe("chat", () => {
   it("collects the answer, who gave it and its speed", async () => {
-    const { chat } = chatWith(async () => reply(word("Hel"), word("lo"), word("!"), end(), usage(5), DONE));
+    const { chat } = chatWith(async () =>
+      reply(word("Hel"), word("lo"), word("!"), end(), usage(5), DONE),
+    );
     await chat.ask(" Hi ");
     expect(chat.exchanges).toHaveLength(1);
     expect(chat.exchanges[0]).toMatchObject({
@@ -97,7 +100,9 @@ describe("chat", () => {
   });
 
   it("shows an error that arrives inside the stream", async () => {
-    const { chat } = chatWith(async () => reply(word("a"), line({ error: { message: "Out of memory." } })));
+    const { chat } = chatWith(async () =>
+      reply(word("a"), line({ error: { message: "Out of memory." } })),
+    );
     await chat.ask("Hi");
     expect(chat.exchanges[0]).toMatchObject({ phase: "failed", problem: "Out of memory." });
   });

@@ -1,0 +1,50 @@
+# The two commands that matter: `make up` and `make test`. Both do all their own set-up.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+
+.PHONY: help setup lab-setup up down test lint unit drill bench lock web lab
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: ## Install what one machine needs: Python packages, Debian packages
+	@scripts/setup.sh
+
+lab-setup: setup ## Install what the six-VM lab needs as well
+	@scripts/setup.sh lab
+
+up: setup ## Start the whole platform on this machine and show its main job once
+	@$(VENV)/bin/autobot up
+
+down: ## Stop it; its data stays
+	@$(VENV)/bin/autobot down
+
+lint: ## Formatting, lint, types, import rules
+	$(VENV)/bin/ruff format --check autobot deployments tests scripts
+	$(VENV)/bin/ruff check autobot deployments tests scripts
+	$(VENV)/bin/pyright
+	$(VENV)/bin/lint-imports
+
+web: ## Check and build the web interface
+	cd deployments/frontend/web && npm ci --no-audit --no-fund && npm test && npm run build
+
+test: lab-setup ## Every test: lint, web, unit, contract, browser, the lab
+	$(MAKE) lint web
+	$(PYTHON) -m pytest -m "not drill"
+
+unit: setup ## The quick tests only
+	$(PYTHON) -m pytest tests/unit
+
+drill: lab-setup ## The long soak and failure drills
+	$(PYTHON) -m pytest -m drill
+
+bench: setup ## Every figure as a ratio against a floor measured in the same run
+	$(PYTHON) -m tests.benchmarks
+
+lock: ## Resolve the dependencies again and write locks/
+	PATH=$(CURDIR)/$(VENV)/bin:$$PATH $(PYTHON) scripts/lock.py
+
+lab: lab-setup ## Boot six VMs on this machine and `ray up` the cluster in them
+	@$(VENV)/bin/autobot lab up

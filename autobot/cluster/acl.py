@@ -1,0 +1,36 @@
+"""Who may do what in Redis: one user per room, shut in by its own key prefix.
+
+The default user is off. The browser room has no user at all. Room redis keeps the data of the whole
+platform and answers for it, so its user sees every key of ours; it still cannot administer the
+server. `operator` is for backup, restore and shutdown, and only its own VM knows the password.
+"""
+
+from collections.abc import Mapping
+
+USERS = ("main", "frontend", "npu", "redis", "llm", "operator")
+
+# Listed one by one instead of @read and @write: those also take in module commands, and RediSearch
+# reads documents through its indexes without asking whose keys they are.
+ROOM_COMMANDS = (
+    "+@connection +@transaction +@pubsub +@hash +@string +@list +@set +@sortedset +@stream +@bitmap"
+    " +@hyperloglog +@geo +del +unlink +exists +type +touch +copy +rename +expire +expireat"
+    " +pexpire +pexpireat +ttl +pttl +persist +eval +evalsha +script|load +script|exists"
+    " -@dangerous -@admin"
+)
+REDIS_COMMANDS = "+@all -@admin -@dangerous +info +bgsave +lastsave"
+
+
+def render_acl(hashes: Mapping[str, str]) -> str:
+    """Return the users file; ``hashes`` are the passwords' SHA-256 in hexadecimal, by user."""
+    lines = ["user default off"]
+    for user in USERS:
+        lines.append(f"user {user} on sanitize-payload #{hashes[user]} {_rules(user)}")
+    return "\n".join(lines) + "\n"
+
+
+def _rules(user: str) -> str:
+    if user == "operator":
+        return "~* &* +@all"
+    if user == "redis":
+        return f"~autobot:* resetchannels &autobot:* -@all {REDIS_COMMANDS}"
+    return f"~autobot:{user}:* resetchannels &autobot:{user}:* -@all {ROOM_COMMANDS}"

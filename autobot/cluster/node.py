@@ -1,0 +1,226 @@
+"""A VM as a room: `python -m autobot.cluster.node start ROOM | stop | fetch ROOM | prepare`.
+
+Runs as the VM's user; what belongs to the system is written through sudo. `start` is what the
+cluster launcher calls as its start command, and does nothing to units that are as they should be.
+"""
+
+import asyncio
+import getpass
+import os
+import pwd
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from autobot.catalogue import Catalogue
+from autobot.cluster import programs, systemd
+from autobot.cluster.firewall import render_firewall
+from autobot.cluster.layout import cluster_dir
+from autobot.cluster.programs import Program
+from autobot.cluster.ray_env import prepare_run_dir, ray_env
+from autobot.cluster.state import StateFile
+from autobot.cluster.topology import Topology, load_topology
+from autobot.errors import AutoBotError, SetupError
+from autobot.settings import Settings
+
+UNITS = Path("/etc/systemd/system")
+BIN = Path("/usr/local/bin")
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# What the launcher tells a start command, and the node must tell Ray.
+FROM_LAUNCHER = ("RAY_CLOUD_INSTANCE_ID", "RAY_NODE_TYPE_NAME", "RAY_enable_autoscaler_v2")
+
+WRAPPER = """\
+#!/bin/sh
+# Written by AutoBot: `{name}` with this node's settings.
+set -a
+. {env_file}
+set +a
+{address}exec /opt/autobot/venv/bin/{name} "$@"
+"""
+# `ray start` would take an address in its environment for one to join.
+RAY_ADDRESS = '[ "${{1:-}}" = start ] || export RAY_ADDRESS="${{RAY_ADDRESS:-{head}}}"\n'
+
+
+def node_settings(topology: Topology, room: str) -> Settings:
+    """The settings of this VM: what the topology says of it, and all its ports opened outward."""
+    spec = topology.rooms[room]
+    port = {} if spec.port is None else {_port_setting(room): spec.port}
+    home = Path.home() / ".autobot"
+    return Settings(
+        **{**port, "home": home, "bind": "0.0.0.0", "node_ip": own_address(topology, room)}
+    )
+
+
+def _port_setting(room: str) -> str:
+    return "http_port" if room == "main" else f"{room}_port"
+
+
+def own_address(topology: Topology, room: str) -> str:
+    """The address of ``room`` that an interface of this machine has; SetupError when none has."""
+    here = {a.address for addresses in psutil.net_if_addrs().values() for a in addresses}
+    for address in topology.rooms[room].addresses:
+        if address in here:
+            return address
+    raise SetupError(f"No interface of this machine has an address of room {room}.")
+
+
+def room_programs(topology: Topology, settings: Settings, room: str) -> list[Program]:
+    """What runs on a VM of ``room``; Ray comes last, when what it serves is there."""
+    head = room == "main"
+    own: dict[str, list[Callable[[Settings], Program]]] = {
+        "main": [programs.desktop_x, programs.desktop_wm, programs.desktop_web],
+        "redis": [programs.redis],
+    }
+    ray = programs.ray_node(
+        settings,
+        head=head,
+        resources=topology.rooms[room].resources,
+        node_ip=settings.node_ip,
+        head_address=f"{topology.head}:{settings.gcs_port}",
+        autoscaling_config=Path.home() / "ray_bootstrap_config.yaml" if head else None,
+    )
+    # Only root can start Chromium as a user that may read nothing of ours.
+    user = "root" if room == "browser" else None
+    ray = Program(ray.name, ray.argv, {}, user)
+    return [*(make(settings) for make in own.get(room, [])), ray]
+
+
+def node_environment(topology: Topology, settings: Settings, current: str) -> dict[str, str]:
+    """The node's environment; ``current`` is the file as it is, whose instance id outlives this."""
+    known = dict(line.split("=", 1) for line in current.splitlines() if "=" in line)
+    kept = {name: known[name].strip('"') for name in FROM_LAUNCHER if name in known}
+    told = {name: os.environ[name] for name in FROM_LAUNCHER if name in os.environ}
+    return {
+        **ray_env(settings),
+        **{f"AUTOBOT_{_port_setting(r).upper()}": str(s.port) for r, s in _with_port(topology)},
+        "AUTOBOT_CLUSTER_FILE": str(settings.home / "cluster.yaml"),
+        "PATH": f"/opt/autobot/venv/bin:{SYSTEM_PATH}",
+        **kept,
+        **told,
+    }
+
+
+def _with_port(topology: Topology) -> list[tuple[str, Any]]:
+    return [(room, spec) for room, spec in topology.rooms.items() if spec.port is not None]
+
+
+def system_files(topology: Topology, settings: Settings, room: str) -> dict[Path, str]:
+    """Path -> content of everything outside the user's home."""
+    env_file = Path(systemd.ENV_FILE)
+    current = env_file.read_text() if env_file.exists() else ""
+    environment = node_environment(topology, settings, current)
+    address = RAY_ADDRESS.format(head=f"{topology.head}:{settings.gcs_port}")
+    files = {
+        env_file: systemd.render_env(environment),
+        Path(systemd.FIREWALL_FILE): render_firewall(topology, settings, room),
+        UNITS / "autobot-firewall.service": systemd.FIREWALL_UNIT,
+        BIN / "ray": WRAPPER.format(name="ray", env_file=env_file, address=address),
+        BIN / "autobot": WRAPPER.format(name="autobot", env_file=env_file, address=""),
+    }
+    user = getpass.getuser()
+    for program in room_programs(topology, settings, room):
+        files[unit_of(program)] = systemd.render_unit(program, user)
+    return files
+
+
+def unit_of(program: Program) -> Path:
+    return UNITS / f"{systemd.PREFIX}{program.name}.service"
+
+
+def start(room: str) -> None:
+    """Write what differs, restart the units it concerns, start the rest."""
+    topology = load_topology()
+    settings = node_settings(topology, room)
+    changed: set[Path] = set()
+    for path, content in system_files(topology, settings, room).items():
+        if not path.exists() or path.read_text() != content:
+            _install(path, content)
+            changed.add(path)
+    if any(path.parent == UNITS for path in changed):
+        _sudo("systemctl", "daemon-reload")
+    firewall = "reload-or-restart" if Path(systemd.FIREWALL_FILE) in changed else "start"
+    _sudo("systemctl", "enable", "--quiet", "autobot-firewall.service")
+    _sudo("systemctl", firewall, "autobot-firewall.service")
+    for program in room_programs(topology, settings, room):
+        unit = unit_of(program)
+        concerned = {unit, Path(systemd.ENV_FILE)} if program.name == "ray" else {unit}
+        _sudo("systemctl", "enable", "--quiet", unit.name)
+        _sudo("systemctl", "restart" if concerned & changed else "start", unit.name)
+        print(f"{unit.name}: {'restarted' if concerned & changed else 'running'}", flush=True)
+
+
+def stop() -> None:
+    """Stop and disable every unit of ours but the firewall; the data stays."""
+    units = [u.name for u in UNITS.glob(f"{systemd.PREFIX}*.service") if "firewall" not in u.name]
+    if units:
+        _sudo("systemctl", "disable", "--now", "--quiet", *units)
+    # On the head: what its autoscaler set up is released too, and must be set up again.
+    topology = load_topology()
+    state = cluster_dir(topology.name) / "state.json"
+    if state.exists():
+        with StateFile(state).changing() as nodes:
+            for node in nodes.alive():
+                nodes.change(node.id, state="terminated")
+
+
+async def fetch(room: str) -> None:
+    """Bring the models and parts a room needs into the cache."""
+    settings = Settings()
+    catalogue = Catalogue(settings.cache)
+    memory = psutil.virtual_memory().total
+    wanted = {
+        "redis": lambda: "redis-stack",
+        "npu": lambda: settings.default_embedding_model or catalogue.default("embedding", memory),
+        "llm": lambda: settings.default_chat_model or catalogue.default("chat", memory),
+    }
+    if room in wanted:
+        print(f"fetched {await catalogue.fetch(wanted[room]())}", flush=True)
+
+
+def prepare() -> None:
+    """Before each start: what a reboot takes away."""
+    prepare_run_dir(Settings())
+
+
+def _install(path: Path, content: str) -> None:
+    mode = "755" if path.parent == BIN else "644"
+    _sudo("install", "-D", "-m", mode, "/dev/stdin", str(path), stdin=content)
+
+
+def _sudo(*argv: str, stdin: str = "") -> None:
+    prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    done = subprocess.run([*prefix, *argv], input=stdin, text=True, capture_output=True)
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip()
+        user = pwd.getpwuid(os.geteuid()).pw_name
+        raise SetupError(
+            f"`{' '.join(argv)}` failed: {said}", f"User {user} must have sudo without a password."
+        )
+
+
+def main(argv: list[str]) -> int:
+    try:
+        match argv:
+            case ["start", room]:
+                start(room)
+            case ["fetch", room]:
+                asyncio.run(fetch(room))
+            case ["stop"]:
+                stop()
+            case ["prepare"]:
+                prepare()
+            case _:
+                print((__doc__ or "").splitlines()[0], file=sys.stderr)
+                return 2
+    except AutoBotError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

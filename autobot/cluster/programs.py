@@ -1,0 +1,147 @@
+"""The processes of a platform: the same commands under supervisord and under systemd."""
+
+import hashlib
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autobot.cluster.desktop import desktop_env, vnc_password, write_desktop
+from autobot.cluster.ray_env import prepare_run_dir, ray_env, short_run_dir
+from autobot.cluster.redis_conf import write_conf
+from autobot.cluster.topology import ROOMS
+from autobot.errors import SetupError
+from autobot.settings import Settings
+
+NOVNC = Path("/usr/share/novnc")
+GEOMETRY = "1440x900"
+# Serve moves requests over HTTP, not through Ray's object store.
+OBJECT_STORE_BYTES = 512 << 20
+
+
+@dataclass(frozen=True)
+class Program:
+    """One long-running process. ``user`` None means the user who starts it."""
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    user: str | None = None
+
+
+def redis(settings: Settings) -> Program:
+    """Redis Stack. Writes its configuration; a changed one shows in the program's environment."""
+    server, conf = write_conf(settings)
+    acl = settings.secrets_dir / "redis" / "users.acl"
+    digest = hashlib.sha256(conf.read_bytes() + acl.read_bytes()).hexdigest()[:16]
+    return Program("redis", (str(server.binary), str(conf)), {"AUTOBOT_CONFIG": digest})
+
+
+def desktop_x(settings: Settings) -> Program:
+    """The X server. Neither X nor VNC listens on TCP: websockify is the only way in."""
+    write_desktop(settings)
+    argv = (
+        installed("Xtigervnc", "tigervnc-standalone-server"),
+        f":{settings.desktop_display}",
+        *("-geometry", GEOMETRY, "-depth", "24", "-nolisten", "tcp"),
+        *("-auth", desktop_env(settings)["XAUTHORITY"]),
+        *("-rfbport", "-1", "-rfbunixpath", str(_vnc_socket(settings)), "-rfbunixmode", "0600"),
+        *("-SecurityTypes", "VncAuth", "-PasswordFile", str(vnc_password(settings))),
+        *("-desktop", "AutoBot", "-AlwaysShared"),
+    )
+    return Program("desktop-x", argv, desktop_env(settings))
+
+
+def desktop_wm(settings: Settings) -> Program:
+    """The window manager, with a terminal to begin with where there is one."""
+    terminal = shutil.which("xterm")
+    startup = ("--startup", terminal) if terminal else ()
+    argv = (installed("openbox", "openbox"), "--sm-disable", *startup)
+    return Program("desktop-wm", argv, desktop_env(settings))
+
+
+def desktop_web(settings: Settings) -> Program:
+    """noVNC's page and its socket to the X server."""
+    argv = (
+        *(installed("websockify", "websockify"), "--web", str(NOVNC)),
+        *("--unix-target", str(_vnc_socket(settings)), "--heartbeat", "30"),
+        f"{settings.bind}:{settings.desktop_port}",
+    )
+    return Program("desktop-web", argv)
+
+
+def ray_node(
+    settings: Settings,
+    *,
+    head: bool,
+    resources: Mapping[str, float],
+    node_ip: str,
+    head_address: str | None = None,
+    autoscaling_config: Path | None = None,
+) -> Program:
+    """One Ray node in the foreground, on fixed ports so that a firewall can know them.
+
+    ``head_address`` is ``host:port`` of the GCS, for a node that is not the head.
+    """
+    ports = {
+        "node-manager-port": settings.node_manager_port,
+        "object-manager-port": settings.object_manager_port,
+        "min-worker-port": settings.min_worker_port,
+        "max-worker-port": settings.max_worker_port,
+        "metrics-export-port": settings.metrics_port,
+        "dashboard-agent-listen-port": settings.dashboard_agent_port,
+        "dashboard-agent-grpc-port": settings.dashboard_agent_grpc_port,
+        "runtime-env-agent-port": settings.runtime_env_agent_port,
+    }
+    role = _head_role(settings, autoscaling_config) if head else (f"--address={head_address}",)
+    argv = (
+        str(Path(sys.executable).with_name("ray")),
+        *("start", "--block", *role),
+        f"--node-ip-address={node_ip}",
+        f"--resources={json.dumps(dict(resources))}",
+        f"--object-store-memory={OBJECT_STORE_BYTES}",
+        f"--temp-dir={short_run_dir(settings) / 'ray'}",
+        *(f"--{name}={port}" for name, port in ports.items()),
+        "--disable-usage-stats",
+    )
+    return Program("ray", argv, ray_env(settings))
+
+
+def _head_role(settings: Settings, autoscaling_config: Path | None) -> tuple[str, ...]:
+    autoscaling = (f"--autoscaling-config={autoscaling_config}",) if autoscaling_config else ()
+    return (
+        "--head",
+        f"--port={settings.gcs_port}",
+        "--include-dashboard=true",
+        "--dashboard-host=127.0.0.1",
+        f"--dashboard-port={settings.dashboard_port}",
+        f"--ray-client-server-port={settings.ray_client_port}",
+        *autoscaling,
+    )
+
+
+def one_machine_programs(settings: Settings) -> list[Program]:
+    """Every process of a platform on one machine; writes the files they read."""
+    prepare_run_dir(settings)
+    resources: dict[str, float] = dict.fromkeys(ROOMS, 1.0)
+    return [
+        redis(settings),
+        desktop_x(settings),
+        desktop_wm(settings),
+        desktop_web(settings),
+        ray_node(settings, head=True, resources=resources, node_ip=settings.node_ip),
+    ]
+
+
+def _vnc_socket(settings: Settings) -> Path:
+    return short_run_dir(settings) / "vnc.sock"
+
+
+def installed(program: str, package: str) -> str:
+    """Return the program's path; SetupError names the Debian package when it is missing."""
+    found = shutil.which(program)
+    if found is None:
+        raise SetupError(f"{program} is not installed.", f"apt-get install {package}")
+    return found

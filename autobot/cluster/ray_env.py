@@ -1,0 +1,84 @@
+"""The environment of every Ray node. It must be the same on all of them, before `ray start`."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from autobot.errors import SetupError
+from autobot.settings import Settings
+
+# Workers wait a day for a lost head; Ray's own default is a minute.
+HEAD_PATIENCE_S = 86400
+
+
+def short_run_dir(settings: Settings) -> Path:
+    """A short path to ``run_dir``: Ray and HAProxy put sockets below it, whose paths may have 107
+    bytes, of which HAProxy's need 80.
+    """
+    digest = hashlib.sha256(str(settings.run_dir.absolute()).encode()).hexdigest()[:10]
+    return Path(os.sep, "tmp", f"ab-{digest}")
+
+
+def prepare_run_dir(settings: Settings) -> None:
+    """Make the folders that sockets live in, closed to others, and the short path to them.
+
+    SetupError when somebody else holds the short path.
+    """
+    for folder in (settings.home, settings.run_dir, settings.run_dir / "haproxy"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    for folder in (settings.home / "state" / "gcs", settings.log_dir, settings.data_dir):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    link, target = short_run_dir(settings), settings.run_dir.absolute()
+    try:
+        link.symlink_to(target)
+    except FileExistsError:
+        ours = link.is_symlink() and link.lstat().st_uid == os.geteuid()
+        if not ours or link.readlink() != target:
+            raise SetupError(
+                f"{link} is not this platform's link to {target}.", f"Remove {link}."
+            ) from None
+
+
+def ray_env(settings: Settings) -> dict[str, str]:
+    """Return the variables of a Ray node: settings for replicas, Ray's switches, no secret."""
+    haproxy = short_run_dir(settings) / "haproxy"
+    switches = {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": settings.secrets_dir / "ray_token",
+        "RAY_gcs_storage": "rocksdb",
+        "RAY_gcs_storage_path": settings.home / "state" / "gcs",
+        "RAY_gcs_rpc_server_reconnect_timeout_s": HEAD_PATIENCE_S,
+        "RAY_USAGE_STATS_ENABLED": 0,
+        "RAY_SERVE_ENABLE_HA_PROXY": 1,
+        "RAY_SERVE_THROUGHPUT_OPTIMIZED": 1,
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": haproxy / "haproxy.cfg",
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": haproxy / "admin.sock",
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": haproxy,
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": haproxy / "server-state",
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": haproxy / "metrics.sock",
+        "RAY_SERVE_HAPROXY_METRICS_PORT": settings.haproxy_metrics_port,
+        "RAY_SERVE_HAPROXY_STATS_PORT": settings.haproxy_stats_port,
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": settings.fallback_proxy_port,
+        "DASHBOARD_METRIC_PORT": settings.dashboard_metrics_port,
+        "AUTOSCALER_METRIC_PORT": settings.autoscaler_metrics_port,
+        # Draining moves replicas to other nodes of their room, of which there mostly are none.
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": 0,
+        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": settings.replica_min_port,
+        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": settings.replica_max_port,
+    }
+    return settings_env(settings) | {name: str(value) for name, value in switches.items()}
+
+
+def settings_env(settings: Settings) -> dict[str, str]:
+    """Return the settings as AUTOBOT_* variables: what this process was told, its children are.
+
+    The first API key stays out: nobody below needs it.
+    """
+    values = settings.model_dump(exclude_none=True, exclude={"api_key"}, exclude_unset=True)
+    values |= {"home": settings.home, "cache": settings.cache}
+    return {f"AUTOBOT_{name.upper()}": _text(value) for name, value in sorted(values.items())}
+
+
+def _text(value: object) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)

@@ -1,0 +1,60 @@
+"""How the launcher reaches a VM: SSH that remembers host keys, and rsync that mirrors."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ray.autoscaler._private.command_runner import SSHCommandRunner
+
+from autobot.cluster.layout import NOT_SYNCED, VM_CODE, VM_SECRETS
+from autobot.keys import write_private
+
+MIRRORED = (VM_CODE, VM_SECRETS)
+
+
+class RoomCommandRunner(SSHCommandRunner):
+    """Ray's own runner, with three differences.
+
+    Host keys are remembered instead of ignored: the first contact is trusted, a changed key is not.
+    Code and secrets are mirrored, so what was removed here goes there. And of all rooms' secrets a
+    VM is sent only its own room's.
+    """
+
+    def __init__(self, room: str, known_hosts: Path, rooms: Path, **options: Any) -> None:
+        super().__init__(**options)
+        known_hosts.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not known_hosts.exists():
+            write_private(known_hosts, b"")
+        self._room = room
+        self._rooms = rooms
+        self._known_hosts = known_hosts
+        self._remember(self.ssh_options)
+
+    def _remember(self, options: Any) -> None:
+        options.arg_dict["StrictHostKeyChecking"] = "accept-new"
+        options.arg_dict["UserKnownHostsFile"] = str(self._known_hosts)
+        options.arg_dict["LogLevel"] = "ERROR"
+
+    def run(self, *args: Any, **options: Any) -> Any:
+        # This option makes the runner build SSH options anew, without what is set above.
+        options.pop("ssh_options_override_ssh_key", None)
+        return super().run(*args, **options)
+
+    def run_rsync_up(self, source: str, target: str, options: dict[str, Any] | None = None) -> None:
+        options = dict(options or {})
+        if target in MIRRORED:
+            options["mirror"] = True
+        super().run_rsync_up(self.source_for(source), target, options)
+
+    def source_for(self, source: str) -> str:
+        """Return ``source``, or the VM's own share where it is the folder of all rooms' secrets."""
+        if os.path.realpath(source) == os.path.realpath(self._rooms) and self._room != "main":
+            return f"{self._rooms / self._room}/"
+        return source
+
+    def _create_rsync_filter_args(self, options: dict[str, Any]) -> list[str]:
+        arguments: list[str] = super()._create_rsync_filter_args(options)
+        if options.get("mirror"):
+            # What is excluded is also kept from deletion: the VM's compiled files stay.
+            arguments += ["--delete", *(f"--exclude={pattern}" for pattern in NOT_SYNCED)]
+        return arguments

@@ -1,0 +1,78 @@
+"""What room llm is made of: its library, its engines, and what they say of themselves."""
+
+import asyncio
+from typing import Any
+
+from autobot.errors import Unavailable
+from autobot.settings import Settings
+from deployments.llm.driver_llamacpp import LlamaCppEngine
+from deployments.llm.driver_ollama import OllamaEngine
+from deployments.llm.library import Library
+from deployments.llm.service import ChatService
+
+
+class ChatRoom:
+    """llama.cpp first, then Ollama: a model both have runs without a second server."""
+
+    def __init__(self, settings: Settings, library: Library | None = None) -> None:
+        self.library = library or Library(settings)
+        self.llamacpp = LlamaCppEngine(
+            self.library.files, settings.log_dir / "llama.cpp.log", pinned=self.library.default
+        )
+        self.ollama = OllamaEngine(settings.ollama_url)
+        self.service = ChatService([self.llamacpp, self.ollama], self.library.default)
+        self._reload: asyncio.Task[None] | None = None
+
+    def warm(self) -> None:
+        """Load the default model when it is a file of this machine. Blocks for seconds."""
+        name = self.library.default()
+        if name and self._is_file(name):
+            self.llamacpp.preload(name)
+
+    async def facts(self) -> dict[str, Any]:
+        """What runs. Raises `Unavailable` while the default model's engine is down, and starts it
+        again: a killed engine is back without waiting for the next chat."""
+        cards = await self.service.models()
+        default = self.library.default()
+        facts: dict[str, Any] = {
+            "models": [card.name for card in cards],
+            "default": default,
+            "ollama": self.ollama.reason or "ok",
+            "running": self.llamacpp.gate.running + self.ollama.gate.running,
+            "waiting": self.llamacpp.gate.queued + self.ollama.gate.queued,
+        }
+        if default is None:
+            raise Unavailable("No chat model is installed: `autobot models pull` gets one.")
+        if not self._is_file(default):
+            if default not in facts["models"]:
+                facts["degraded"] = f"The default model '{default}' is not installed."
+            return facts | {"engine": self.ollama.name}
+        process = self.llamacpp.loaded(default)
+        if process is None:
+            await self._bring_back(default)
+            raise Unavailable(f"llama.cpp is loading '{default}'.")
+        plan = process.plan
+        return facts | {
+            "device": process.device,
+            "engine": self.llamacpp.name,
+            "context": plan.context,
+            "slots": plan.slots,
+            "threads": plan.threads,
+            "engine_pid": process.pid,
+        }
+
+    async def close(self) -> None:
+        await self.service.close()
+
+    async def _bring_back(self, name: str) -> None:
+        """Start one load; raise what the last one said when it has failed since the last probe."""
+        task, self._reload = self._reload, None
+        if task is not None and not task.done():
+            self._reload = task
+            return
+        self._reload = asyncio.create_task(self.llamacpp.ensure(name))
+        if task is not None:
+            task.result()
+
+    def _is_file(self, name: str) -> bool:
+        return any(file.name == name for file in self.library.files())

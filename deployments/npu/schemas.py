@@ -1,0 +1,105 @@
+"""What room npu's endpoints take and give."""
+
+import base64
+import sys
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, field_validator
+
+from deployments.npu.batcher import Vector
+from deployments.npu.ocr import Reading
+
+MAX_TEXTS = 2048
+
+
+class EmbeddingRequest(BaseModel):
+    """OpenAI's request. ``user`` is accepted and not used."""
+
+    input: str | Annotated[list[str], Field(min_length=1, max_length=MAX_TEXTS)] = Field(
+        description=f"A text, or up to {MAX_TEXTS} of them."
+    )
+    model: str = Field("default", description="`default`, or the name of an embedding model.")
+    encoding_format: Literal["float", "base64"] = Field(
+        "float", description="`base64`: float32 numbers, little-endian."
+    )
+    dimensions: int | None = Field(
+        None, ge=1, description="Must be the model's own: its vectors cannot be shortened."
+    )
+    user: str | None = None
+
+    @field_validator("input", mode="before")
+    @classmethod
+    def _no_token_ids(cls, value: Any) -> Any:
+        if isinstance(value, list) and value and isinstance(value[0], int | list):
+            raise ValueError("token ids of another tokenizer mean nothing here: send the text")
+        return value
+
+    @property
+    def texts(self) -> list[str]:
+        return [self.input] if isinstance(self.input, str) else self.input
+
+
+class Embedding(BaseModel):
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str = Field(description="Of length one; base64 when asked for.")
+
+
+class Usage(BaseModel):
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingList(BaseModel):
+    """OpenAI's answer; ``model`` is the real name of the model that made the vectors."""
+
+    object: Literal["list"] = "list"
+    data: list[Embedding]
+    model: str
+    usage: Usage
+
+
+class OcrLine(BaseModel):
+    text: str
+    confidence: float = Field(ge=0, le=1)
+    box: list[tuple[float, float]] = Field(
+        min_length=4, max_length=4, description="Corners in pixels, clockwise from the top left."
+    )
+
+
+class OcrAnswer(BaseModel):
+    """What an image says, and where it was read. Sizes are those of the upright image."""
+
+    text: str = Field(description="All lines in reading order.")
+    lines: list[OcrLine]
+    width: int
+    height: int
+    model: str
+    engine: str
+    device: str = Field(description="What OpenVINO says executed the models.")
+    milliseconds: float = Field(description="Decoding and reading, without waiting in line.")
+
+    @classmethod
+    def of(cls, reading: Reading, engine: str) -> "OcrAnswer":
+        page = reading.page
+        return cls(
+            text=reading.text,
+            lines=[
+                OcrLine(text=line.text, confidence=line.confidence, box=list(line.box))
+                for line in page.lines
+            ],
+            width=page.width,
+            height=page.height,
+            model=reading.model,
+            engine=engine,
+            device=reading.device,
+            milliseconds=reading.milliseconds,
+        )
+
+
+def encode_base64(vector: Vector) -> str:
+    """Return the vector as OpenAI's clients decode it: float32, little-endian."""
+    if sys.byteorder == "big":
+        vector = vector[:]
+        vector.byteswap()
+    return base64.b64encode(vector.tobytes()).decode()

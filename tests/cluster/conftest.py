@@ -1,0 +1,48 @@
+"""The lab for the tests that need six machines."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from .lab import Lab
+
+
+def bury_the_dead(labs: Path) -> None:
+    """Take down labs whose test run was killed before it could."""
+    for record in labs.glob("test-*/"):
+        named = re.fullmatch(r"test-(\d+)", record.name)
+        if named is not None and not psutil.pid_exists(int(named[1])):
+            Lab(record.name).down()
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """Six running VMs and an operator, this test run's own.
+
+    Skips where a lab cannot be, and fails instead when AUTOBOT_REQUIRE_LAB is 1. For work on one
+    test, AUTOBOT_LAB_ATTACH names a running lab to use and leave running.
+    """
+    attach = os.environ.get("AUTOBOT_LAB_ATTACH")
+    made = Lab(attach or f"test-{os.getpid()}")
+    reasons = made.missing()
+    if reasons:
+        complaint = "no lab on this machine: " + "; ".join(reasons)
+        if os.environ.get("AUTOBOT_REQUIRE_LAB") == "1":
+            pytest.fail(complaint)
+        pytest.skip(complaint)
+    if attach:
+        made.up()
+        yield made
+        return
+    bury_the_dead(made.home.parent)
+    try:
+        made.up()
+        yield made
+    finally:
+        made.down()

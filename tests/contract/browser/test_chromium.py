@@ -1,0 +1,267 @@
+"""What only Chromium can show: isolation, its sandbox, its bounds, and that it never lingers."""
+
+import asyncio
+import io
+import os
+import re
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+
+from autobot.errors import BlockedAddress, Invalid, Timeout
+from deployments.browser import launch
+from deployments.browser.engine import Page, PageFailed, PdfJob, ScreenshotJob, WaitUntil
+from deployments.browser.oneshot import ChromiumBrowser
+from tests.contract.browser.conftest import Rig, real_browser
+from tests.contract.browser.site import Site
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(90)]
+
+HOLDER = """
+import asyncio, json, sys
+from pathlib import Path
+from autobot.settings import Settings
+from deployments.browser.engine import Page, ScreenshotJob
+from deployments.browser.oneshot import ChromiumBrowser
+
+async def main():
+    browser = ChromiumBrowser(Settings(home=Path(sys.argv[1])))
+    browser.start()
+    await browser.screenshot(ScreenshotJob(Page(html="up")))
+    job = ScreenshotJob(Page(html="<script>while(true);</script>", timeout_s=100))
+    asyncio.ensure_future(browser.screenshot(job))
+    await asyncio.sleep(0.5)
+    print("ready", flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+def shot(url: str, wait_until: WaitUntil = "load", timeout_s: float = 30) -> ScreenshotJob:
+    return ScreenshotJob(Page(url=url, wait_until=wait_until, timeout_s=timeout_s))
+
+
+async def colour(rig: Rig, page: Page) -> tuple[int, ...]:
+    body = (await rig.browser.screenshot(ScreenshotJob(page))).body
+    pixel = Image.open(io.BytesIO(body)).convert("RGB").getpixel((5, 5))
+    assert isinstance(pixel, tuple)
+    return pixel
+
+
+async def processes(rig: Rig) -> dict[str, list[int]]:
+    assert isinstance(rig.browser, ChromiumBrowser)
+    return await (await rig.browser.keeper.get()).processes()
+
+
+async def test_contexts_share_no_cookies_and_no_storage(chromium: Rig) -> None:
+    """The page turns green when it finds what an earlier visit left, and leaves something."""
+    script = """<body style="background:#ffffff"><script>
+    if (document.cookie || localStorage.left) document.body.style.background = '#00ff00';
+    document.cookie = 'left=1; max-age=1000'; localStorage.left = 1;
+    </script>"""
+    url = chromium.site.put("/leaves", script, headers="Set-Cookie: served=1\r\n")
+    seen = len(chromium.site.requests)
+    # The first visit finds its own Set-Cookie; so does every other, which is why it is HttpOnly.
+    url = chromium.site.put("/leaves", script, headers="Set-Cookie: served=1; HttpOnly\r\n")
+    for _ in range(2):
+        assert await colour(chromium, Page(url=url)) == (255, 255, 255)
+    pages = [head for head in chromium.site.requests[seen:] if "GET /leaves " in head]
+    assert len(pages) == 2
+    assert not any("cookie:" in head.lower() for head in pages)
+
+
+async def test_the_pages_own_status_is_told(chromium: Rig) -> None:
+    missing = f"http://127.0.0.1:{chromium.site.port}/missing"
+    assert (await chromium.browser.screenshot(shot(missing))).page_status == 404
+
+
+async def test_a_redirect_inside_the_allowed_site_is_followed(chromium: Rig) -> None:
+    there = chromium.site.put("/there", "<body style='background:#0000ff'>")
+    url = chromium.site.redirect("/here", there)
+    assert await colour(chromium, Page(url=url)) == (0, 0, 255)
+
+
+async def test_a_full_page_is_as_tall_as_the_page(chromium: Rig) -> None:
+    page = Page(html="<body style='margin:0'><div style='height:2000px'>", width=300, height=200)
+    body = (await chromium.browser.screenshot(ScreenshotJob(page, full_page=True))).body
+    assert Image.open(io.BytesIO(body)).size == (300, 2000)
+
+
+async def test_a_full_page_too_large_for_memory_is_refused(chromium: Rig) -> None:
+    page = Page(html="<div style='height:900000px'>")
+    with pytest.raises(Invalid, match="full_page"):
+        await chromium.browser.screenshot(ScreenshotJob(page, full_page=True))
+
+
+async def test_paper_and_orientation_shape_the_pdf(chromium: Rig) -> None:
+    """A5 is 148 x 210 mm: 419.5 x 595.3 points of 1/72 inch."""
+    for landscape, expected in ((False, (419.5, 595.3)), (True, (595.3, 419.5))):
+        job = PdfJob(Page(html="x"), paper="A5", landscape=landscape)
+        box = re.search(
+            rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", (await chromium.browser.pdf(job)).body
+        )
+        assert box is not None
+        assert (float(box[1]), float(box[2])) == pytest.approx(expected, abs=1)
+
+
+async def test_a_server_that_never_answers_meets_the_deadline(chromium: Rig) -> None:
+    url = f"http://127.0.0.1:{chromium.site.port}/hang"
+    with pytest.raises(Timeout):
+        await chromium.browser.screenshot(shot(url, timeout_s=1.0))
+
+
+async def test_a_closed_port_is_a_failed_page_with_the_reason(
+    tmp_path: Path, browser_user: None
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    browser = real_browser(tmp_path, f"127.0.0.1:{port}")
+    browser.start()
+    try:
+        for scheme in ("http", "https"):
+            with pytest.raises(PageFailed, match=f"127.0.0.1:{port} cannot be reached"):
+                await browser.screenshot(shot(f"{scheme}://127.0.0.1:{port}/"))
+    finally:
+        await browser.close()
+
+
+async def test_an_answer_that_is_a_download_is_a_failed_page(chromium: Rig) -> None:
+    headers = "Content-Type: application/octet-stream\r\nContent-Disposition: attachment\r\n"
+    url = chromium.site.put("/file", "x" * 1000, headers=headers)
+    with pytest.raises(PageFailed):
+        await chromium.browser.screenshot(shot(url))
+
+
+async def test_a_kept_connection_never_answers_for_another_host(
+    tmp_path: Path, site: Site, browser_user: None
+) -> None:
+    """Both names lead to one server that keeps connections open; each page needs its own."""
+    browser = real_browser(tmp_path, f"127.0.0.1:{site.port},localhost:{site.port}")
+    browser.start()
+    try:
+        site.put("/inner", "<body style='background:#00ff00'>")
+        inner = f"http://localhost:{site.port}/inner"
+        url = site.put("/outer", f"<iframe src={inner}></iframe>")
+        seen = len(site.requests)
+        await browser.screenshot(shot(url, wait_until="networkidle"))
+        hosts = [head.lower().split("host: ")[1].split("\r\n")[0] for head in site.requests[seen:]]
+        assert {f"127.0.0.1:{site.port}", f"localhost:{site.port}"} <= set(hosts)
+    finally:
+        await browser.close()
+
+
+async def test_renderers_are_confined_and_nothing_runs_as_root(chromium: Rig) -> None:
+    job = ScreenshotJob(Page(html="<script>while(true);</script>", timeout_s=3))
+    running = asyncio.ensure_future(chromium.browser.screenshot(job))
+    await asyncio.sleep(1)
+    found = await processes(chromium)
+    assert found["renderer"]
+    launch.prove_sandbox(found["renderer"])
+    for pid in (pid for pids in found.values() for pid in pids):
+        process = psutil.Process(pid)
+        assert process.uids().real != 0
+        assert not any("autobot_" in name.lower() for name in _environment(process))
+    facts = await chromium.browser.facts()
+    assert facts["sandbox"] == "on"
+    assert facts["active"] == 1
+    with pytest.raises(Timeout):
+        await running
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ()
+    except psutil.AccessDenied:
+        return {}
+
+
+async def test_an_unconfined_process_is_no_proof_of_a_sandbox() -> None:
+    with pytest.raises(launch.SetupError, match="AUTOBOT_BROWSER_NO_SANDBOX"):
+        launch.prove_sandbox([os.getpid()])
+
+
+async def test_no_renderer_outlives_its_request(chromium: Rig) -> None:
+    await asyncio.gather(*(chromium.browser.screenshot(shot_html(n)) for n in range(6)))
+    for _ in range(20):
+        if not (await processes(chromium)).get("renderer"):
+            return
+        await asyncio.sleep(0.1)
+    pytest.fail("a renderer outlived every request")
+
+
+def shot_html(number: int) -> ScreenshotJob:
+    return ScreenshotJob(Page(html=f"<p>{number}"))
+
+
+async def test_a_dead_driver_is_replaced(chromium: Rig) -> None:
+    """Playwright's own process is killed, not Chromium: both must be new afterwards."""
+    before = (await processes(chromium))["browser"][0]
+    driver = psutil.Process(before).parent()
+    assert driver is not None
+    assert driver.pid != os.getpid()
+    driver.kill()
+    for _ in range(50):
+        if not psutil.pid_exists(before) or psutil.Process(before).status() == "zombie":
+            break
+        await asyncio.sleep(0.1)
+    await asyncio.sleep(0.2)
+    await chromium.browser.screenshot(shot_html(1))
+    assert (await processes(chromium))["browser"][0] != before
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+async def test_nothing_is_left_when_the_replica_is_killed(
+    tmp_path: Path, browser_user: None, how: signal.Signals
+) -> None:
+    replica = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HOLDER, str(tmp_path), stdout=asyncio.subprocess.PIPE
+    )
+    assert replica.stdout is not None
+    while (line := await replica.stdout.readline()) != b"ready\n":
+        assert line, "the replica never became ready"
+    family = psutil.Process(replica.pid).children(recursive=True)
+    assert len(family) > 4
+    profiles = {part for p in family for part in p.cmdline() if "--user-data-dir=" in part}
+    replica.send_signal(how)
+    await replica.wait()
+    _, alive = await asyncio.to_thread(psutil.wait_procs, family, 10)
+    assert not alive
+    assert profiles
+    assert not any(Path(part.partition("=")[2]).exists() for part in profiles)
+
+
+async def test_a_machine_without_chromium_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(launch.SetupError, match="AUTOBOT_CHROMIUM"):
+        launch.find_chromium(tmp_path / "absent", tmp_path)
+
+
+async def test_local_files_cannot_be_seen_from_a_page(chromium: Rig, tmp_path: Path) -> None:
+    url = chromium.site.put("/sneaky", "<script>location = 'file:///etc/passwd'</script>stays")
+    try:
+        await chromium.browser.screenshot(shot(url, wait_until="networkidle"))
+    except BlockedAddress:
+        return
+    frame = "<iframe src=file:///etc/passwd width=800 height=600 frameborder=0></iframe>"
+    blank = await chromium.browser.screenshot(ScreenshotJob(Page(html=frame)))
+    colours = Image.open(io.BytesIO(blank.body)).convert("L").crop((0, 0, 800, 600)).getextrema()
+    assert colours == (255, 255)
+
+
+async def test_a_page_that_outgrows_its_memory_is_ended_alone(chromium: Rig) -> None:
+    before = (await processes(chromium))["browser"]
+    greedy = """<script>
+    window.kept = [];
+    setInterval(() => kept.push(new Uint8Array(1 << 27).fill(7)), 50);
+    </script><img src=/hang>"""
+    url = chromium.site.put("/greedy", greedy)
+    with pytest.raises(PageFailed, match="memory"):
+        await chromium.browser.screenshot(shot(url, timeout_s=45))
+    assert (await processes(chromium))["browser"] == before
+    await chromium.browser.screenshot(shot_html(1))

@@ -1,0 +1,208 @@
+"""Ways a page tries to reach an address it may not. None may put a packet on the trap.
+
+Each way is also tried with the trap's address allowed: one that leads nowhere proves nothing.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from autobot.errors import BlockedAddress
+from deployments.browser.dial import Dialer
+from deployments.browser.egress import Address, Policy, Target
+from deployments.browser.engine import Page, PageFailed, ScreenshotJob
+from deployments.browser.oneshot import ChromiumBrowser
+from tests.contract.browser.conftest import Rig, real_browser
+from tests.contract.browser.site import Site, Trap
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(90)]
+
+SERVICE_WORKER = """<script>
+navigator.serviceWorker.register('/worker.js').then(() => navigator.serviceWorker.ready)
+  .then(r => r.active.postMessage('TRAP'));
+</script>"""
+WORKER_JS = "self.onmessage = event => fetch('http://' + event.data + '/x').catch(() => {});"
+
+TCP_WAYS = {
+    "image": "<img src=http://TRAP/x>",
+    "frame": "<iframe src=http://TRAP/x></iframe>",
+    "script": "<script src=http://TRAP/x></script>",
+    "stylesheet": "<link rel=stylesheet href=http://TRAP/x>",
+    "css url": "<body style='background:url(http://TRAP/x)'>",
+    "font": "<style>@font-face{font-family:f;src:url(http://TRAP/x)}body{font-family:f}</style>a",
+    "object": "<object data=http://TRAP/x></object>",
+    "video": "<video autoplay muted src=http://TRAP/x></video>",
+    "https image": "<img src=https://TRAP/x>",
+    "preload": "<link rel=preload as=image href=http://TRAP/x>",
+    "preconnect": "<link rel=preconnect href=http://TRAP><img src=http://TRAP/y>",
+    "fetch": "<script>fetch('http://TRAP/x', {mode: 'no-cors'}).catch(() => {})</script>",
+    "beacon": "<script>navigator.sendBeacon('http://TRAP/x', 'y')</script>",
+    "event source": "<script>new EventSource('http://TRAP/x')</script>",
+    "websocket": "<script>new WebSocket('ws://TRAP/x')</script>",
+    "secure websocket": "<script>new WebSocket('wss://TRAP/x')</script>",
+    "redirected image": "<img src=http://SITE/to-trap>",
+    "worker": (
+        "<script>new Worker(URL.createObjectURL(new Blob(["
+        "\"fetch('http://TRAP/x', {mode: 'no-cors'}).catch(() => {})\"])))</script>"
+    ),
+    "service worker": SERVICE_WORKER,
+    "form": "<form id=f method=post action=http://TRAP/x></form><script>f.submit()</script>",
+    "script navigation": "<script>location = 'http://TRAP/x'</script>",
+    "meta refresh": "<meta http-equiv=refresh content='0;url=http://TRAP/x'>",
+    "popup": "<script>window.open('http://TRAP/x')</script>",
+    "decimal image": "<img src=http://2130706433:PORT/x>",
+    "octal image": "<img src=http://0177.1:PORT/x>",
+    "mapped image": "<img src='http://[::ffff:127.0.0.1]:PORT/x'>",
+    "localhost image": "<img src=http://localhost:PORT/x>",
+}
+RTC = """<script>
+const peer = new RTCPeerConnection({iceServers: [SERVER]});
+peer.createDataChannel('d');
+peer.createOffer().then(offer => peer.setLocalDescription(offer));
+</script>"""
+OTHER_WAYS = {
+    "stun": RTC.replace("SERVER", "{urls: 'stun:TRAP'}"),
+    "turn over udp": RTC.replace("SERVER", "{urls: 'turn:TRAP', username: 'u', credential: 'c'}"),
+    "turn over tcp": RTC.replace(
+        "SERVER", "{urls: 'turn:TRAP?transport=tcp', username: 'u', credential: 'c'}"
+    ),
+    "webtransport": "<script>new WebTransport('https://TRAP/x').ready.catch(() => {})</script>",
+    "dns prefetch": "<link rel=dns-prefetch href=http://TRAP>",
+    "file image": "<img src=file:///etc/passwd>",
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def permissive(
+    tmp_path_factory: pytest.TempPathFactory, site: Site, trap: Trap, browser_user: None
+) -> AsyncIterator[ChromiumBrowser]:
+    """A browser that may visit the trap: what shows that the ways lead somewhere."""
+    spelled = ("127.0.0.1", "localhost", "[::ffff:127.0.0.1]")
+    allow = ",".join([f"127.0.0.1:{site.port}", *(f"{host}:{trap.port}" for host in spelled)])
+    browser = real_browser(tmp_path_factory.mktemp("permissive"), allow)
+    browser.start()
+    yield browser
+    await browser.close()
+
+
+def visit(site: Site, trap: Trap, html: str) -> ScreenshotJob:
+    """Put a page on the site that tries ``html``, and look at it for a while."""
+    trap_at, site_at = f"127.0.0.1:{trap.port}", f"127.0.0.1:{site.port}"
+    html = html.replace("TRAP", trap_at).replace("SITE", site_at).replace("PORT", str(trap.port))
+    site.put("/worker.js", WORKER_JS, headers="Content-Type: text/javascript\r\n")
+    site.redirect("/to-trap", f"http://{trap_at}/x")
+    url = site.put("/try", f"<title>try</title>{html}<p>tried</p>")
+    return ScreenshotJob(Page(url=url, wait_until="networkidle", timeout_s=15))
+
+
+async def attempt(browser: ChromiumBrowser, job: ScreenshotJob) -> Exception | None:
+    try:
+        await browser.screenshot(job)
+    except (BlockedAddress, PageFailed) as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize("way", TCP_WAYS)
+async def test_no_way_over_tcp_reaches_a_blocked_address(
+    chromium: Rig, permissive: ChromiumBrowser, way: str
+) -> None:
+    assert isinstance(chromium.browser, ChromiumBrowser)
+    trap, site = chromium.trap, chromium.site
+    before = trap.tcp
+    await attempt(chromium.browser, visit(site, trap, TCP_WAYS[way]))
+    assert trap.tcp == before, "a packet got through"
+    await attempt(permissive, visit(site, trap, TCP_WAYS[way]))
+    assert trap.tcp > before, "this way leads nowhere, so it proves nothing"
+
+
+@pytest.mark.parametrize("way", OTHER_WAYS)
+async def test_no_other_way_reaches_it_even_when_allowed(
+    chromium: Rig, permissive: ChromiumBrowser, way: str
+) -> None:
+    assert isinstance(chromium.browser, ChromiumBrowser)
+    trap, site = chromium.trap, chromium.site
+    before = trap.tcp, trap.udp
+    await attempt(chromium.browser, visit(site, trap, OTHER_WAYS[way]))
+    assert (trap.tcp, trap.udp) == before
+    await attempt(permissive, visit(site, trap, OTHER_WAYS[way]))
+    assert trap.udp == before[1], "UDP left the machine around the proxy"
+
+
+async def test_a_redirect_to_a_blocked_address_is_named(chromium: Rig) -> None:
+    before = chromium.trap.tcp
+    for scheme in ("http", "https"):
+        where = f"{scheme}://127.0.0.1:{chromium.trap.port}/"
+        url = chromium.site.redirect("/away", where)
+        with pytest.raises(BlockedAddress, match=f"127.0.0.1:{chromium.trap.port} is blocked"):
+            await chromium.browser.screenshot(ScreenshotJob(Page(url=url)))
+    assert chromium.trap.tcp == before
+
+
+@pytest.mark.parametrize("way", ["script navigation", "meta refresh", "form"])
+async def test_a_page_that_moves_to_a_blocked_address_is_refused(chromium: Rig, way: str) -> None:
+    job = visit(chromium.site, chromium.trap, TCP_WAYS[way])
+    with pytest.raises(BlockedAddress, match="is blocked"):
+        await chromium.browser.screenshot(job)
+
+
+async def test_a_page_given_as_html_is_held_to_the_same_rules(chromium: Rig) -> None:
+    before = chromium.trap.tcp
+    html = TCP_WAYS["image"].replace("TRAP", f"127.0.0.1:{chromium.trap.port}")
+    await chromium.browser.screenshot(ScreenshotJob(Page(html=html, wait_until="networkidle")))
+    assert chromium.trap.tcp == before
+    served = chromium.site.put("/pixel", "x")
+    seen = len(chromium.site.requests)
+    html = f"<img src={served}>"
+    await chromium.browser.screenshot(ScreenshotJob(Page(html=html, wait_until="networkidle")))
+    assert any("GET /pixel " in head for head in chromium.site.requests[seen:])
+
+
+async def test_a_name_that_changes_its_address_is_blocked(
+    tmp_path: Path, site: Site, trap: Trap, browser_user: None
+) -> None:
+    answers: list[Address] = []
+
+    async def rebinding(host: str, port: int) -> list[Address]:
+        """Public when the URL is admitted, loopback when the page is fetched."""
+        answers.append(ip_address("8.8.8.8" if not answers else "127.0.0.1"))
+        return [answers[-1]]
+
+    browser = real_browser(tmp_path, "", Dialer(Policy(), rebinding))
+    browser.start()
+    try:
+        before = trap.tcp
+        url = f"http://rebind.example:{trap.port}/"
+        with pytest.raises(BlockedAddress, match=r"rebind\.example:\d+ is blocked: it resolves to"):
+            await browser.screenshot(ScreenshotJob(Page(url=url)))
+        assert trap.tcp == before
+        assert len(answers) >= 2
+    finally:
+        await browser.close()
+
+
+async def test_names_are_resolved_by_the_proxy_and_never_by_chromium(
+    tmp_path: Path, site: Site, browser_user: None
+) -> None:
+    asked: list[str] = []
+
+    async def resolver(host: str, port: int) -> list[Address]:
+        asked.append(host)
+        return [ip_address("127.0.0.1")]
+
+    allowed = frozenset([Target("127.0.0.1", site.port)])
+    browser = real_browser(tmp_path, "", Dialer(Policy(allowed), resolver))
+    browser.start()
+    try:
+        site.put("/named", "<body>named")
+        url = f"http://only-the-proxy-knows.example:{site.port}/named"
+        shot = await browser.screenshot(ScreenshotJob(Page(url=url)))
+        assert shot.page_status == 200
+        assert set(asked) == {"only-the-proxy-knows.example"}
+    finally:
+        await browser.close()
+    await asyncio.sleep(0)

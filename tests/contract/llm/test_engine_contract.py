@@ -1,0 +1,148 @@
+"""What every chat engine must do. One suite for the fake and the real ones: the fake cannot lie."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from autobot.errors import Busy, ContextLengthExceeded, ModelNotFound
+from deployments.llm.engine import ChatMessage, ChatRequest, Delta, Finish, Start
+from tests.contract.llm.conftest import CONTEXT, Subject
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+
+STORY = "Tell me a long story about the sea, with every detail you can think of."
+
+
+@dataclass(frozen=True)
+class Seen:
+    start: Start
+    pieces: Sequence[str]
+    finish: Finish
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+
+def ask(subject: Subject, text: str = STORY, **values: object) -> ChatRequest:
+    return ChatRequest(subject.model, (ChatMessage("user", text),), **values)  # pyright: ignore
+
+
+async def run(subject: Subject, request: ChatRequest) -> Seen:
+    events = [event async for event in subject.engine.chat(request)]
+    first, *middle, last = events
+    assert isinstance(first, Start)
+    assert isinstance(last, Finish)
+    return Seen(first, [e.text for e in middle if isinstance(e, Delta)], last)
+
+
+async def test_lists_the_model_under_the_engines_name(subject: Subject) -> None:
+    cards = {card.name: card for card in await subject.engine.models()}
+    assert cards[subject.model].engine == subject.engine.name
+
+
+async def test_answer_is_one_start_then_text_then_one_finish(subject: Subject) -> None:
+    seen = await run(subject, ask(subject, max_tokens=12))
+    assert seen.start.model == subject.model
+    assert seen.start.engine == subject.engine.name
+    assert seen.start.device == "CPU"
+    assert len(seen.pieces) > 1, "it streams: more than one piece of text"
+    assert seen.text.strip()
+
+
+async def test_max_tokens_ends_the_answer_at_exactly_that_length(subject: Subject) -> None:
+    seen = await run(subject, ask(subject, max_tokens=7))
+    assert seen.finish.reason == "length"
+    assert seen.finish.completion_tokens == 7
+
+
+async def test_prompt_tokens_grow_with_the_prompt_and_are_not_hidden_by_a_cache(
+    subject: Subject,
+) -> None:
+    short = await run(subject, ask(subject, "one two three", max_tokens=2))
+    long = await run(subject, ask(subject, "one two three " * 10, max_tokens=2))
+    again = await run(subject, ask(subject, "one two three " * 10, max_tokens=2))
+    assert short.finish.prompt_tokens >= 3
+    assert long.finish.prompt_tokens >= short.finish.prompt_tokens + 27
+    assert again.finish.prompt_tokens == long.finish.prompt_tokens
+
+
+async def test_stop_sequence_ends_the_answer_and_is_not_part_of_it(subject: Subject) -> None:
+    whole = (await run(subject, ask(subject, max_tokens=24, temperature=0))).text
+    stop = whole.split()[8]
+    seen = await run(subject, ask(subject, max_tokens=24, temperature=0, stop=(stop,)))
+    assert seen.finish.reason == "stop"
+    assert stop not in seen.text
+    assert seen.text
+    assert whole.startswith(seen.text.rstrip())
+
+
+async def test_one_seed_gives_one_answer_and_another_seed_another(subject: Subject) -> None:
+    def seeded(seed: int) -> ChatRequest:
+        return ask(subject, max_tokens=16, temperature=1.0, seed=seed)
+
+    first, again, other = [(await run(subject, seeded(seed))).text for seed in (11, 11, 12)]
+    assert first == again
+    assert first != other
+
+
+async def test_unknown_model_is_refused(subject: Subject) -> None:
+    with pytest.raises(ModelNotFound, match="no-such-model"):
+        await anext(subject.engine.chat(ChatRequest("no-such-model", ())))
+
+
+async def test_prompt_longer_than_the_context_is_refused_with_the_context_named(
+    subject: Subject,
+) -> None:
+    with pytest.raises(ContextLengthExceeded, match=str(CONTEXT)):
+        await run(subject, ask(subject, "word " * 2000, max_tokens=4))
+
+
+async def test_answer_that_fills_the_context_ends_there_with_reason_length(
+    subject: Subject,
+) -> None:
+    prompt = "The sea is wide. " * 85 + STORY
+    seen = await run(subject, ask(subject, prompt, temperature=0, seed=1))
+    assert seen.finish.reason == "length"
+    assert seen.finish.prompt_tokens + seen.finish.completion_tokens <= CONTEXT
+
+
+async def test_caller_past_the_queue_is_refused_at_once_and_the_waiting_one_is_served(
+    subject: Subject,
+) -> None:
+    running = subject.engine.chat(ask(subject))
+    await anext(running)
+    waiting = asyncio.create_task(run(subject, ask(subject, max_tokens=3)))
+    await asyncio.sleep(0.05)
+    with pytest.raises(Busy):
+        await anext(subject.engine.chat(ask(subject)))
+    assert not waiting.done()
+    await running.aclose()
+    served = await asyncio.wait_for(waiting, 20)
+    assert served.finish.completion_tokens == 3
+
+
+async def test_closing_a_stream_early_lets_the_next_one_in(subject: Subject) -> None:
+    for _ in range(10):
+        stream = subject.engine.chat(ask(subject))
+        await anext(stream)
+        await anext(stream)
+        await stream.aclose()
+        next_one = subject.engine.chat(ask(subject, max_tokens=1))
+        async with asyncio.timeout(10):
+            await anext(next_one)
+        await next_one.aclose()
+    assert subject.gate.running == 0
+
+
+async def test_cancelled_caller_frees_its_slot(subject: Subject) -> None:
+    task = asyncio.create_task(run(subject, ask(subject)))
+    await asyncio.sleep(0.3)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert subject.gate.running == 0
+    seen = await asyncio.wait_for(run(subject, ask(subject, max_tokens=2)), 20)
+    assert seen.finish.completion_tokens == 2

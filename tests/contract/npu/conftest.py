@@ -1,0 +1,125 @@
+"""Engines under one contract, real and fake, and room npu's HTTP side around either."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from autobot.catalogue import Catalogue
+from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
+from autobot.settings import Settings
+from autobot.web.app import create_app
+from deployments.npu.driver_device import Device
+from deployments.npu.driver_embedding import OpenVinoEmbeddingModels
+from deployments.npu.driver_ocr import RapidOcrEngine
+from deployments.npu.embedding import Embedder, EmbeddingModel, EmbeddingModels
+from deployments.npu.fake import FakeEmbeddingModel, FakeEmbeddingModels, FakeOcr
+from deployments.npu.ocr import OcrEngine, Reader
+from deployments.npu.routes import embedding_routes, ocr_routes
+
+MODELS = ("gte-small", "all-minilm-l6-v2")
+WRITTEN = ("Invoice 2041: AutoBot", "Total due 97.35 EUR")
+KEY, NPU_KEY = make_key(NewKey(name="tests", scopes=("npu",)))
+READ_ONLY, READ_ONLY_KEY = make_key(NewKey(name="reader", scopes=("read",)))
+
+
+class LoadedOnce:
+    """Lets tests share models: loading one takes about a second."""
+
+    def __init__(self, models: EmbeddingModels) -> None:
+        self._models = models
+        self._loaded: dict[str, EmbeddingModel] = {}
+        self.installed = models.installed
+        self.resolve = models.resolve
+        self.facts = models.facts
+
+    def load(self, name: str) -> EmbeddingModel:
+        if name not in self._loaded:
+            self._loaded[name] = self._models.load(name)
+        return self._loaded[name]
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    return Settings(default_embedding_model=MODELS[0], npu_device="AUTO:NPU,CPU")
+
+
+@pytest.fixture(scope="session")
+def device(settings: Settings) -> Device:
+    return Device(settings)
+
+
+@pytest.fixture(scope="session")
+def real_models(settings: Settings, device: Device) -> EmbeddingModels:
+    catalogue = Catalogue(settings.cache)
+    for name in MODELS:
+        asyncio.run(catalogue.fetch(name))
+    return LoadedOnce(OpenVinoEmbeddingModels(settings, device))
+
+
+@pytest.fixture(scope="session", params=["fake", "openvino"])
+def models(request: pytest.FixtureRequest) -> EmbeddingModels:
+    if request.param == "openvino":
+        return request.getfixturevalue("real_models")
+    return FakeEmbeddingModels(*(FakeEmbeddingModel(name) for name in MODELS))
+
+
+@pytest.fixture
+def embedder(models: EmbeddingModels) -> Embedder:
+    return Embedder(models)
+
+
+@pytest.fixture(scope="session")
+def real_ocr(device: Device) -> OcrEngine:
+    return RapidOcrEngine(device)
+
+
+@pytest.fixture(scope="session", params=["fake", "openvino"])
+def ocr(request: pytest.FixtureRequest) -> OcrEngine:
+    if request.param == "openvino":
+        return request.getfixturevalue("real_ocr")
+    return FakeOcr(WRITTEN)
+
+
+@pytest.fixture
+async def client(embedder: Embedder, ocr: OcrEngine) -> AsyncIterator[httpx.AsyncClient]:
+    """The room's two applications as one, with a key that may use them."""
+
+    async def known_keys() -> Sequence[KeyRecord]:
+        return [NPU_KEY, READ_ONLY_KEY]
+
+    keys = KeyRing(known_keys)
+    await keys.refresh()
+    routers = [embedding_routes(embedder, "an engine"), ocr_routes(Reader(ocr), "an engine")]
+    app = create_app("npu", routers, keys)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    headers = {"authorization": f"Bearer {KEY}"}
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://npu", headers=headers, timeout=60
+    ) as client:
+        yield client
+
+
+def draw(
+    lines: Sequence[str] = WRITTEN,
+    size: tuple[int, int] = (900, 300),
+    font_size: int | None = None,
+) -> Image.Image:
+    """Black text on white: the lines evenly spread from top to bottom, 40 pixels from the left."""
+    image = Image.new("RGB", size, "white")
+    pen = ImageDraw.Draw(image)
+    font = ImageFont.load_default(size=font_size or size[1] // 8)
+    for row, line in enumerate(lines):
+        y = size[1] * (row + 0.5) / max(1, len(lines))
+        pen.text((40, y), line, font=font, fill="black", anchor="lm")
+    return image
+
+
+def as_file(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()

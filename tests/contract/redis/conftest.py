@@ -1,0 +1,92 @@
+"""A real Redis Stack of its own, with the platform's own configuration and users."""
+
+import asyncio
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import redis
+
+from autobot.catalogue import Catalogue
+from autobot.cluster.redis_conf import write_conf
+from autobot.cluster.secrets import Secrets, ensure_secrets
+from autobot.settings import Settings
+from deployments.redis.driver import RedisStore
+from deployments.redis.store import FakeStore, Store
+from tests.platform import free_ports
+
+
+class Server:
+    """redis-server as a child of the test, to be killed and started again."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.secrets: Secrets = ensure_secrets(settings.secrets_dir)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        server, conf = write_conf(self.settings)
+        self._process = subprocess.Popen(
+            [server.binary, conf], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        client = self.client("operator")
+        for _ in range(200):
+            try:
+                client.ping()
+                return
+            except redis.ConnectionError:
+                time.sleep(0.05)
+        raise AssertionError("redis-server did not start")
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def client(self, user: str) -> redis.Redis:
+        password = self.secrets.read(f"redis/{user}")
+        return redis.Redis(
+            port=self.settings.redis_port,
+            username=user,
+            password=password,
+            decode_responses=True,
+            protocol=3,
+        )
+
+    def store(self) -> RedisStore:
+        settings = self.settings
+        password = self.secrets.read("redis/redis")
+        data = settings.data_dir / "redis"
+        return RedisStore("127.0.0.1", settings.redis_port, "redis", password, data)
+
+
+@pytest.fixture(scope="session")
+def redis_stack() -> None:
+    # In a thread: an async test asks for this fixture from inside its own event loop.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, Catalogue(Settings().cache).fetch("redis-stack")).result()
+
+
+@pytest.fixture
+def server(tmp_path: Path, redis_stack: None) -> Iterator[Server]:
+    settings = Settings(home=tmp_path / "home", redis_port=free_ports(1)[0])
+    settings.run_dir.mkdir(parents=True)
+    made = Server(settings)
+    made.start()
+    try:
+        yield made
+    finally:
+        made.kill()
+
+
+@pytest.fixture(params=["fake", "redis"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    if request.param == "fake":
+        yield FakeStore()
+        return
+    made: RedisStore = request.getfixturevalue("server").store()
+    yield made
+    await made.close()

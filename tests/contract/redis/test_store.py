@@ -1,0 +1,99 @@
+"""What every store keeps; the fake is held to it as the real one is."""
+
+import asyncio
+import time
+
+import pytest
+
+from autobot.errors import NotFound, Unavailable
+from autobot.keys import KeyRecord, NewKey, make_key
+from deployments.redis.store import Store
+from tests.contract.redis.conftest import Server
+
+
+def record(name: str = "test") -> KeyRecord:
+    return make_key(NewKey(name=name, scopes=("llm",)))[1]
+
+
+async def test_what_is_added_is_listed(store: Store) -> None:
+    added = record()
+    await store.add_key(added)
+    assert await store.key_records() == [added]
+
+
+async def test_seeds_enter_only_an_empty_store(store: Store) -> None:
+    first, second = record("first"), record("second")
+    assert await store.seed_keys([first, second]) == 2
+    assert await store.seed_keys([record("third")]) == 0
+    assert {r.name for r in await store.key_records()} == {"first", "second"}
+
+
+async def test_revoked_keys_are_gone_and_unknown_ones_not_found(store: Store) -> None:
+    kept, gone = record(), record()
+    await store.add_key(kept)
+    await store.add_key(gone)
+    assert await store.revoke_key(gone.id) == gone
+    assert await store.key_records() == [kept]
+    with pytest.raises(NotFound):
+        await store.revoke_key(gone.id)
+
+
+async def test_snapshot_is_in_redis_format(store: Store) -> None:
+    await store.add_key(record())
+    assert (await store.snapshot()).startswith(b"REDIS")
+
+
+async def test_replicas_that_start_together_seed_once(server: Server) -> None:
+    stores = [server.store() for _ in range(8)]
+    added = await asyncio.gather(*(s.seed_keys([record(), record()]) for s in stores))
+    assert sorted(added) == [0] * 7 + [2]
+    await asyncio.gather(*(s.close() for s in stores))
+
+
+async def test_facts_name_the_modules_and_durability(server: Server) -> None:
+    store = server.store()
+    facts = await store.facts()
+    assert set(facts["modules"]) >= {"search", "ReJSON"}
+    assert facts["durable"] is True
+    assert "degraded" not in facts
+    await store.close()
+
+
+async def test_an_acknowledged_write_survives_kill_9_and_the_store_reconnects(
+    server: Server,
+) -> None:
+    store = server.store()
+    added = [record(str(number)) for number in range(20)]
+    for one in added:
+        await store.add_key(one)
+    server.kill()
+    with pytest.raises(Unavailable):
+        await store.key_records()
+    server.start()
+    assert {r.id for r in await store.key_records()} == {r.id for r in added}
+    await store.close()
+
+
+async def test_a_dead_server_is_told_within_its_deadline(server: Server) -> None:
+    store = server.store()
+    server.kill()
+    started = time.monotonic()
+    with pytest.raises(Unavailable):
+        await store.facts()
+    assert time.monotonic() - started < 5
+    await store.close()
+
+
+async def test_a_restored_backup_has_the_keys(server: Server) -> None:
+    from autobot.backup import pack, restore
+
+    store = server.store()
+    await store.add_key(kept := record("kept"))
+    file = server.settings.home / "backup.tar.gz"
+    file.write_bytes(pack(await store.snapshot()))
+    await store.revoke_key(kept.id)
+    server.kill()
+    restore(server.settings, file, force=True)
+    server.start()
+    assert await store.key_records() == [kept]
+    await store.close()

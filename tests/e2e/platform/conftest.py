@@ -1,0 +1,19 @@
+"""One real platform for all tests of this folder."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.platform import Platform
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    home: Path = tmp_path_factory.mktemp("platform") / "home"
+    made = Platform.make(home)
+    try:
+        made.up("--no-demo")
+        yield made
+    finally:
+        made.down()

@@ -1,0 +1,119 @@
+"""The gate and the keeper: how many, how long, and what happens after a death."""
+
+import asyncio
+
+import pytest
+
+from autobot.errors import Busy, SetupError, Timeout, Unavailable
+from deployments.browser import keeper as keeping
+from deployments.browser.gate import Gate
+from deployments.browser.keeper import Keeper
+
+pytestmark = pytest.mark.timeout(20)
+
+
+class Life:
+    def __init__(self) -> None:
+        self.ended = asyncio.Event()
+        self.closed = False
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "FIRST_DELAY_S", 0.01)
+
+
+async def test_a_death_is_followed_by_another_life() -> None:
+    lives: list[Life] = []
+
+    async def start() -> Life:
+        lives.append(Life())
+        return lives[-1]
+
+    keeper = Keeper(start)
+    with pytest.raises(Unavailable, match="starting"):
+        keeper.peek()
+    keeper.begin()
+    first = await keeper.get()
+    first.ended.set()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable, match="crashed"):
+        keeper.peek()
+    second = await keeper.get()
+    assert (first, second) == tuple(lives)
+    assert first.closed
+    assert not second.closed
+    await keeper.close()
+    assert second.closed
+
+
+async def test_a_failed_start_is_told_and_tried_again() -> None:
+    broken = True
+
+    async def start() -> Life:
+        if broken:
+            raise SetupError("no browser here", "install one")
+        return Life()
+
+    keeper = Keeper(start)
+    keeper.begin()
+    with pytest.raises(Unavailable, match=r"no browser here(.|\n)*install one"):
+        await keeper.get()
+    broken = False
+    async with asyncio.timeout(2):
+        while True:
+            try:
+                await keeper.get()
+                break
+            except Unavailable:
+                await asyncio.sleep(0.01)
+    assert keeper.starts == 1
+    await keeper.close()
+
+
+async def test_one_that_keeps_dying_is_started_ever_more_slowly() -> None:
+    async def start() -> Life:
+        life = Life()
+        life.ended.set()
+        return life
+
+    keeper = Keeper(start)
+    keeper.begin()
+    await asyncio.sleep(0.5)
+    await keeper.close()
+    assert 3 <= keeper.starts <= 8
+
+
+async def test_jobs_beyond_the_slots_wait_and_beyond_the_line_are_refused() -> None:
+    gate = Gate(running=1, waiting=1)
+    done = asyncio.Event()
+    order: list[int] = []
+
+    async def job(number: int) -> None:
+        async with gate.slot(5):
+            order.append(number)
+            await done.wait()
+
+    first, second = (asyncio.ensure_future(job(n)) for n in (1, 2))
+    await asyncio.sleep(0.01)
+    assert (gate.active, gate.waiting, order) == (1, 1, [1])
+    with pytest.raises(Busy):
+        await job(3)
+    done.set()
+    await asyncio.gather(first, second)
+    assert order == [1, 2]
+    assert (gate.active, gate.waiting) == (0, 0)
+
+
+async def test_the_deadline_covers_the_wait_in_line() -> None:
+    gate = Gate(running=1, waiting=1)
+    async with gate.slot(5):
+        with pytest.raises(Timeout, match=r"0\.05 s"):
+            async with gate.slot(0.05):
+                pytest.fail("there was no free slot")
+    async with gate.slot(0.05):
+        pass
