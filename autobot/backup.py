@@ -77,8 +77,8 @@ def _member(archive: tarfile.TarFile, name: str) -> bytes:
 def restore(settings: Settings, path: Path, *, force: bool = False) -> Manifest:
     """Put a backup in place of this machine's data; the platform must be down.
 
-    What was there is kept beside it as ``redis.before-restore``. Raises Conflict where there is data
-    and ``force`` was not given.
+    What was there is kept beside it as ``redis.before-restore``. Raises Conflict where there is
+    data and ``force`` was not given.
     """
     manifest, snapshot = unpack(path)
     data = settings.data_dir / "redis"

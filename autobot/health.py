@@ -100,7 +100,7 @@ class HealthMonitor:
 
     @property
     def health(self) -> PlatformHealth:
-        states = [room.state for room in self._rooms.values()]
+        states: list[State] = [room.state for room in self._rooms.values()]
         return PlatformHealth(state=overall(states), version=__version__, rooms=dict(self._rooms))
 
     async def _look(self, app: str) -> Sighting:

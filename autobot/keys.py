@@ -46,7 +46,7 @@ class NewKey(BaseModel):
 
     name: str = Field(min_length=1, max_length=64, pattern=r"^[\w .@-]+$")
     scopes: tuple[Scope, ...] = Field(min_length=1)
-    expires_in_s: float | None = Field(None, gt=0, le=10 * 365 * 86400)
+    expires_in_s: float | None = Field(default=None, gt=0, le=10 * 365 * 86400)
 
 
 RECORDS = TypeAdapter(list[KeyRecord])
@@ -166,7 +166,7 @@ def write_private(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, path)
+        partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise

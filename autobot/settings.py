@@ -40,50 +40,74 @@ class Settings(BaseSettings):
     cache: Path = Field(
         default_factory=default_cache, description="Downloads and models, shared by platforms."
     )
-    bind: str = Field("127.0.0.1", description="Address the public ports listen on.")
+    bind: str = Field(default="127.0.0.1", description="Address the public ports listen on.")
     # Ray replaces 127.0.0.1 by the address of a network card, which a laptop changes as it moves.
-    node_ip: str = Field("127.0.0.2", description="This node's address inside the cluster.")
-    api_key: SecretStr | None = Field(None, description="Becomes the first key at first start.")
-    public_api: str | None = Field(None, description="Ingress URL as the web interface sees it.")
+    node_ip: str = Field(default="127.0.0.2", description="This node's address inside the cluster.")
+    api_key: SecretStr | None = Field(
+        default=None, description="Becomes the first key at first start."
+    )
+    public_api: str | None = Field(
+        default=None, description="Ingress URL as the web interface sees it."
+    )
 
-    http_port: Port = Field(8001, description="HTTP ingress (room main).")
-    desktop_port: Port = Field(6080, description="Desktop in the browser (room main).")
-    frontend_port: Port = Field(5173, description="Web interface.")
-    npu_port: Port = Field(8081, description="Room npu's own port.")
-    redis_port: Port = Field(6379, description="Redis Stack.")
-    llm_port: Port = Field(8080, description="Room llm's own port.")
-    browser_port: Port = Field(3000, description="Room browser's own port.")
+    http_port: Port = Field(default=8001, description="HTTP ingress (room main).")
+    desktop_port: Port = Field(default=6080, description="Desktop in the browser (room main).")
+    frontend_port: Port = Field(default=5173, description="Web interface.")
+    npu_port: Port = Field(default=8081, description="Room npu's own port.")
+    redis_port: Port = Field(default=6379, description="Redis Stack.")
+    llm_port: Port = Field(default=8080, description="Room llm's own port.")
+    browser_port: Port = Field(default=3000, description="Room browser's own port.")
 
-    gcs_port: Port = Field(6380, description="Ray's global control store.")
-    dashboard_port: Port = Field(8265, description="Ray dashboard, loopback only.")
-    dashboard_agent_port: Port = Field(52365, description="Ray dashboard agent, HTTP.")
-    dashboard_agent_grpc_port: Port = Field(52366, description="Ray dashboard agent, gRPC.")
-    runtime_env_agent_port: Port = Field(52367, description="Ray runtime environment agent.")
-    ray_client_port: Port = Field(10001, description="Ray client server (head).")
-    node_manager_port: Port = Field(52370, description="Raylet.")
-    object_manager_port: Port = Field(52371, description="Ray object transfer.")
-    metrics_port: Port = Field(52372, description="Ray's Prometheus endpoint on each node.")
-    min_worker_port: Port = Field(20000, description="Lowest port of Ray's workers.")
-    max_worker_port: Port = Field(20999, description="Highest port of Ray's workers.")
-    haproxy_stats_port: Port = Field(8404, description="HAProxy statistics.")
-    haproxy_metrics_port: Port = Field(9101, description="HAProxy metrics.")
-    dashboard_metrics_port: Port = Field(44227, description="Metrics of Ray's dashboard (head).")
-    autoscaler_metrics_port: Port = Field(44217, description="Metrics of the autoscaler (head).")
-    fallback_proxy_port: Port = Field(8500, description="Serve's proxy behind HAProxy, loopback.")
-    replica_min_port: Port = Field(30000, description="Lowest direct ingress port of replicas.")
-    replica_max_port: Port = Field(31000, description="Highest direct ingress port of replicas.")
-    desktop_display: int = Field(20, ge=1, le=999, description="X display of the desktop.")
+    gcs_port: Port = Field(default=6380, description="Ray's global control store.")
+    dashboard_port: Port = Field(default=8265, description="Ray dashboard, loopback only.")
+    dashboard_agent_port: Port = Field(default=52365, description="Ray dashboard agent, HTTP.")
+    dashboard_agent_grpc_port: Port = Field(default=52366, description="Ray dashboard agent, gRPC.")
+    runtime_env_agent_port: Port = Field(
+        default=52367, description="Ray runtime environment agent."
+    )
+    ray_client_port: Port = Field(default=10001, description="Ray client server (head).")
+    node_manager_port: Port = Field(default=52370, description="Raylet.")
+    object_manager_port: Port = Field(default=52371, description="Ray object transfer.")
+    metrics_port: Port = Field(default=52372, description="Ray's Prometheus endpoint on each node.")
+    min_worker_port: Port = Field(default=20000, description="Lowest port of Ray's workers.")
+    max_worker_port: Port = Field(default=20999, description="Highest port of Ray's workers.")
+    haproxy_stats_port: Port = Field(default=8404, description="HAProxy statistics.")
+    haproxy_metrics_port: Port = Field(default=9101, description="HAProxy metrics.")
+    dashboard_metrics_port: Port = Field(
+        default=44227, description="Metrics of Ray's dashboard (head)."
+    )
+    autoscaler_metrics_port: Port = Field(
+        default=44217, description="Metrics of the autoscaler (head)."
+    )
+    fallback_proxy_port: Port = Field(
+        default=8500, description="Serve's proxy behind HAProxy, loopback."
+    )
+    replica_min_port: Port = Field(
+        default=30000, description="Lowest direct ingress port of replicas."
+    )
+    replica_max_port: Port = Field(
+        default=31000, description="Highest direct ingress port of replicas."
+    )
+    desktop_display: int = Field(default=20, ge=1, le=999, description="X display of the desktop.")
 
-    default_chat_model: str | None = Field(None, description="Chat model called `default`.")
-    default_embedding_model: str | None = Field(None, description="Embedding model `default`.")
-    ollama_url: str = Field("http://127.0.0.1:11434", description="Ollama server of room llm.")
-    npu_device: str = Field("AUTO:NPU,CPU", description="OpenVINO device to ask for.")
-    chromium: Path | None = Field(None, description="Chromium binary; found when not given.")
-    browser_allow: str = Field("", description="host:port list the browser may visit anyway.")
-    browser_no_sandbox: bool = Field(False, description="Run Chromium without its sandbox.")
-    browser_concurrency: int = Field(4, ge=1, le=64, description="Pages rendered at once.")
-    max_body_bytes: int = Field(32 << 20, ge=1 << 10, description="Largest request body.")
-    probe_deadline_s: float = Field(0.8, gt=0, le=10, description="Health probe per room.")
+    default_chat_model: str | None = Field(default=None, description="Chat model called `default`.")
+    default_embedding_model: str | None = Field(
+        default=None, description="Embedding model `default`."
+    )
+    ollama_url: str = Field(
+        default="http://127.0.0.1:11434", description="Ollama server of room llm."
+    )
+    npu_device: str = Field(default="AUTO:NPU,CPU", description="OpenVINO device to ask for.")
+    chromium: Path | None = Field(
+        default=None, description="Chromium binary; found when not given."
+    )
+    browser_allow: str = Field(
+        default="", description="host:port list the browser may visit anyway."
+    )
+    browser_no_sandbox: bool = Field(default=False, description="Run Chromium without its sandbox.")
+    browser_concurrency: int = Field(default=4, ge=1, le=64, description="Pages rendered at once.")
+    max_body_bytes: int = Field(default=32 << 20, ge=1 << 10, description="Largest request body.")
+    probe_deadline_s: float = Field(default=0.8, gt=0, le=10, description="Health probe per room.")
 
     @property
     def run_dir(self) -> Path:

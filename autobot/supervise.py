@@ -1,10 +1,11 @@
-"""Run one command so that nothing of it outlives this process: `python -m autobot.supervise -- CMD`.
+"""Run one command so that nothing of it outlives this: `python -m autobot.supervise -- CMD`.
 
 `ray start` leaves its daemons to init when it dies. This parent makes itself the reaper of all
 descendants, passes SIGTERM on, and before it exits ends whatever is left of the tree. It is told by
 the kernel when its own parent dies.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -57,10 +58,8 @@ def end_descendants(grace_s: float = 2.0) -> None:
 
 
 def _signal(process: psutil.Process, number: int) -> None:
-    try:
+    with contextlib.suppress(psutil.NoSuchProcess):
         process.send_signal(number)
-    except psutil.NoSuchProcess:
-        pass
 
 
 def _reap() -> None:

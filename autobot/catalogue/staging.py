@@ -49,7 +49,7 @@ class Staging:
     def finish(self, file: File, stop: Event) -> None:
         """Verify one whole file and move it to its place; blocking.
 
-        Raises Refused, with the file removed, when its size or sha256 is not the catalogue's.
+        Raises Refused when its size or sha256 is not the catalogue's; nothing has moved then.
         """
         part, final = self.part(file), self._home / file.path
         if final.exists():
@@ -57,7 +57,6 @@ class Staging:
         size = part.stat().st_size
         digest = sha256_of(part, stop) if size == file.size else ""
         if digest != file.sha256:
-            part.unlink()
             found = f"sha256 {digest}" if digest else f"{size} bytes"
             wanted = file.sha256 if digest else f"{file.size} bytes"
             raise Refused(f"{file.path} has {found}, not {wanted}")

@@ -1,4 +1,4 @@
-"""`autobot lab`: six Debian systems on this machine, to try the cluster on and to break on purpose."""
+"""`autobot lab`: six Debian systems on this machine, to try the cluster on and to break."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""How the command line speaks: tables for people, JSON for programs, causes and remedies for failures."""
+"""How the command line speaks: tables for people, JSON for programs, remedies for failures."""
 
 import asyncio
 import json

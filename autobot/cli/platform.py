@@ -78,9 +78,8 @@ async def _demonstrate(settings: Settings, *, quiet: bool) -> list[Shown]:
             shown.append(item)
             if not quiet:
                 place = f"{item.room} · {item.device}"
-                out.print(
-                    f"  [bold]{item.what:<11}[/] {place:<16} {item.milliseconds:>7.0f} ms  {item.result}"
-                )
+                took = f"{item.milliseconds:>7.0f} ms"
+                out.print(f"  [bold]{item.what:<11}[/] {place:<16} {took}  {item.result}")
     return shown
 
 

@@ -85,7 +85,7 @@ def check_programs(settings: Settings) -> Iterator[SetupError]:
 
 
 def problems(settings: Settings, *, running: bool) -> list[SetupError]:
-    """Everything wrong at once, not one failure at a time. A running platform holds its own ports."""
+    """Everything wrong at once, not one at a time. A running platform holds its own ports."""
     checks = [check_disk, check_programs] if running else [check_disk, check_programs, check_memory]
     found = [error for check in checks for error in check(settings)]
     return found if running else [*found, *check_ports(settings)]

@@ -51,7 +51,7 @@ def config(settings: Settings, programs: Sequence[Program]) -> str:
 
 
 def open_files() -> int:
-    """Ray wants tens of thousands of descriptors; supervisord refuses to start at the hard limit."""
+    """Ray wants tens of thousands of descriptors; supervisord cannot start at the hard limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 65536
     return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard // 2)

@@ -53,7 +53,7 @@ def sources_digest(*folders: Path) -> str:
 
 
 class Restarts:
-    """How often each room was restarted by hand: part of its configuration, so that Serve rolls it."""
+    """A mark per room, changed by a restart: part of its configuration, so that Serve rolls it."""
 
     def __init__(self, settings: Settings) -> None:
         self._file = settings.home / "state" / "restarts.yaml"

@@ -22,8 +22,8 @@ Observe = Callable[[str, int, float], None]
 class RoomMiddleware:
     """Full paths under every prefix, provenance headers, a body limit and one metric a request.
 
-    Serve puts an application's prefix into ``root_path``; the room's own port has no prefix. Clearing
-    it lets one set of routes, written as a client sees them, serve both.
+    Serve puts an application's prefix into ``root_path``; the room's own port has none. Clearing it
+    lets one set of routes, written as a client sees them, serve both.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ def create_app(
     observe: Observe = lambda route, status, seconds: None,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
 ) -> FastAPI:
-    """Return the app of ``room``; its routes carry full paths and their own `require` dependency."""
+    """Return the app of ``room``; its routes carry full paths and their own `require`."""
     options: dict[str, Any] = {"docs_url": None, "redoc_url": None, "openapi_url": None}
     app = FastAPI(title=f"AutoBot {room}", version=__version__, lifespan=lifespan, **options)
     app.state.keys = keys

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable
 
-
 from fastapi.requests import HTTPConnection
 
 from autobot.keys import KeyRecord, KeyRing, Scope

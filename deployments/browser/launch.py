@@ -107,14 +107,14 @@ def _account() -> pwd.struct_passwd:
 
 
 def _wrapper(binary: Path, account: pwd.struct_passwd) -> str:
-    identity: list[str] = []
+    identity = ["--inh-caps=-all", "--ambient-caps=-all"]
     own_profile = ""
     # A set-user-id sandbox helper needs what these take away; user namespaces do not.
     if not (binary.parent / "chrome-sandbox").exists():
         identity.append("--no-new-privs")
     if os.geteuid() == 0:
         ids = f"--reuid {account.pw_uid} --regid {account.pw_gid} --clear-groups"
-        identity += [ids, "--inh-caps=-all"]
+        identity.append(ids)
         own_profile = f'chown {account.pw_uid}:{account.pw_gid} "$profile"\n'
     return WRAPPER.format(
         purpose=f" and runs as {account.pw_name}" if own_profile else "",

@@ -28,7 +28,7 @@ def occupied(pid: int) -> int:
 
 
 def end_oversized(renderers: Iterable[int], limit: int) -> list[int]:
-    """Kill each of ``renderers`` that outgrew ``limit`` bytes; return which. Its page has crashed."""
+    """Kill the renderers that outgrew ``limit`` bytes; return which. Their pages have crashed."""
     ended: list[int] = []
     for pid in renderers:
         size = occupied(pid)

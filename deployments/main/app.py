@@ -17,7 +17,7 @@ from deployments.main.routes import platform_routes
 @serve.deployment
 @serve.ingress()
 class Main(RoomReplica):
-    """Health, cluster, keys and the OpenAPI document; the rooms' own paths never pass through here."""
+    """Health, cluster, keys and the OpenAPI document; other rooms' paths never pass through."""
 
     room = "main"
 

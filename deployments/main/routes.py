@@ -3,8 +3,7 @@
 from typing import Any, Protocol
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import Response
 from pydantic import BaseModel
 
 from autobot import __version__
@@ -12,7 +11,7 @@ from autobot.errors import Unauthenticated
 from autobot.health import HealthMonitor
 from autobot.keys import KeyRecord, KeyRing, NewKey, Scope
 from autobot.web.auth import presented_key, require
-from autobot.web.documents import merge_openapi
+from deployments.main.documentation import documentation_routes
 
 
 class Cluster(Protocol):
@@ -46,7 +45,7 @@ def platform_routes(monitor: HealthMonitor, cluster: Cluster, keys: KeyRing) -> 
     router = APIRouter()
     router.include_router(_state(monitor, cluster, keys))
     router.include_router(_keys(cluster))
-    router.include_router(_documentation(cluster))
+    router.include_router(documentation_routes(cluster.openapi))
     return router
 
 
@@ -97,23 +96,5 @@ def _keys(cluster: Cluster) -> APIRouter:
     @router.delete("/{key_id}")
     async def revoke_key(key_id: str) -> KeyInfo:
         return KeyInfo.model_validate((await cluster.revoke_key(key_id)).model_dump())
-
-    return router
-
-
-def _documentation(cluster: Cluster) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
-
-    @router.get("/")
-    async def root() -> dict[str, str]:
-        return {"name": "AutoBot", "version": __version__, "docs": "/docs", "health": "/api/health"}
-
-    @router.get("/openapi.json")
-    async def openapi(request: Request) -> dict[str, Any]:
-        return merge_openapi([request.app.openapi(), *await cluster.openapi()])
-
-    @router.get("/docs")
-    async def docs() -> HTMLResponse:
-        return get_swagger_ui_html(openapi_url="/openapi.json", title="AutoBot API")
 
     return router

@@ -35,10 +35,10 @@ def translated() -> Iterator[None]:
         raise Unavailable("Redis refused this room's password.") from error
     except exceptions.NoPermissionError as error:
         raise Unavailable(f"Redis refused this room's user: {error}") from error
-    except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
-        raise Unavailable(f"Redis does not answer: {error}") from error
     except exceptions.BusyLoadingError as error:
         raise Unavailable("Redis is loading its data.") from error
+    except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
+        raise Unavailable(f"Redis does not answer: {error}") from error
 
 
 class RedisStore:
@@ -88,13 +88,13 @@ class RedisStore:
     async def snapshot(self) -> bytes:
         """Ask Redis for an RDB file of this moment and read it: the room shares its disk."""
         with translated():
-            before = await self._redis.lastsave()
             await self._redis.bgsave()
             async with asyncio.timeout(SNAPSHOT_DEADLINE_S):
-                # LASTSAVE has seconds: a save within the same second as the last shows only in INFO.
-                while (info := await self._redis.info("persistence"))["rdb_bgsave_in_progress"]:
+                info = await self._redis.info("persistence")
+                while info["rdb_bgsave_in_progress"]:
                     await asyncio.sleep(0.05)
-            if info["rdb_last_bgsave_status"] != "ok" or await self._redis.lastsave() < before:
+                    info = await self._redis.info("persistence")
+            if info["rdb_last_bgsave_status"] != "ok":
                 raise Unavailable("Redis could not write its snapshot; see its log.")
         return await asyncio.to_thread((self._data_dir / "dump.rdb").read_bytes)
 

@@ -176,14 +176,15 @@ def test_cache_is_readable_and_writes_to_it_stay_in_the_vm(tmp_path: Path) -> No
 
 
 def test_power_cut_tells_nobody_and_keeps_the_disk(npu: VM) -> None:
-    listener = "trap 'echo told > told' TERM; sleep 600 & wait"
-    npu.run(f'echo kept > kept; setsid sh -c "{listener}" > /dev/null 2>&1 &')
+    listener = "trap 'touch told; exit' TERM; touch ready; while :; do sleep 0.1; done"
+    npu.shell(["systemd-run", "--uid=autobot", "-p", "WorkingDirectory=~", "sh", "-c", listener])
+    npu.run("until [ -e ready ]; do sleep 0.1; done; echo kept > kept")
     npu.power_off()
     assert not npu.is_running()
     with pytest.raises(LabError, match="off"):
         npu.shell("true")
     npu.power_on()
-    assert npu.run("cat kept; ls").stdout.split() == ["kept", "kept"]
+    assert npu.run("cat kept; ls").stdout.split() == ["kept", "kept", "ready"]
 
 
 def test_machine_reboots_by_its_own_command_too(npu: VM) -> None:

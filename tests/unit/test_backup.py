@@ -52,7 +52,9 @@ def test_restore_over_data_needs_force_and_keeps_what_was_there(
     assert (data.with_name("redis.before-restore") / "old").read_text() == "precious"
 
 
-def test_damaged_and_foreign_files_are_refused_untouched(settings: Settings, tmp_path: Path) -> None:
+def test_damaged_and_foreign_files_are_refused_untouched(
+    settings: Settings, tmp_path: Path
+) -> None:
     whole = pack(SNAPSHOT)
     for name, content in (("cut", whole[: len(whole) // 2]), ("text", b"hello"), ("empty", b"")):
         path = tmp_path / name

@@ -66,7 +66,7 @@ def seen() -> Seen:
 
 @pytest.fixture
 async def client(seen: Seen) -> AsyncIterator[httpx.AsyncClient]:
-    key, record = make_key(NewKey(name="t", scopes=("llm",)), "ab_test")
+    _, record = make_key(NewKey(name="t", scopes=("llm",)), "ab_test")
 
     async def fetch() -> list:
         return [record]

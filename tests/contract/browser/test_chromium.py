@@ -14,7 +14,9 @@ import pytest
 from PIL import Image
 
 from autobot.errors import BlockedAddress, Invalid, Timeout
+from autobot.settings import Settings
 from deployments.browser import launch
+from deployments.browser.driver import Chromium
 from deployments.browser.engine import Page, PageFailed, PdfJob, ScreenshotJob, WaitUntil
 from deployments.browser.oneshot import ChromiumBrowser
 from tests.contract.browser.conftest import Rig, real_browser
@@ -235,6 +237,35 @@ async def test_nothing_is_left_when_the_replica_is_killed(
     assert not alive
     assert profiles
     assert not any(Path(part.partition("=")[2]).exists() for part in profiles)
+
+
+NO_NAMESPACES = """#!/bin/sh
+# Chromium on a machine that forbids user namespaces: this one's own limit is set to none.
+exec unshare --user --map-current-user --keep-caps sh -c '
+    echo 0 > /proc/sys/user/max_user_namespaces && exec /usr/lib/chromium/chromium "$@"' - "$@"
+"""
+
+
+async def test_a_machine_without_a_sandbox_is_refused_unless_the_owner_insists(
+    tmp_path_factory: pytest.TempPathFactory, browser_user: None
+) -> None:
+    folder = tmp_path_factory.mktemp("bare")
+    for parent in (folder, *folder.parents[:2]):
+        parent.chmod(parent.stat().st_mode | 0o011)
+    chromium = folder / "chromium"
+    chromium.write_text(NO_NAMESPACES)
+    chromium.chmod(0o755)
+    settings = Settings(home=folder, chromium=chromium)
+    with pytest.raises(launch.SetupError, match="sandbox does not work") as refused:
+        await Chromium.start(settings)
+    assert "AUTOBOT_BROWSER_NO_SANDBOX=1" in refused.value.remedy
+    insisting = ChromiumBrowser(Settings(home=folder, chromium=chromium, browser_no_sandbox=True))
+    insisting.start()
+    try:
+        await insisting.screenshot(shot_html(1))
+        assert (await insisting.facts())["sandbox"] == "off"
+    finally:
+        await insisting.close()
 
 
 async def test_a_machine_without_chromium_says_what_to_do(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import time
 
 import httpx
+
 from tests.platform import Platform
 
 ROOMS = {"main", "frontend", "npu", "redis", "llm", "browser"}

@@ -1,4 +1,4 @@
-"""A platform's life: warm starts, rolling one room, healing, stopping, coming back with its data."""
+"""A platform's life: warm starts, rolling one room, healing, stopping, coming back."""
 
 import os
 import signal
@@ -6,7 +6,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from types import TracebackType
 
 import httpx
 import psutil
@@ -43,9 +42,7 @@ class Traffic:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join(30)
 
@@ -75,8 +72,10 @@ def test_restarting_one_room_leaves_every_other_replica_alone(platform: Platform
     with Traffic(platform, "browser", "llm", "npu") as traffic:
         platform.run("restart", "browser")
         wait_for(
-            lambda: platform.replicas().get("browser", set()).isdisjoint(before["browser"])
-            and healthy(platform),
+            lambda: (
+                platform.replicas().get("browser", set()).isdisjoint(before["browser"])
+                and healthy(platform)
+            ),
             120,
             "the browser room was not replaced",
         )
@@ -88,9 +87,7 @@ def test_restarting_one_room_leaves_every_other_replica_alone(platform: Platform
 
 
 @pytest.mark.parametrize("room", ["npu", "browser", "llm", "main", "frontend", "redis"])
-def test_a_killed_replica_comes_back_and_nobody_else_notices(
-    platform: Platform, room: str
-) -> None:
+def test_a_killed_replica_comes_back_and_nobody_else_notices(platform: Platform, room: str) -> None:
     wait_for(lambda: healthy(platform), 60, "not healthy before the test")
     (victim, *_) = platform.replicas()[room]
     others = [name for name in ("npu", "llm", "browser") if name != room]
@@ -123,9 +120,7 @@ def test_killed_desktop_comes_back(platform: Platform) -> None:
     victim = supervised(platform, "Xtigervnc")
     victim.kill()
     wait_for(
-        lambda: any(
-            p.name() == "Xtigervnc" and p.pid != victim.pid for p in platform.processes()
-        ),
+        lambda: any(p.name() == "Xtigervnc" and p.pid != victim.pid for p in platform.processes()),
         30,
         "the X server did not come back",
     )

@@ -12,6 +12,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def ask(page: Page, question: str) -> Locator:
+    # "Stop" stands there until the answer before is complete.
+    await expect(page.get_by_role("button", name="Send")).to_be_visible()
     await page.get_by_label("Message").fill(question)
     await page.get_by_label("Message").press("Enter")
     return page.get_by_role("log")
@@ -115,6 +117,6 @@ async def test_markup_in_an_answer_stays_text(signed_in: Page, platform: Platfor
     platform.words = ["<img src=x onerror=alert(1)>", "\n", "    indented"]
     log = await ask(signed_in, "Hello")
     await expect(log).to_contain_text("<img src=x onerror=alert(1)>")
-    await expect(log).to_contain_text("tokens")
+    await expect(log).to_contain_text("3 tokens")
     assert await log.locator("img").count() == 0
     assert "\n    indented" in await log.inner_text()

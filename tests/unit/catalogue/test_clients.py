@@ -4,6 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -125,7 +126,18 @@ async def test_credentials_of_an_index_stay_out_of_the_error(work: Path) -> None
     assert "secret" not in str(failure.value)
 
 
-async def test_a_cancelled_download_ends_its_whole_process_group(work: Path) -> None:
+@pytest.mark.parametrize("start_s", [0.0, 0.3], ids=["running", "just starting"])
+async def test_a_cancelled_download_ends_its_whole_process_group(
+    work: Path, monkeypatch: pytest.MonkeyPatch, start_s: float
+) -> None:
+    start = asyncio.create_subprocess_exec
+
+    async def slow_start(*command: str, **how: Any) -> asyncio.subprocess.Process:
+        process = await start(*command, **how)
+        await asyncio.sleep(start_s)  # the program runs, but its caller does not know yet
+        return process
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", slow_start)
     script = "sleep 60 & echo $! > child; wait"
     task = asyncio.create_task(run(["/bin/sh", "-c", script], work, {}))
     note = work / "child"

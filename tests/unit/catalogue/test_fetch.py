@@ -98,6 +98,9 @@ async def test_a_power_cut_between_writing_and_listing_a_part_is_harmless(
     with (staging / "model.gguf.part").open("r+b") as part:
         part.seek(6 * PART)
         part.write(b"\0" * 200)  # unlisted: the cut came before the journal was written
+    with pytest.raises(SetupError):
+        await catalogue.fetch("toy")
+    assert not (staging / "get-left").exists()
     registry.broken.clear()
     assert (await catalogue.fetch("toy")).read_bytes() == DATA
     assert not staging.exists()
