@@ -41,6 +41,7 @@ drill: lab-setup ## The long soak and failure drills
 	$(PYTHON) -m pytest -m drill
 
 bench: setup ## Every figure as a ratio against a floor measured in the same run
+	@scripts/setup.sh bench
 	$(PYTHON) -m tests.benchmarks
 
 lock: ## Resolve the dependencies again and write locks/

@@ -79,8 +79,9 @@ make_venv
 install_python_packages
 case "${1:-}" in
     lab) install_debian_packages "${ROOM_PACKAGES[@]}" "${LAB_PACKAGES[@]}" ;;
+    bench) install_debian_packages "${ROOM_PACKAGES[@]}" wrk ;;
     "") install_debian_packages "${ROOM_PACKAGES[@]}" ;;
-    *) fail "setup.sh knows only 'lab'." "Run it without arguments, or with 'lab'." ;;
+    *) fail "setup.sh knows only 'lab' and 'bench'." "Run it without arguments, or with one of them." ;;
 esac
 check_node
 make_browser_user

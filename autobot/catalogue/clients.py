@@ -11,14 +11,15 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
 from autobot.catalogue.archives import Archive, CarrierError
 
 _CREDENTIALS = re.compile(r"//[^/@\s]+@")
-_LAST_LINES = 4
+_LONGEST_LINE = 240
+# npm waits 10 s, then 60 s by default: more than a minute until a dead registry is said to be dead.
+_NPM_RETRIES = ("--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000")
 _GRACE_S = 5.0
 
 
@@ -41,7 +42,7 @@ class Pip:
             command += ["--platform", tags.platform, "--python-version", tags.python]
             command += ["--implementation", tags.implementation, "--abi", tags.abi]
         command += ["--dest", str(target), f"{archive.package}=={archive.version}"]
-        await run(command, folder, {"TMPDIR": str(folder)})
+        await run("pip download", command, folder)
         return _only_file(target, archive)
 
 
@@ -54,9 +55,17 @@ class NpmPack:
             raise CarrierError("npm is not on this machine: install Node.js with npm (apt: npm)")
         target = folder / "archive"
         target.mkdir()
-        command = [npm, "pack", "--silent", "--ignore-scripts", "--cache", str(folder / "npm")]
+        command = [
+            npm,
+            "pack",
+            "--loglevel=error",
+            "--logs-max=0",
+            "--ignore-scripts",
+            *_NPM_RETRIES,
+        ]
+        command += ["--cache", str(folder / "npm")]
         command += ["--pack-destination", str(target), f"{archive.package}@{archive.version}"]
-        await run(command, folder, {"TMPDIR": str(folder)})
+        await run("npm pack", command, folder)
         return _only_file(target, archive)
 
 
@@ -74,13 +83,17 @@ def pip_command() -> list[str]:
     raise CarrierError("pip is not on this machine: install it (apt: python3-pip)")
 
 
-async def run(command: list[str], folder: Path, extra: Mapping[str, str]) -> None:
-    """Run to the end in `folder`; a cancelled caller takes the whole process group with it."""
+async def run(what: str, command: list[str], folder: Path) -> None:
+    """Run to the end in `folder`, also the place of its temporary files.
+
+    A cancelled caller takes the whole process group with it. Raises CarrierError, in which `what`
+    names the program.
+    """
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_exec(
             *command,
             cwd=folder,
-            env={**os.environ, **extra},
+            env={**os.environ, "TMPDIR": str(folder)},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
@@ -96,8 +109,15 @@ async def run(command: list[str], folder: Path, extra: Mapping[str, str]) -> Non
         raise
     if process.returncode != 0:
         words = _CREDENTIALS.sub("//***@", stderr.decode(errors="replace")).strip()
-        last = " ".join(words.splitlines()[-_LAST_LINES:]) or "no message"
-        raise CarrierError(f"{Path(command[0]).name} ended with {process.returncode}: {last}")
+        raise CarrierError(f"{what} ended with {process.returncode}: {_gist(words)}")
+
+
+def _gist(words: str) -> str:
+    """npm names the cause in its first lines, pip in its last."""
+    lines = [line for line in words.splitlines() if line.strip()]
+    errors = [line for line in lines if "error" in line.lower()] or lines
+    chosen = dict.fromkeys(errors[:2] + errors[-2:])
+    return " / ".join(line.strip()[:_LONGEST_LINE] for line in chosen) or "no message"
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

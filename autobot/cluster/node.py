@@ -6,6 +6,7 @@ cluster launcher calls as its start command, and does nothing to units that are 
 
 import asyncio
 import getpass
+import hashlib
 import os
 import pwd
 import subprocess
@@ -23,7 +24,7 @@ from autobot.cluster.layout import cluster_dir
 from autobot.cluster.programs import Program
 from autobot.cluster.ray_env import prepare_run_dir, ray_env
 from autobot.cluster.state import StateFile
-from autobot.cluster.topology import Topology, load_topology
+from autobot.cluster.topology import CHECKOUT, Topology, load_topology
 from autobot.errors import AutoBotError, SetupError
 from autobot.settings import Settings
 
@@ -85,8 +86,20 @@ def room_programs(topology: Topology, settings: Settings, room: str) -> list[Pro
     )
     # Only root can start Chromium as a user that may read nothing of ours.
     user = "root" if room == "browser" else None
-    ray = Program(ray.name, ray.argv, {}, user)
+    ray = Program(ray.name, ray.argv, {"AUTOBOT_BUILD": build_digest(room)}, user)
     return [*(make(settings) for make in own.get(room, [])), ray]
+
+
+def build_digest(room: str) -> str:
+    """A digest of what a running Ray node cannot change: its packages; on the head, its autoscaler.
+
+    It stands in the unit, so a node restarts when these changed, and not for a room's own code.
+    """
+    files = [CHECKOUT / "locks" / f"{name}.txt" for name in ("ray", "base", room)]
+    if room == "main":
+        here = Path(__file__).parent
+        files += [here / f"{name}.py" for name in ("provider", "runner", "state", "layout")]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
 def node_environment(topology: Topology, settings: Settings, current: str) -> dict[str, str]:

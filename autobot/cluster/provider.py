@@ -66,7 +66,9 @@ class AutoBotNodeProvider(NodeProvider):
         self._connects: Connects = connects
         self._healing = threading.Lock()
         self._listed_for_teardown = False
-        if not self._on_head:
+        if self._on_head:
+            self._register_head(os.environ.get("RAY_CLOUD_INSTANCE_ID"))
+        else:
             # The launcher keeps a bootstrapped configuration for later commands, which may come
             # with other paths or after other changes: none is to outlive its command.
             Path(provider_config.get("_config_cache_path", os.devnull)).unlink(missing_ok=True)
@@ -114,6 +116,17 @@ class AutoBotNodeProvider(NodeProvider):
                 atexit.register(_show_key, secrets.owner_key)
 
         _explained(prepare)
+
+    def _register_head(self, node_id: str | None) -> None:
+        """List the head itself: the autoscaler scales nothing while it does not see its head."""
+        if node_id is None:
+            return
+        tags = {TAG_RAY_NODE_KIND: NODE_KIND_HEAD, TAG_RAY_USER_NODE_TYPE: "main"}
+        address = self.topology().head
+        with self._state.changing() as nodes:
+            for old in [node for node in nodes.nodes.values() if node.room == "main"]:
+                del nodes.nodes[old.id]
+            nodes.nodes[node_id] = Node(node_id, address, "main", since=time.time(), tags=tags)
 
     # What it asks of nodes
 

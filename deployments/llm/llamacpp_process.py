@@ -101,7 +101,10 @@ def _client(socket: str) -> httpx.AsyncClient:
 
 def _spawn(errors: int) -> subprocess.Popen[str]:
     # Ray sets OMP_NUM_THREADS=1 in its workers, which the engine's own threads must not inherit.
+    # Threads that wait must sleep: spinning at every barrier, two of them on two cores fell from
+    # 56 to 2 tokens a second as soon as other rooms had work for the same cores.
     kept = {key: value for key, value in os.environ.items() if not key.startswith("OMP_")}
+    kept["OMP_WAIT_POLICY"] = "passive"
     return subprocess.Popen(
         [sys.executable, "-P", str(HOST)],
         stdin=subprocess.PIPE,

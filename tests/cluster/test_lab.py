@@ -37,6 +37,11 @@ def round_trip(source: VM, target: VM, timeout: float = 5.0) -> float:
     return float(source.run(argv, stdin=ROUND_TRIP, timeout=timeout + 15).stdout)
 
 
+def best_round_trip(source: VM, target: VM) -> float:
+    """The least of three, as a busy machine delays any one of them."""
+    return min(round_trip(source, target) for _ in range(3))
+
+
 def traces(lab: Lab) -> list[str]:
     """Everything on this machine that only a lab of this name can have made."""
     mark = lab.network.namespace("")
@@ -176,7 +181,7 @@ def test_cache_is_readable_and_writes_to_it_stay_in_the_vm(tmp_path: Path) -> No
 
 
 def test_power_cut_tells_nobody_and_keeps_the_disk(npu: VM) -> None:
-    listener = "trap 'touch told; exit' TERM; touch ready; while :; do sleep 0.1; done"
+    listener = "trap ': > told; exit' TERM; touch ready; while :; do sleep 0.1; done"
     npu.shell(["systemd-run", "--uid=autobot", "-p", "WorkingDirectory=~", "sh", "-c", listener])
     npu.run("until [ -e ready ]; do sleep 0.1; done; echo kept > kept")
     npu.power_off()
@@ -215,11 +220,11 @@ def test_slow_cable_delays_each_way_and_only_its_room(lab: Lab, npu: VM) -> None
     main, redis = lab.vm("main"), lab.vm("redis")
     npu.slow(delay_ms=150)
     assert npu.cable() == "slow"
-    assert 0.29 < round_trip(main, npu) < 1.0
-    assert round_trip(main, redis) < 0.25
+    assert 0.29 < best_round_trip(main, npu) < 2.0
+    assert best_round_trip(main, redis) < 0.29
     npu.slow()
     assert npu.cable() == "good"
-    assert round_trip(main, npu) < 0.25
+    assert best_round_trip(main, npu) < 0.29
 
 
 def test_cable_that_loses_all_carries_nothing(lab: Lab, npu: VM) -> None:
@@ -276,6 +281,20 @@ def test_commands_that_hang_are_ended_in_time(lab: Lab) -> None:
     with pytest.raises(LabError, match="did not end in 1 s"):
         lab.operator(["sh", "-c", "sleep 61 & wait"], timeout=1)
     assert time.monotonic() - start < 10
+
+
+def test_machine_that_cannot_be_a_lab_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sudo").write_text("")
+    (tmp_path / "sudo").chmod(0o755)
+    monkeypatch.setattr("tests.cluster.lab.lab.SEARCH", str(tmp_path))
+    (reason,) = Lab("test-lacking").missing()
+    words = reason.split()
+    assert {"apt-get", "systemd-container", "openssh-server", "nftables"} <= set(words)
+    assert "sudo" not in words
+    with pytest.raises(LabError, match="cannot be a lab: Debian packages are missing"):
+        Lab("test-lacking").up()
 
 
 def test_memory_limit_ends_what_exceeds_it() -> None:

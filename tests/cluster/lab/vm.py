@@ -39,7 +39,12 @@ USER = "autobot"
 
 @dataclass(frozen=True)
 class Hardware:
-    """What every VM of a lab has. Sizes in bytes; a VM takes of its disk only what it uses."""
+    """What every VM of a lab has. Sizes in bytes; a VM takes of its disk only what it uses.
+
+    `memory` is a limit that the kernel enforces: past it, a process of the VM is killed. The VM
+    does not see it: /proc/meminfo and /proc/uptime there are this machine's, and all its processors
+    are the VM's too.
+    """
 
     disk: int = 16 * 2**30
     shared_memory: int = 4 * 2**30

@@ -1,6 +1,7 @@
 """The engines under contract: the fake, llama.cpp with a real model, and Ollama when it answers."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,15 @@ from deployments.llm.gate import Gate
 SMALL = "smollm2-135m-instruct"
 CONTEXT = 512
 OLLAMA_NAME = "autobot-contract:latest"
+
+
+async def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Return as soon as `true` says so; fail after `seconds`."""
+    for _ in range(int(seconds / 0.01)):
+        if true():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"not within {seconds} s")
 
 
 @dataclass(frozen=True)

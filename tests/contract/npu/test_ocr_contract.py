@@ -5,6 +5,7 @@ import struct
 import zlib
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -62,13 +63,13 @@ async def test_boxes_of_a_shrunken_image_are_in_its_own_pixels(reader: Reader) -
 async def test_every_usual_format_is_read(
     reader: Reader, mode: str, kind: str, options: dict[str, Any]
 ) -> None:
-    image = draw().convert("L").convert("I;16") if mode == "I;16" else draw().convert(mode)
+    image = sixteen_bit(draw()) if mode == "I;16" else draw().convert(mode)
     reading = await reader.read(as_file(image, kind, **options))
     assert reading.text.splitlines() == list(WRITTEN)
 
 
 async def test_dark_text_on_a_transparent_page_is_read(reader: Reader) -> None:
-    image = draw().convert("RGBA")
+    image = Image.new("RGBA", draw().size, (0, 0, 0, 0))  # black under the transparency too
     image.putalpha(draw().convert("L").point(lambda value: 255 - value))
     assert (await reader.read(as_file(image))).text.splitlines() == list(WRITTEN)
 
@@ -155,6 +156,10 @@ def bounds(box: Box) -> tuple[float, float, float, float]:
     ):
         assert one[axis] == pytest.approx(other[axis], abs=10)
     return (*top_left, *bottom_right)
+
+
+def sixteen_bit(image: Image.Image) -> Image.Image:
+    return Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
 
 
 def bomb(width: int, height: int) -> bytes:

@@ -122,7 +122,7 @@ async def test_a_machine_without_npm_says_how_to_get_it(
 async def test_credentials_of_an_index_stay_out_of_the_error(work: Path) -> None:
     program = "import sys; sys.exit('cannot reach http://user:secret@index/simple')"
     with pytest.raises(CarrierError, match=r"//\*\*\*@index/simple") as failure:
-        await run([sys.executable, "-c", program], work, {})
+        await run("toy", [sys.executable, "-c", program], work)
     assert "secret" not in str(failure.value)
 
 
@@ -139,7 +139,7 @@ async def test_a_cancelled_download_ends_its_whole_process_group(
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", slow_start)
     script = "sleep 60 & echo $! > child; wait"
-    task = asyncio.create_task(run(["/bin/sh", "-c", script], work, {}))
+    task = asyncio.create_task(run("toy", ["/bin/sh", "-c", script], work))
     note = work / "child"
     await until(lambda: note.exists() and bool(note.read_text()))
     child = int(note.read_text())

@@ -1,0 +1,57 @@
+"""Embeddings through the platform against OpenVINO called directly on the same texts."""
+
+import time
+from pathlib import Path
+
+import httpx
+import openvino
+
+from autobot.settings import Settings
+from deployments.npu.driver_device import Device
+from deployments.npu.driver_embedding import OpenVinoEmbeddingModel
+from tests.benchmarks.report import Figure, median
+from tests.platform import Platform
+
+SECONDS = 4.0
+ROUNDS = 3
+SENTENCE = "the owner of this house asks the kitchen light to go on when the sun is down"
+WORDS = SENTENCE.split()
+
+
+def texts(count: int, turn: int) -> list[str]:
+    """Sentences of 12 to 43 words: no two requests are the same."""
+    return [
+        " ".join([f"{turn}", *(WORDS[(i + j) % len(WORDS)] for j in range(11 + i))]) for i in range(count)
+    ]
+
+
+def direct(model: OpenVinoEmbeddingModel, batch: int) -> float:
+    """Texts per second of tokenising and inferring, without batching, HTTP or JSON."""
+    done, turn, started = 0, 0, time.perf_counter()
+    while (took := time.perf_counter() - started) < SECONDS:
+        model.embed(model.tokenise(texts(batch, turn)))
+        done, turn = done + batch, turn + 1
+    return done / took
+
+
+def through(client: httpx.Client, batch: int) -> float:
+    done, turn, started = 0, 0, time.perf_counter()
+    while (took := time.perf_counter() - started) < SECONDS:
+        body = {"model": "default", "input": texts(batch, turn), "encoding_format": "base64"}
+        client.post("/v1/embeddings", json=body).raise_for_status()
+        done, turn = done + batch, turn + 1
+    return done / took
+
+
+def measure(platform: Platform, folder: Path, max_tokens: int) -> list[Figure]:
+    model = OpenVinoEmbeddingModel("floor", folder, max_tokens, Device(Settings()))
+    note = f"{folder.name}, OpenVINO {openvino.__version__.split('-')[0]}"
+    figures: list[Figure] = []
+    with platform.client() as client:
+        for batch, asked in ((1, ""), (32, ">= 0.85")):
+            rounds = [(direct(model, batch), through(client, batch)) for _ in range(ROUNDS)]
+            floor, rate = median([f for f, _ in rounds]), median([r for _, r in rounds])
+            figures.append(
+                Figure(f"embeddings, batch {batch}", rate, floor, "texts/s", asked, note)
+            )
+    return figures
