@@ -127,7 +127,7 @@ class Catalogue:
         )
 
     def verify(self, name: str) -> None:
-        """Hash every file again; blocking, about a second for each gigabyte or two.
+        """Hash every file again; blocking, a few seconds for each gigabyte.
 
         Raises ModelNotFound when the entry is not here, SetupError when files are damaged: those
         are removed, so that the next fetch brings them.

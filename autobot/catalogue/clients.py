@@ -11,12 +11,14 @@ import re
 import shutil
 import signal
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Protocol
 
 from autobot.catalogue.archives import Archive, CarrierError
 
 _CREDENTIALS = re.compile(r"//[^/@\s]+@")
+DEBIAN_WHEELS = Path("/usr/share/python-wheels")
 _LONGEST_LINE = 240
 # npm waits 10 s, then 60 s by default: more than a minute until a dead registry is said to be dead.
 _NPM_RETRIES = ("--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000")
@@ -73,14 +75,22 @@ def pip_command() -> list[str]:
     """How to run pip here: this Python's own, the one bundled with Python, or one on the PATH."""
     if importlib.util.find_spec("pip") is not None:
         return [sys.executable, "-m", "pip"]
-    bundled = importlib.util.find_spec("ensurepip")
-    if bundled is not None and bundled.origin is not None:
-        wheels = sorted(Path(bundled.origin).parent.glob("_bundled/pip-*.whl"))
-        if wheels:
-            return [sys.executable, str(wheels[-1] / "pip")]
+    if wheels := sorted(wheel for folder in _wheel_folders() for wheel in folder.glob("pip-*.whl")):
+        return [sys.executable, str(wheels[-1] / "pip")]
     if found := shutil.which("pip3") or shutil.which("pip"):
         return [found]
     raise CarrierError("pip is not on this machine: install it (apt: python3-pip)")
+
+
+def _wheel_folders() -> list[Path]:
+    """Where a Python without pip keeps the wheel that it would install pip from."""
+    folders = [DEBIAN_WHEELS]
+    if given := sysconfig.get_config_var("WHEEL_PKG_DIR"):
+        folders.append(Path(given))
+    bundled = importlib.util.find_spec("ensurepip")
+    if bundled is not None and bundled.origin is not None:
+        folders.append(Path(bundled.origin).parent / "_bundled")
+    return folders
 
 
 async def run(what: str, command: list[str], folder: Path) -> None:

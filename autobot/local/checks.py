@@ -4,13 +4,16 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 
+from autobot.catalogue import Catalogue
 from autobot.errors import SetupError
 from autobot.settings import Settings
 
-MIN_FREE_DISK = 6 << 30
+MIN_FREE_HOME = 2 << 30
+MIN_FREE_CACHE = 4 << 30
 MIN_MEMORY = 3 << 30
 NODE_MAJOR = 20
 
@@ -50,17 +53,35 @@ def check_ports(settings: Settings) -> Iterator[SetupError]:
                 )
 
 
+def default_files(settings: Settings) -> list[str]:
+    """Catalogue entries the platform starts with: Redis Stack and the two default models."""
+    catalogue = Catalogue(settings.cache)
+    memory = psutil.virtual_memory().total
+    return [
+        "redis-stack",
+        settings.default_embedding_model or catalogue.default("embedding", memory),
+        settings.default_chat_model or catalogue.default("chat", memory),
+    ]
+
+
 def check_disk(settings: Settings) -> Iterator[SetupError]:
-    for place in {settings.home, settings.cache}:
-        existing = next(folder for folder in (place, *place.parents) if folder.exists())
-        if not os.access(existing, os.W_OK):
-            yield SetupError(f"{place} cannot be written.", "Set AUTOBOT_HOME or AUTOBOT_CACHE.")
-        free = shutil.disk_usage(existing).free
-        if free < MIN_FREE_DISK:
-            yield SetupError(
-                f"{free >> 20} MiB are free at {place}; {MIN_FREE_DISK >> 20} MiB are needed.",
-                "Free some space, or set AUTOBOT_HOME and AUTOBOT_CACHE to a larger disk.",
-            )
+    yield from _check_place(settings.home, "AUTOBOT_HOME", MIN_FREE_HOME)
+    installed = {entry.name for entry in Catalogue(settings.cache).installed()}
+    # A complete cache may be read-only: nothing will be written there.
+    if not installed.issuperset(default_files(settings)):
+        yield from _check_place(settings.cache, "AUTOBOT_CACHE", MIN_FREE_CACHE)
+
+
+def _check_place(place: Path, variable: str, needed: int) -> Iterator[SetupError]:
+    existing = next(folder for folder in (place, *place.parents) if folder.exists())
+    if not os.access(existing, os.W_OK):
+        yield SetupError(f"{place} cannot be written.", f"Set {variable} to a folder of yours.")
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        yield SetupError(
+            f"{free >> 20} MiB are free at {place}; {needed >> 20} MiB are needed.",
+            f"Free some space, or set {variable} to a larger disk.",
+        )
 
 
 def check_memory(settings: Settings) -> Iterator[SetupError]:

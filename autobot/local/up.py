@@ -7,14 +7,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
-import psutil
 
 from autobot.catalogue import Catalogue
 from autobot.client import Client
 from autobot.cluster.programs import one_machine_programs
 from autobot.cluster.secrets import Secrets, ensure_secrets
 from autobot.errors import AutoBotError, SetupError
-from autobot.local.checks import problems
+from autobot.local.checks import default_files, problems
 from autobot.local.supervisor import Supervisor
 from autobot.local.web import build_web
 from autobot.serving.deploy import ServeApi, deploy, unready
@@ -30,13 +29,7 @@ Say = Callable[[str], None]
 async def ensure_files(settings: Settings, say: Say) -> None:
     """Fetch the default models and Redis Stack, and build the web interface."""
     catalogue = Catalogue(settings.cache)
-    memory = psutil.virtual_memory().total
-    wanted = [
-        "redis-stack",
-        settings.default_embedding_model or catalogue.default("embedding", memory),
-        settings.default_chat_model or catalogue.default("chat", memory),
-    ]
-    for name in wanted:
+    for name in default_files(settings):
 
         def progress(event: Any, name: str = name) -> None:
             share = event.done / event.total if event.total else 0.0

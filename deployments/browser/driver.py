@@ -7,7 +7,9 @@ import asyncio
 import contextlib
 import os
 import shutil
+import tempfile
 from collections.abc import Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -84,6 +86,7 @@ class Chromium:
             undo.push_async_callback(denied.close)
             playwright = await async_playwright().start()
             undo.push_async_callback(playwright.stop)
+            await asyncio.to_thread(launch.sweep, Path(tempfile.gettempdir()))
             chosen = launch.prepare(
                 launch.find_chromium(settings.chromium, playwright.chromium.executable_path),
                 settings.run_dir / "browser",

@@ -1,11 +1,16 @@
 """How Chromium starts: which binary, which user, which flags, and proof of its sandbox."""
 
+import contextlib
 import os
 import pwd
 import shlex
+import shutil
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from autobot.errors import SetupError
 
@@ -128,6 +133,22 @@ def profile_of(command: Iterable[str]) -> str | None:
     """Return the profile directory a Chromium command line names."""
     flag = "--user-data-dir="
     return next((part[len(flag) :] for part in command if part.startswith(flag)), None)
+
+
+def sweep(temporary: Path) -> list[Path]:
+    """Remove profiles whose Chromium and driver died together; return which.
+
+    Chromium's own lock, a link to ``host-pid``, says whose a profile is. Without one it is too
+    young to judge.
+    """
+    removed: list[Path] = []
+    for profile in temporary.glob("playwright_chromiumdev_profile-*"):
+        with contextlib.suppress(OSError):
+            host, _, pid = str((profile / "SingletonLock").readlink()).rpartition("-")
+            if host == socket.gethostname() and not psutil.pid_exists(int(pid)):
+                shutil.rmtree(profile)
+                removed.append(profile)
+    return removed
 
 
 def environment() -> dict[str, str]:

@@ -68,7 +68,7 @@ def _check_size(image: Image.Image) -> None:
 
 def _upright_rgb(image: Image.Image) -> Image.Image:
     upright = ImageOps.exif_transpose(image)
-    if upright.mode in ("I", "F") or upright.mode.startswith("I;16"):
+    if upright.mode in ("I", "F"):
         upright = _eight_bits(upright)
     if upright.has_transparency_data:
         rgba = upright.convert("RGBA")

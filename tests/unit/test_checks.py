@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -31,14 +32,24 @@ def test_one_port_for_two_things_is_refused(taken: int) -> None:
 
 
 def test_a_full_disk_says_how_much_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autobot.local.checks.MIN_FREE_DISK", 1 << 60)
+    monkeypatch.setattr("autobot.local.checks.MIN_FREE_HOME", 1 << 60)
     error = next(check_disk(Settings()))
     assert "MiB are needed" in error.detail
     assert "AUTOBOT_HOME" in error.remedy
 
 
+def test_an_incomplete_cache_needs_space_and_a_complete_one_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("autobot.local.checks.MIN_FREE_CACHE", 1 << 60)
+    settings = Settings(home=tmp_path, cache=tmp_path / "cache", default_chat_model="x")
+    assert "AUTOBOT_CACHE" in next(check_disk(settings)).remedy
+    monkeypatch.setattr("autobot.local.checks.default_files", lambda settings: [])
+    assert list(check_disk(settings)) == []
+
+
 def test_settings_come_from_environment_then_file(
-    tmp_path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AUTOBOT_HOME", str(tmp_path))
     (tmp_path / "autobot.toml").write_text("http_port = 9001\nnpu_port = 9002\n")

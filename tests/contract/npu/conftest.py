@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from PIL import Image, ImageDraw, ImageFont
 
 from autobot.catalogue import Catalogue
@@ -86,8 +87,8 @@ def ocr(request: pytest.FixtureRequest) -> OcrEngine:
 
 
 @pytest.fixture
-async def client(embedder: Embedder, ocr: OcrEngine) -> AsyncIterator[httpx.AsyncClient]:
-    """The room's two applications as one, with a key that may use them."""
+async def app(embedder: Embedder, ocr: OcrEngine) -> FastAPI:
+    """The room's two applications as one."""
 
     async def known_keys() -> Sequence[KeyRecord]:
         return [NPU_KEY, READ_ONLY_KEY]
@@ -95,7 +96,12 @@ async def client(embedder: Embedder, ocr: OcrEngine) -> AsyncIterator[httpx.Asyn
     keys = KeyRing(known_keys)
     await keys.refresh()
     routers = [embedding_routes(embedder, "an engine"), ocr_routes(Reader(ocr), "an engine")]
-    app = create_app("npu", routers, keys)
+    return create_app("npu", routers, keys)
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with a key that may use the room."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     headers = {"authorization": f"Bearer {KEY}"}
     async with httpx.AsyncClient(

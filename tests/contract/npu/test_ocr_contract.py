@@ -57,13 +57,14 @@ async def test_boxes_of_a_shrunken_image_are_in_its_own_pixels(reader: Reader) -
         ("RGBA", "PNG", {}),
         ("RGB", "WEBP", {"quality": 90}),
         ("CMYK", "JPEG", {"quality": 95}),
-        ("I;16", "TIFF", {}),
+        ("I;16", "PNG", {}),
+        ("F", "TIFF", {}),
     ],
 )
 async def test_every_usual_format_is_read(
     reader: Reader, mode: str, kind: str, options: dict[str, Any]
 ) -> None:
-    image = sixteen_bit(draw()) if mode == "I;16" else draw().convert(mode)
+    image = deep(draw(), mode) if mode in ("I;16", "F") else draw().convert(mode)
     reading = await reader.read(as_file(image, kind, **options))
     assert reading.text.splitlines() == list(WRITTEN)
 
@@ -158,8 +159,10 @@ def bounds(box: Box) -> tuple[float, float, float, float]:
     return (*top_left, *bottom_right)
 
 
-def sixteen_bit(image: Image.Image) -> Image.Image:
-    return Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
+def deep(image: Image.Image, mode: str) -> Image.Image:
+    """Grey values of 0 to 65535, as scanners and scientific cameras save them."""
+    values = np.asarray(image.convert("L")).astype(np.uint16) * 257
+    return Image.fromarray(values if mode == "I;16" else values.astype(np.float32))
 
 
 def bomb(width: int, height: int) -> bytes:

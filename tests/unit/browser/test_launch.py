@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import socket
 import stat
 import subprocess
 from pathlib import Path
@@ -83,6 +84,25 @@ def test_chromium_sees_none_of_our_environment(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("AUTOBOT_API_KEY", "ab_secret")
     assert "ab_secret" not in launch.environment().values()
     assert set(launch.environment()) == {"PATH", "LANG", "TZ"}
+
+
+def test_only_profiles_of_dead_browsers_are_swept(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    here = socket.gethostname()
+    for name, lock in (
+        ("dead", f"{here}-{ended.pid}"),
+        ("alive", f"{here}-{os.getpid()}"),
+        ("elsewhere", f"another-{ended.pid}"),
+        ("young", None),
+    ):
+        profile = tmp_path / f"playwright_chromiumdev_profile-{name}"
+        profile.mkdir()
+        if lock:
+            (profile / "SingletonLock").symlink_to(lock)
+    assert [path.name.rpartition("-")[2] for path in launch.sweep(tmp_path)] == ["dead"]
+    left = {path.name.rpartition("-")[2] for path in tmp_path.iterdir()}
+    assert left == {"alive", "elsewhere", "young"}
 
 
 def test_the_telling_line_of_a_launch_log_is_found() -> None:

@@ -85,6 +85,7 @@ async def test_the_bundled_pip_serves_when_none_is_installed(
 
 def test_no_pip_at_all_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(clients, "DEBIAN_WHEELS", Path("/nowhere"))
     monkeypatch.setattr(clients.shutil, "which", lambda _: None)
     with pytest.raises(CarrierError, match="apt: python3-pip"):
         clients.pip_command()
@@ -117,6 +118,20 @@ async def test_a_machine_without_npm_says_how_to_get_it(
     monkeypatch.setenv("PATH", str(work))
     with pytest.raises(CarrierError, match="npm is not on this machine: install Node"):
         await NpmPack().download(Archive("npm", "@a/toy", "1.0", 10, ()), work)
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        ("npm error code ECONNREFUSED\nnpm error a\nnpm error b\nnpm error c", "ECONNREFUSED"),
+        ("WARNING: slow\nWARNING: slow\nERROR: No matching distribution", "No matching"),
+    ],
+)
+async def test_the_cause_is_kept_wherever_a_client_puts_it(
+    work: Path, words: str, cause: str
+) -> None:
+    with pytest.raises(CarrierError, match=f"toy ended with 1: .*{cause}"):
+        await run("toy", [sys.executable, "-c", f"import sys; sys.exit({words!r})"], work)
 
 
 async def test_credentials_of_an_index_stay_out_of_the_error(work: Path) -> None:
