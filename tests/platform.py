@@ -100,16 +100,20 @@ class Platform:
             return client.get("/api/health").raise_for_status().json()
 
     def processes(self) -> list[psutil.Process]:
-        """Every process of this platform: its home is in their environment."""
-        mark = f"{self.home}"
-        found: list[psutil.Process] = []
+        """Every process of this platform: its home is in its environment, or in an ancestor's.
+
+        Redis writes its title over its own environment; what escaped from the supervisor would
+        have lost its ancestors.
+        """
+        found: dict[int, psutil.Process] = {}
         for process in psutil.process_iter():
             try:
-                if process.environ().get("AUTOBOT_HOME") == mark:
-                    found.append(process)
+                ours = process.environ().get("AUTOBOT_HOME") == str(self.home)
+                for one in [process, *process.children(recursive=True)] if ours else []:
+                    found[one.pid] = one
             except psutil.Error:
                 continue
-        return found
+        return [process for process in found.values() if process.is_running()]
 
     def replicas(self) -> dict[str, set[int]]:
         """Room -> pids of its replicas, by the name Ray gives their processes."""

@@ -22,7 +22,9 @@ from ray.autoscaler.node_provider import NodeProvider
 from ray.autoscaler.tags import (
     NODE_KIND_HEAD,
     NODE_KIND_WORKER,
+    STATUS_UP_TO_DATE,
     TAG_RAY_NODE_KIND,
+    TAG_RAY_NODE_STATUS,
     TAG_RAY_USER_NODE_TYPE,
 )
 
@@ -184,7 +186,9 @@ class AutoBotNodeProvider(NodeProvider):
             release([self.internal_ip(node_id)], self.topology(), self._directory / "known_hosts")
         with self._state.changing() as nodes:
             if node_id in nodes.nodes:
-                state = "lost" if self._on_head else "terminated"
+                # One whose set-up failed never joined: nothing will come back by itself.
+                joined = nodes.nodes[node_id].tags.get(TAG_RAY_NODE_STATUS) == STATUS_UP_TO_DATE
+                state = "lost" if self._on_head and joined else "terminated"
                 nodes.change(node_id, state=state, since=time.time(), answering_since=None)
 
     def terminate_nodes(self, node_ids: list[str]) -> None:

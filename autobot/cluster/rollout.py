@@ -12,10 +12,12 @@ import time
 from pathlib import Path
 
 import ray
+from ray.autoscaler.tags import STATUS_UPDATE_FAILED, TAG_RAY_NODE_STATUS
 
 from autobot.cluster.layout import NOT_SYNCED, VM_CODE, VM_SECRETS, VM_TOPOLOGY, cluster_dir
 from autobot.cluster.node import node_settings
 from autobot.cluster.release import ssh_command
+from autobot.cluster.state import StateFile
 from autobot.cluster.topology import Topology, load_topology
 from autobot.errors import AutoBotError, SetupError
 from autobot.local.up import wait_until_healthy, wait_until_running
@@ -26,10 +28,8 @@ HEAD_DEADLINE_S = 90.0
 JOIN_DEADLINE_S = 900.0
 POLL_S = 1.0
 UPDATE_DEADLINE_S = 900.0
-BRING_UP = (
-    "bash ~/autobot/autobot/cluster/setup_node.sh {room}"
-    " && /opt/autobot/venv/bin/python -m autobot.cluster.node start {room}"
-)
+SET_UP = "bash ~/autobot/autobot/cluster/setup_node.sh {room}"
+START = "/opt/autobot/venv/bin/python -m autobot.cluster.node start {room}"
 
 
 class Say:
@@ -80,7 +80,7 @@ async def update(topology: Topology, room: str, address: str) -> None:
         shell = subprocess.list2cmdline(ssh)
         place = f"{topology.ssh_user}@{address}:{target}"
         await _run(address, "rsync", "-az", "--rsh", shell, *options, source, place)
-    await _run(address, *ssh, address, BRING_UP.format(room=room))
+    await _run(address, *ssh, address, f"{SET_UP} && {START}".format(room=room))
 
 
 async def _run(address: str, *command: str) -> None:
@@ -96,16 +96,30 @@ async def _run(address: str, *command: str) -> None:
         raise SetupError(f"{address} cannot be updated:\n{said.decode(errors='replace').strip()}")
 
 
+async def explain_failures(topology: Topology, missing: set[str]) -> None:
+    """Raise SetupError with a VM's own words if its set-up by the autoscaler failed.
+
+    The autoscaler tries again by itself but keeps the reason in its log: so ask the VM once more.
+    """
+    here = cluster_dir(topology.name)
+    nodes = StateFile(here / "state.json").read().alive()
+    for node in nodes:
+        if node.address in missing and node.tags.get(TAG_RAY_NODE_STATUS) == STATUS_UPDATE_FAILED:
+            ssh = ssh_command(topology, here / "known_hosts")
+            await _run(node.address, *ssh, node.address, SET_UP.format(room=node.room))
+
+
 async def wait_for_nodes(topology: Topology, say: Say) -> None:
-    """Wait until every VM has joined; SetupError names those that did not."""
+    """Wait until every VM has joined; SetupError names those that did not, and why."""
     deadline = time.monotonic() + JOIN_DEADLINE_S
     while missing := set(topology.addresses) - await asyncio.to_thread(joined):
         names = sorted(f"{topology.room_at(address)} ({address})" for address in missing)
         say(f"waiting for {', '.join(names)}")
+        await explain_failures(topology, missing)
         if time.monotonic() > deadline:
             raise SetupError(
                 f"Not joined after {JOIN_DEADLINE_S:.0f} s: {', '.join(names)}.",
-                "See ~/.autobot/run/ray/session_latest/logs/monitor.out on the head.",
+                "See ~/.autobot/run/ray/session_latest/logs/monitor*.out on the head.",
             )
         await asyncio.sleep(POLL_S)
 

@@ -1,6 +1,7 @@
 """Bringing one machine up: every step does nothing when its work is already done."""
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -48,6 +49,8 @@ async def up(settings: Settings, say: Say) -> Secrets:
     """
     supervisor = Supervisor(settings)
     running = supervisor.process() is not None
+    if not running:
+        forget_last_cluster(settings)
     if found := problems(settings, running=running):
         raise SetupError("\n".join(str(error) for error in found))
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -61,6 +64,17 @@ async def up(settings: Settings, say: Say) -> Secrets:
     await wait_until_running(settings, [app["name"] for app in config["applications"]], say)
     await wait_until_healthy(settings, say)
     return secrets
+
+
+def forget_last_cluster(settings: Settings) -> None:
+    """Begin with an empty control store: `serve.yaml` is what the last one was made from.
+
+    Its state is for a node that crashed and comes back, not for a platform that was stopped. Ray
+    leaves a folder of logs for each session; the last one is kept.
+    """
+    shutil.rmtree(settings.home / "state" / "gcs", ignore_errors=True)
+    for session in sorted((settings.run_dir / "ray").glob("session_2*"))[:-1]:
+        shutil.rmtree(session, ignore_errors=True)
 
 
 async def wait_until_running(settings: Settings, names: list[str], say: Say) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,9 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 SERVE_YAML = CHECKOUT / "deployments" / "serve.yaml"
 CODE_SUFFIXES = {".py", ".yaml", ".toml", ".json", ".html", ".js", ".ts", ".vue", ".css", ".svg"}
 GENERATED = {"__pycache__", "node_modules", "dist"}
-DEPLOY_DEADLINE_S = 60.0
+# The command line and one machine's bring-up: no replica imports them.
+OUTSIDE_ROOMS = {"cli", "local"}
+DEPLOY_DEADLINE_S = 150.0
 POLL_S = 0.5
 
 
@@ -41,13 +43,17 @@ def room_applications(path: Path = SERVE_YAML) -> dict[str, list[str]]:
     return rooms
 
 
-def sources_digest(*folders: Path) -> str:
-    """Hash names and contents of the source files under ``folders``, without what builds leave."""
+def sources_digest(*folders: Path, without: Container[str] = ()) -> str:
+    """Hash names and contents of the source files under ``folders``, without what builds leave.
+
+    ``without`` names top-level subfolders to leave out.
+    """
     total = hashlib.sha256()
     for folder in folders:
         for file in sorted(folder.rglob("*")):
             name = file.relative_to(folder)
-            if file.suffix in CODE_SUFFIXES and GENERATED.isdisjoint(name.parts):
+            wanted = GENERATED.isdisjoint(name.parts) and name.parts[0] not in without
+            if file.suffix in CODE_SUFFIXES and wanted:
                 total.update(str(name).encode() + b"\0" + file.read_bytes())
     return total.hexdigest()[:16]
 
@@ -73,7 +79,8 @@ def render(settings: Settings, checkout: Path = CHECKOUT) -> dict[str, Any]:
     restarts = Restarts(settings).read()
     for application in config["applications"]:
         room = room_of(application["name"])
-        code = sources_digest(checkout / "autobot", checkout / "deployments" / room)
+        library, own = checkout / "autobot", checkout / "deployments" / room
+        code = sources_digest(library, own, without=OUTSIDE_ROOMS)
         application["runtime_env"] = {
             "env_vars": {"AUTOBOT_CODE": code, "AUTOBOT_RESTART": restarts.get(room, "0")}
         }

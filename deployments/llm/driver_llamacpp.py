@@ -121,6 +121,9 @@ def _body(request: ChatRequest) -> dict[str, Any]:
         "messages": [{"role": m.role, "content": m.content} for m in request.messages],
         "stream": True,
         "stream_options": {"include_usage": True},
+        # A word after each batch of the prompt: only while it writes does the engine notice a
+        # hang-up for certain (its timer for that starts again with every token of another chat).
+        "return_progress": True,
         "max_tokens": request.max_tokens,
         "temperature": request.temperature,
         "top_p": request.top_p,

@@ -21,6 +21,11 @@ Run = Callable[[list[Tokens]], Awaitable[list[Vector]]]
 WINDOW_BATCHES = 4
 """How many batches' worth of waiting texts are looked at to find some of similar length."""
 
+MOST_PADDED = 1.2
+"""A batch may be this many times as large as its texts: what one more inference costs."""
+SHORT_TOKENS = 16
+"""Below this length the inference costs more than its tokens, so padding is free."""
+
 
 @dataclass(eq=False, slots=True)
 class _Call:
@@ -158,16 +163,26 @@ class Batcher:
 
 
 def most_alike(window: list[_Pick], size: int) -> list[_Pick]:
-    """Return at most ``size`` texts, among them the window's first, that differ least in length."""
-    if len(window) <= size:
-        return window
-    anchor = window[0]
+    """Return at most ``size`` texts around the window's first that are about as long as it.
+
+    Padding costs as much as text: 32 texts of mixed length in one batch take longer than one by one.
+    """
     ordered = sorted(window, key=lambda pick: pick.length)
-    place = ordered.index(anchor)
-    starts = range(max(0, place - size + 1), min(place, len(ordered) - size) + 1)
+    low = high = ordered.index(window[0])
+    tokens = window[0].length
+    while high - low + 1 < size:
+        below = ordered[low - 1].length if low else 0
+        above = ordered[high + 1].length if high + 1 < len(ordered) else 0
+        count, longest = high - low + 2, ordered[high].length
+        if below and little_padding(longest, count, tokens + below):
+            low, tokens = low - 1, tokens + below
+        elif above and little_padding(above, count, tokens + above):
+            high, tokens = high + 1, tokens + above
+        else:
+            break
+    return ordered[low : high + 1]
 
-    def spread(start: int) -> int:
-        return ordered[start + size - 1].length - ordered[start].length
 
-    start = min(starts, key=spread)
-    return ordered[start : start + size]
+def little_padding(longest: int, count: int, tokens: int) -> bool:
+    """Whether ``count`` texts of ``tokens`` in all are worth one batch as wide as ``longest``."""
+    return longest <= SHORT_TOKENS or longest * count <= MOST_PADDED * tokens

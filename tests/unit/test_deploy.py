@@ -73,6 +73,14 @@ def test_a_change_in_the_library_changes_every_application(
     assert changed(before, codes(settings, checkout)) == set(before)
 
 
+def test_a_change_in_the_command_line_changes_no_application(
+    settings: Settings, checkout: Path
+) -> None:
+    before = codes(settings, checkout)
+    (checkout / "autobot" / "cli" / "main.py").open("a").write("# changed\n")
+    assert codes(settings, checkout) == before
+
+
 def test_what_a_build_leaves_behind_changes_nothing(settings: Settings, checkout: Path) -> None:
     before = codes(settings, checkout)
     for leftover in ("autobot/__pycache__/x.py", "deployments/frontend/web/dist/index.html"):

@@ -218,6 +218,11 @@ async def test_a_dead_driver_is_replaced(chromium: Rig) -> None:
     assert (await processes(chromium))["browser"][0] != before
 
 
+def mentions(process: psutil.Process, paths: list[str]) -> bool:
+    command = " ".join(process.info["cmdline"] or [])
+    return any(path in command for path in paths)
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 async def test_nothing_is_left_when_the_replica_is_killed(
     tmp_path: Path, browser_user: None, how: signal.Signals
@@ -236,6 +241,10 @@ async def test_nothing_is_left_when_the_replica_is_killed(
     _, alive = await asyncio.to_thread(psutil.wait_procs, family, 10)
     assert not alive
     assert profiles
+    # Crash handlers are nobody's children: the profile on their command line gives them away.
+    paths = [part.partition("=")[2] for part in profiles]
+    left = [p for p in psutil.process_iter(["cmdline"]) if mentions(p, paths)]
+    assert not psutil.wait_procs(left, 10)[1]
     assert not any(Path(part.partition("=")[2]).exists() for part in profiles)
 
 

@@ -276,10 +276,14 @@ async def test_client_that_hangs_up_frees_its_slot_within_a_second(
 
 async def test_error_after_the_first_word_reaches_the_client_as_an_error(room: Room) -> None:
     words: list[str] = []
-    stream = await room.client().chat.completions.create(model="breaks", messages=ASK, stream=True)
-    with pytest.raises(openai.APIError, match="the engine is gone"):
-        async for chunk in stream:
+
+    async def read() -> None:
+        create = room.client().chat.completions.create
+        async for chunk in await create(model="breaks", messages=ASK, stream=True):
             words.append(chunk.choices[0].delta.content or "")
+
+    with pytest.raises(openai.APIError, match="the engine is gone"):
+        await read()
     assert words == ["", "one ", "two "]
 
 

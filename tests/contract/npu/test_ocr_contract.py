@@ -160,9 +160,10 @@ def bounds(box: Box) -> tuple[float, float, float, float]:
 
 
 def deep(image: Image.Image, mode: str) -> Image.Image:
-    """Grey values of 0 to 65535, as scanners and scientific cameras save them."""
-    values = np.asarray(image.convert("L")).astype(np.uint16) * 257
-    return Image.fromarray(values if mode == "I;16" else values.astype(np.float32))
+    """Grey values of 0 to 65535, or fractions of 0 to 1, as scanners and cameras save them."""
+    grey = np.asarray(image.convert("L"))
+    values = grey.astype(np.uint16) * 257 if mode == "I;16" else grey.astype(np.float32) / 255
+    return Image.fromarray(values)
 
 
 def bomb(width: int, height: int) -> bytes:

@@ -51,8 +51,8 @@ async def test_openais_client_gets_its_own_errors(official: openai.AsyncOpenAI) 
         await official.embeddings.create(model="default", input="word " * 600)
     assert long.value.code == "context_length_exceeded"
     assert "602" in long.value.message
+    stranger = official.with_options(api_key="ab_wrong")
     with pytest.raises(openai.AuthenticationError):
-        stranger = official.with_options(api_key="ab_wrong")
         await stranger.embeddings.create(model="default", input="x")
 
 

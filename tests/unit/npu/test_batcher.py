@@ -87,6 +87,14 @@ async def test_batches_hold_texts_of_similar_length(engine: Engine) -> None:
     assert sorted(lengths[1:]) == [[1, 2, 3, 4], [100, 101, 102, 103]]
 
 
+async def test_texts_of_mixed_length_are_not_padded_to_the_longest(engine: Engine) -> None:
+    items = [[n] * length for n, length in enumerate([20, 500, 22, 480, 21, 200] * 5)]
+    await Batcher(engine.run, max_batch=32).submit(items)
+    padded = sum(len(batch) * max(map(len, batch)) for batch in engine.batches)
+    assert padded < 1.2 * sum(map(len, items))
+    assert len(engine.batches) == 3
+
+
 async def test_a_long_list_does_not_starve_a_single_text(engine: Engine) -> None:
     batcher = Batcher(engine.run, max_batch=8)
     first = await held(engine, batcher)

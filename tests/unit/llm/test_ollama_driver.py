@@ -1,0 +1,137 @@
+"""What goes to an Ollama server and what is made of its answers."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from autobot.errors import ContextLengthExceeded, ModelNotFound, Unavailable
+from deployments.llm.driver_ollama import OllamaEngine
+from deployments.llm.engine import ChatEvent, ChatMessage, ChatRequest, Delta, Finish, Start
+
+TAGS = {"models": [{"model": "toy:latest", "modified_at": "2026-01-02T03:04:05Z"}]}
+PS = {"models": [{"model": "toy:latest", "size": 100, "size_vram": 0}]}
+SHOW = {"modelinfo": {"toy.context_length": 4096}, "model_info": {"toy.context_length": 4096}}
+PARTS: list[dict[str, Any]] = [
+    {"message": {"role": "assistant", "content": "Hel"}, "done": False},
+    {"message": {"role": "assistant", "content": "lo"}, "done": False},
+    {
+        "message": {"role": "assistant", "content": ""},
+        "done": True,
+        "done_reason": "length",
+        "prompt_eval_count": 11,
+        "eval_count": 2,
+    },
+]
+
+
+class Server:
+    """Answers like a server of `version`; remembers the chats it was asked for."""
+
+    def __init__(self, version: str = "0.12.6", ps: dict[str, Any] = PS) -> None:
+        self.chats: list[dict[str, Any]] = []
+        self.version, self.ps = version, ps
+        self.answer: Callable[[], httpx.Response] = lambda: httpx.Response(
+            200, text="\n".join(json.dumps(part) for part in PARTS)
+        )
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/api/chat":
+            self.chats.append(json.loads(request.content))
+            return self.answer()
+        fixed: dict[str, Any] = {
+            "/api/version": {"version": self.version},
+            "/api/tags": TAGS,
+            "/api/ps": self.ps,
+            "/api/show": SHOW,
+        }
+        return httpx.Response(200, json=fixed[request.url.path])
+
+    def engine(self) -> OllamaEngine:
+        return OllamaEngine("http://ollama.test", transport=httpx.MockTransport(self))
+
+
+def ask(**values: Any) -> ChatRequest:
+    return ChatRequest("toy:latest", (ChatMessage("user", "hi"),), **values)
+
+
+async def run(engine: OllamaEngine, request: ChatRequest) -> list[ChatEvent]:
+    return [event async for event in engine.chat(request)]
+
+
+async def test_answer_becomes_events_with_the_servers_own_counts() -> None:
+    assert await run(Server().engine(), ask()) == [
+        Start("toy:latest", "ollama", "CPU"),
+        Delta("Hel"),
+        Delta("lo"),
+        Finish("length", 11, 2),
+    ]
+
+
+async def test_chat_forbids_truncating_and_shifting_and_carries_every_option() -> None:
+    server = Server()
+    request = ask(max_tokens=5, temperature=0.5, top_p=0.9, seed=2**40 + 7, stop=("x",))
+    await run(server.engine(), request)
+    sent = server.chats[0]
+    assert (sent["truncate"], sent["shift"], sent["stream"]) == (False, False, True)
+    assert sent["messages"] == [{"role": "user", "content": "hi"}]
+    assert sent["options"] == {
+        "num_ctx": 4096,
+        "num_predict": 5,
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "seed": (2**40 + 7) % 2**31,
+        "stop": ["x"],
+    }
+
+
+@pytest.mark.parametrize(("vram", "device"), [(0, "CPU"), (40, "CPU+GPU"), (100, "GPU")])
+async def test_device_is_what_the_server_reports(vram: int, device: str) -> None:
+    ps = {"models": [{"model": "toy:latest", "size": 100, "size_vram": vram}]}
+    start = (await run(Server(ps=ps).engine(), ask()))[0]
+    assert isinstance(start, Start)
+    assert start.device == device
+
+
+async def test_server_too_old_to_refuse_a_long_prompt_is_not_used() -> None:
+    engine = Server(version="0.5.1").engine()
+    assert await engine.models() == []
+    assert engine.reason
+    assert "0.12.6" in engine.reason
+    with pytest.raises(ModelNotFound, match="cuts long prompts"):
+        await run(engine, ask())
+
+
+async def test_server_that_is_away_has_no_models_and_says_why() -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    engine = OllamaEngine("http://ollama.test", transport=httpx.MockTransport(refuse))
+    assert await engine.models() == []
+    assert engine.reason
+    assert "http://ollama.test" in engine.reason
+
+
+async def test_refusal_of_a_long_prompt_becomes_context_length_exceeded() -> None:
+    server = Server()
+    said = {"error": "the input length exceeds the context length"}
+    server.answer = lambda: httpx.Response(400, json=said)
+    with pytest.raises(ContextLengthExceeded, match="2 characters.*4096 tokens"):
+        await run(server.engine(), ask())
+
+
+async def test_error_in_the_middle_of_an_answer_is_an_error_not_an_end() -> None:
+    server = Server()
+    lines = [json.dumps(PARTS[0]), json.dumps({"error": "runner stopped"})]
+    server.answer = lambda: httpx.Response(200, text="\n".join(lines))
+    with pytest.raises(Unavailable, match="runner stopped"):
+        await run(server.engine(), ask())
+
+
+async def test_answer_without_an_end_is_an_error() -> None:
+    server = Server()
+    server.answer = lambda: httpx.Response(200, text=json.dumps(PARTS[0]))
+    with pytest.raises(Unavailable, match="before it was complete"):
+        await run(server.engine(), ask())

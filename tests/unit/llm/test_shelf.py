@@ -1,0 +1,110 @@
+"""Which models stay in memory."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+
+from autobot.errors import Busy, Unavailable
+from deployments.llm.shelf import Shelf
+
+
+class Model:
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.users = 0
+        self.alive = True
+        self.stopped = False
+
+    async def stop(self) -> None:
+        self.stopped = True
+
+
+class Loader:
+    """Loads names; `too_large` of them cannot be in memory together."""
+
+    def __init__(self, too_large: int = 99) -> None:
+        self.loads: list[str] = []
+        self.live: list[Model] = []
+        self.too_large = too_large
+        self.in_thread: set[bool] = set()
+
+    def __call__(self, name: str) -> Model:
+        self.in_thread.add(threading.current_thread() is not threading.main_thread())
+        time.sleep(0.01)
+        self.loads.append(name)
+        self.live = [model for model in self.live if not model.stopped]
+        if len(self.live) + 1 >= self.too_large:
+            raise Unavailable("too large")
+        model = Model(name)
+        self.live.append(model)
+        return model
+
+
+async def use(shelf: Shelf[Model], name: str) -> None:
+    async with shelf.borrow(name):
+        await asyncio.sleep(0)
+
+
+async def test_callers_at_once_share_one_load_off_the_event_loop() -> None:
+    loader = Loader()
+    shelf = Shelf(loader, room=2)
+    await asyncio.gather(*(use(shelf, "a") for _ in range(10)))
+    assert loader.loads == ["a"]
+    assert loader.in_thread == {True}
+
+
+async def test_least_recently_used_leaves_and_the_pinned_one_stays() -> None:
+    shelf = Shelf(Loader(), room=3, pinned=lambda: "a")
+    for name in ("a", "b", "c", "b", "d"):
+        await use(shelf, name)
+    assert [n for n in "abcd" if shelf.get(n)] == ["a", "b", "d"]
+
+
+async def test_model_in_use_is_never_evicted() -> None:
+    shelf = Shelf(Loader(), room=1)
+    async with shelf.borrow("a") as held:
+        with pytest.raises(Busy, match="a in use"):
+            await use(shelf, "b")
+        assert not held.stopped
+    await use(shelf, "b")
+    assert held.stopped
+
+
+async def test_model_that_fits_only_alone_is_loaded_after_the_idle_ones_left() -> None:
+    shelf = Shelf(Loader(too_large=2), room=5)
+    await use(shelf, "a")
+    await use(shelf, "b")
+    assert shelf.get("a") is None
+    assert shelf.get("b")
+
+
+async def test_model_that_never_fits_is_refused_and_can_be_tried_again() -> None:
+    loader = Loader(too_large=1)
+    shelf = Shelf(loader, room=2)
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="too large"):
+            await use(shelf, "a")
+    assert loader.loads == ["a", "a"]
+
+
+async def test_dead_model_is_replaced() -> None:
+    shelf = Shelf(Loader(), room=2)
+    async with shelf.borrow("a") as first:
+        first.alive = False
+    async with shelf.borrow("a") as second:
+        assert second is not first
+    assert first.stopped
+
+
+async def test_caller_that_hangs_up_during_a_load_does_not_lose_the_model() -> None:
+    shelf = Shelf(Loader(), room=2)
+    task = asyncio.create_task(use(shelf, "a"))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await asyncio.sleep(0.1)
+    model = shelf.get("a")
+    assert model
+    assert model.users == 0
