@@ -52,6 +52,9 @@ def ray_env(settings: Settings) -> dict[str, str]:
         "RAY_USAGE_STATS_ENABLED": 0,
         "RAY_SERVE_ENABLE_HA_PROXY": 1,
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": 1,
+        # Calls between rooms go over Ray's own RPC, which carries the token and has known ports; by
+        # gRPC they would go to any port of the replica, without one.
+        "RAY_SERVE_USE_GRPC_BY_DEFAULT": 0,
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": haproxy / "haproxy.cfg",
         "RAY_SERVE_HAPROXY_SOCKET_PATH": haproxy / "admin.sock",
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": haproxy,

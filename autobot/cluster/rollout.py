@@ -33,15 +33,16 @@ START = "/opt/autobot/venv/bin/python -m autobot.cluster.node start {room}"
 
 
 class Say:
-    """Prints a line when it differs from the last one."""
+    """Prints a line when it differs from the last one, with the seconds since the start."""
 
     def __init__(self) -> None:
         self._last = ""
+        self._started = time.monotonic()
 
     def __call__(self, line: str) -> None:
         if line != self._last:
             self._last = line
-            print(f"  {line}", flush=True)
+            print(f"  {time.monotonic() - self._started:5.0f} s  {line}", flush=True)
 
 
 def joined() -> set[str]:

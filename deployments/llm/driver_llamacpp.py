@@ -92,7 +92,7 @@ class LlamaCppEngine:
         self._file(request.model)
         async with self.gate.enter(), self._shelf.borrow(request.model) as process:
             answer = process.client.stream("POST", "/v1/chat/completions", json=_body(request))
-            async with _translated(request.model), answer as response:
+            async with _translated(process), answer as response:
                 if response.status_code != 200:
                     await response.aread()
                     raise _refusal(response, request.model)
@@ -182,10 +182,11 @@ def _refusal(response: httpx.Response, model: str) -> AutoBotError:
 
 
 @asynccontextmanager
-async def _translated(model: str) -> AsyncGenerator[None, None]:
+async def _translated(process: LlamaProcess) -> AsyncGenerator[None, None]:
     try:
         yield
     except httpx.TimeoutException as error:
-        raise Unavailable(f"llama.cpp was silent for too long on '{model}'.") from error
+        raise Unavailable(f"llama.cpp was silent for too long on '{process.name}'.") from error
     except httpx.TransportError as error:
-        raise Unavailable(f"llama.cpp ended while it ran '{model}'; it starts again.") from error
+        what = "ended" if await process.ended(within_s=1.0) else "broke off"
+        raise Unavailable(f"llama.cpp {what} while it ran '{process.name}'.") from error

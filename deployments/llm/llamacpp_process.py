@@ -1,6 +1,7 @@
 """The parent's side of `driver_llamacpp_host`: start it, know whether it lives, end it."""
 
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -55,6 +56,12 @@ class LlamaProcess:
     @property
     def pid(self) -> int:
         return self._child.pid
+
+    async def ended(self, within_s: float) -> bool:
+        """Whether it ended; a dying process closes its socket a moment before it is gone."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            await asyncio.to_thread(self._child.wait, within_s)
+        return not self.alive
 
     async def stop(self) -> None:
         """End the process and give its memory back, whatever it is doing."""

@@ -165,7 +165,7 @@ class Batcher:
 def most_alike(window: list[_Pick], size: int) -> list[_Pick]:
     """Return at most ``size`` texts around the window's first that are about as long as it.
 
-    Padding costs as much as text: 32 texts of mixed length in one batch take longer than one by one.
+    Padding costs as much as text: a batch of mixed lengths takes longer than its texts one by one.
     """
     ordered = sorted(window, key=lambda pick: pick.length)
     low = high = ordered.index(window[0])

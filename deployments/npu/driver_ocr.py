@@ -1,11 +1,13 @@
 """PP-OCR models, which come inside the rapidocr package, on OpenVINO."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rapidocr
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 
 from autobot.errors import Unavailable
 from deployments.npu.driver_device import Device, precision, ran_on
@@ -18,7 +20,6 @@ MODEL_FILES = {
     "Cls": "ch_ppocr_mobile_v2.0_cls_mobile.onnx",
     "Rec": "PP-OCRv6_rec_small.onnx",
 }
-WARM_UP = Picture(np.full((736, 960, 3), 255, np.uint8), 960, 736, 1.0)
 
 
 class _Session:
@@ -45,7 +46,7 @@ class RapidOcrEngine:
             part: _Session(folder / file, device) for part, file in MODEL_FILES.items()
         }
         self._rapid = _pipeline(folder, self._sessions)
-        self._read(WARM_UP)
+        self.read(_warm_up_page())
 
     def device(self) -> str:
         devices = (ran_on(session.compiled) for session in self._sessions.values())
@@ -71,6 +72,15 @@ class RapidOcrEngine:
             for corners, text, score in zip(found.boxes, found.txts, found.scores, strict=True):
                 lines.append(Line(text, round(float(score), 4), _box(corners, picture)))
         return Page(lines, picture.width, picture.height)
+
+
+def _warm_up_page() -> bytes:
+    """Something to read before ready, so that all three models have prepared their kernels."""
+    page = Image.new("RGB", (960, 736), "white")
+    ImageDraw.Draw(page).text((40, 40), "Ready to read", fill="black", font_size=40)
+    buffer = io.BytesIO()
+    page.save(buffer, "BMP")
+    return buffer.getvalue()
 
 
 def _box(corners: NDArray[np.float32], picture: Picture) -> Box:

@@ -175,3 +175,12 @@ async def test_every_route_asks_for_a_key_of_the_room(client: httpx.AsyncClient,
     assert without.status_code == 401
     reading = {"authorization": f"Bearer {READ_ONLY}"}
     assert (await client.post(path, headers=reading, content=b"{}")).status_code == 403
+
+
+async def test_the_openapi_document_tells_both_ways_to_send_an_image(app: FastAPI) -> None:
+    paths = app.openapi()["paths"]
+    assert set(paths) == {"/v1/embeddings", "/api/ocr"}
+    assert set(paths["/api/ocr"]["post"]["requestBody"]["content"]) == {
+        "image/*",
+        "multipart/form-data",
+    }

@@ -118,7 +118,7 @@ async def test_refusal_of_a_long_prompt_becomes_context_length_exceeded() -> Non
     server = Server()
     said = {"error": "the input length exceeds the context length"}
     server.answer = lambda: httpx.Response(400, json=said)
-    with pytest.raises(ContextLengthExceeded, match="2 characters.*4096 tokens"):
+    with pytest.raises(ContextLengthExceeded, match=r"2 characters.*4096 tokens"):
         await run(server.engine(), ask())
 
 
