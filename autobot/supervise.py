@@ -1,7 +1,9 @@
-"""Run one command so that nothing of it outlives this: `python -m autobot.supervise -- CMD`.
+"""Run one command so that nothing of it outlives this process.
+
+    python -m autobot.supervise [--stop-signal NAME] -- COMMAND...
 
 `ray start` leaves its daemons to init when it dies. This parent makes itself the reaper of all
-descendants, passes SIGTERM on, and before it exits ends whatever is left of the tree. It is told by
+descendants, passes the request to stop on, and before it exits ends whatever is left of the tree. It is told by
 the kernel when its own parent dies.
 """
 
@@ -22,7 +24,8 @@ GRACE_S = 8.0
 
 
 def main(argv: list[str]) -> int:
-    command = argv[argv.index("--") + 1 :]
+    options, command = argv[1 : argv.index("--")], argv[argv.index("--") + 1 :]
+    stop_signal = signal.Signals[f"SIG{options[1]}"] if options else signal.SIGTERM
     libc = ctypes.CDLL(None, use_errno=True)
     for option, value in ((PR_SET_CHILD_SUBREAPER, 1), (PR_SET_PDEATHSIG, signal.SIGTERM)):
         if libc.prctl(option, value, 0, 0, 0):
@@ -30,7 +33,7 @@ def main(argv: list[str]) -> int:
     child = subprocess.Popen(command)
 
     def forward(number: int, frame: FrameType | None) -> None:
-        child.send_signal(signal.SIGTERM)
+        child.send_signal(stop_signal)
         signal.setitimer(signal.ITIMER_REAL, GRACE_S)
 
     def expired(number: int, frame: FrameType | None) -> None:
@@ -40,15 +43,15 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGINT, forward)
     signal.signal(signal.SIGALRM, expired)
     code = child.wait()
-    end_descendants()
+    end_descendants(stop_signal)
     return code if code >= 0 else 128 - code
 
 
-def end_descendants(grace_s: float = 2.0) -> None:
-    """SIGTERM, then SIGKILL, every process below this one, and those they leave behind."""
+def end_descendants(stop_signal: signal.Signals, grace_s: float = 2.0) -> None:
+    """Signal, then kill, every process below this one, and those they leave behind."""
     deadline = time.monotonic() + grace_s
     for process in psutil.Process().children(recursive=True):
-        _signal(process, signal.SIGTERM)
+        _signal(process, stop_signal)
     while children := psutil.Process().children(recursive=True):
         if time.monotonic() > deadline:
             for process in children:

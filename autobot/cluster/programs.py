@@ -23,12 +23,16 @@ OBJECT_STORE_BYTES = 512 << 20
 
 @dataclass(frozen=True)
 class Program:
-    """One long-running process. ``user`` None means the user who starts it."""
+    """One long-running process. ``user`` None means the user who starts it.
+
+    ``stop_signal`` is what ends it: a name without SIG.
+    """
 
     name: str
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     user: str | None = None
+    stop_signal: str = "TERM"
 
 
 def redis(settings: Settings) -> Program:
@@ -106,7 +110,10 @@ def ray_node(
         *(f"--{name}={port}" for name, port in ports.items()),
         "--disable-usage-stats",
     )
-    return Program("ray", argv, ray_env(settings))
+    # A head that ends in order marks its own node dead in the control store and is gone before it
+    # marks the actors on it: at the next start Serve's controller counts as alive there, for ever.
+    # A head that is killed leaves nothing half done, as after a power cut.
+    return Program("ray", argv, ray_env(settings), stop_signal="KILL" if head else "TERM")
 
 
 def _head_role(settings: Settings, autoscaling_config: Path | None) -> tuple[str, ...]:

@@ -28,6 +28,8 @@ ExecStart={command}
 Restart=always
 RestartSec=1
 KillMode=control-group
+KillSignal=SIG{stop_signal}
+KillSignal={kill_signal}
 TimeoutStopSec=20
 
 [Install]
@@ -53,8 +55,11 @@ WantedBy=multi-user.target
 """
 
 
-def render_unit(program: Program, user: str) -> str:
-    """Return the unit that keeps ``program`` running; the node's environment comes from a file."""
+def render_unit(program: Program, user: str, *, abrupt: bool = False) -> str:
+    """Return the unit that keeps ``program`` running; the node's environment comes from a file.
+
+    ``abrupt`` stops it as a power cut would.
+    """
     environment = "".join(
         f"Environment={quoted(f'{name}={value}')}\n" for name, value in sorted(program.env.items())
     )
@@ -63,7 +68,9 @@ def render_unit(program: Program, user: str) -> str:
         user=program.user or user,
         env_file=ENV_FILE,
         environment=environment,
+        stop_signal=program.stop_signal,
         python=PYTHON,
+        kill_signal="SIGKILL" if abrupt else "SIGTERM",
         command=" ".join(quoted(word.replace("$", "$$")) for word in program.argv),
     )
 

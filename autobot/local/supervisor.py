@@ -58,7 +58,8 @@ def open_files() -> int:
 
 
 def _program(settings: Settings, program: Program) -> dict[str, str]:
-    command = [sys.executable, "-m", "autobot.supervise", "--", *program.argv]
+    stop = ("--stop-signal", program.stop_signal)
+    command = [sys.executable, "-m", "autobot.supervise", *stop, "--", *program.argv]
     return {
         "command": " ".join(_quote(word) for word in command),
         "environment": ",".join(f'{k}="{_escape(v)}"' for k, v in sorted(program.env.items())),
