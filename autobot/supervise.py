@@ -3,8 +3,8 @@
     python -m autobot.supervise [--stop-signal NAME] -- COMMAND...
 
 `ray start` leaves its daemons to init when it dies. This parent makes itself the reaper of all
-descendants, passes the request to stop on, and before it exits ends whatever is left of the tree. It is told by
-the kernel when its own parent dies.
+descendants, passes the request to stop on, and before it exits ends whatever is left of the tree.
+It is told by the kernel when its own parent dies.
 """
 
 import contextlib
@@ -42,9 +42,17 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGTERM, forward)
     signal.signal(signal.SIGINT, forward)
     signal.signal(signal.SIGALRM, expired)
-    code = child.wait()
+    code = wait_for_child(child.pid)
     end_descendants(stop_signal)
     return code if code >= 0 else 128 - code
+
+
+def wait_for_child(pid: int) -> int:
+    """Return the exit code of ``pid``; adopted processes that end before it are collected."""
+    while True:
+        ended, status = os.waitpid(-1, 0)
+        if ended == pid:
+            return os.waitstatus_to_exitcode(status)
 
 
 def end_descendants(stop_signal: signal.Signals, grace_s: float = 2.0) -> None:

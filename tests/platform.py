@@ -45,6 +45,14 @@ def environment_of(home: Path, *, ranges_from: int = 21000, display: int = 40) -
     return chosen | {"AUTOBOT_HOME": str(home), "AUTOBOT_DESKTOP_DISPLAY": str(display)}
 
 
+def alive(process: psutil.Process) -> bool:
+    """Whether it still runs; a zombie has ended and only waits for its parent to notice."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 @dataclass
 class Platform:
     """Driven through its command line, as a user does."""
@@ -113,13 +121,16 @@ class Platform:
                     found[one.pid] = one
             except psutil.Error:
                 continue
-        return [process for process in found.values() if process.is_running()]
+        return [process for process in found.values() if alive(process)]
 
     def replicas(self) -> dict[str, set[int]]:
         """Room -> pids of its replicas, by the name Ray gives their processes."""
         pids: dict[str, set[int]] = {}
         for process in self.processes():
-            title = " ".join(process.cmdline())
+            try:
+                title = " ".join(process.cmdline())
+            except psutil.Error:
+                continue
             if title.startswith("ray::ServeReplica:"):
                 pids.setdefault(title.split(":")[3], set()).add(process.pid)
         return pids

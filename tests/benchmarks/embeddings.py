@@ -15,14 +15,11 @@ from tests.platform import Platform
 SECONDS = 4.0
 ROUNDS = 3
 SENTENCE = "the owner of this house asks the kitchen light to go on when the sun is down"
-WORDS = SENTENCE.split()
 
 
 def texts(count: int, turn: int) -> list[str]:
-    """Sentences of 12 to 43 words: no two requests are the same."""
-    return [
-        " ".join([f"{turn}", *(WORDS[(i + j) % len(WORDS)] for j in range(11 + i))]) for i in range(count)
-    ]
+    """Sentences of one length, no two the same: unequal ones would measure padding."""
+    return [f"{turn} {i} {SENTENCE} {SENTENCE}" for i in range(count)]
 
 
 def direct(model: OpenVinoEmbeddingModel, batch: int) -> float:

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from .lab import Lab
+from .sixvms import SixVms
 
 
 def bury_the_dead(labs: Path) -> None:
@@ -46,3 +47,13 @@ def lab() -> Iterator[Lab]:
         yield made
     finally:
         made.down()
+
+
+@pytest.fixture(scope="session")
+def cluster(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> SixVms:
+    """The platform on the lab's VMs, brought up by one `ray up` and every room ok."""
+    made = SixVms(lab, tmp_path_factory.mktemp("operator"))
+    made.prepare()
+    made.first_up_s = made.up()
+    made.wait_until_ok(60)
+    return made

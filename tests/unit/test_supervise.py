@@ -69,6 +69,20 @@ def test_daemons_are_ended_when_the_command_is_killed(mark: Path) -> None:
     assert not psutil.pid_exists(daemon)
 
 
+def test_adopted_processes_that_end_leave_no_zombie(mark: Path) -> None:
+    orphan = "import os, time; os.fork() or os._exit(0); time.sleep(0.3)"
+    code = "import subprocess, sys, time; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    keep = f"{code}; open(sys.argv[2], 'w').write('1'); time.sleep(600)"
+    command = [sys.executable, "-c", keep, orphan, str(mark)]
+    process = subprocess.Popen([sys.executable, "-m", "autobot.supervise", "--", *command])
+    wait_for_pid(mark)
+    time.sleep(0.3)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.terminate()
+    process.wait(15)
+    assert len(children) == 1, children
+
+
 def test_exit_code_is_the_commands() -> None:
     command = [sys.executable, "-m", "autobot.supervise", "--", sys.executable, "-c", "exit(7)"]
     assert subprocess.run(command, check=False, timeout=30).returncode == 7
