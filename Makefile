@@ -12,8 +12,10 @@ help: ## Show this list
 setup: ## Install what one machine needs: Python packages, Debian packages
 	@scripts/setup.sh
 
-lab-setup: setup ## Install what the six-VM lab needs as well
+lab-setup: setup ## Install what the six-VM lab needs as well: its VMs have no internet
 	@scripts/setup.sh lab
+	@$(PYTHON) -m autobot.cluster.package_cache
+	@$(VENV)/bin/autobot models pull --defaults
 
 up: setup ## Start the whole platform on this machine and show its main job once
 	@$(VENV)/bin/autobot up

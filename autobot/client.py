@@ -1,8 +1,9 @@
 """The platform's own HTTP client: what the CLI and the demonstration speak through."""
 
+import contextlib
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,22 +64,33 @@ class Client:
 
     async def request(self, method: str, path: str, **options: Any) -> Answer:
         """Send; return the decoded body. Raises ApiError with the platform's own words."""
-        try:
+        with self._reachable():
             response = await self._http.request(method, path, **options)
-        except httpx.TransportError as error:
-            raise SetupError(
-                f"The platform does not answer at {self._http.base_url}: {error}",
-                "Start it with `autobot up`, or see `autobot doctor`.",
-            ) from error
         raise_for_error(response.status_code, response.content)
         kind = response.headers.get("content-type", "")
         body = response.json() if kind.startswith("application/json") else response.content
         return Answer(body, where_it_ran(response.headers))
 
+    @contextlib.contextmanager
+    def _reachable(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.TransportError as error:
+            why = str(error) or type(error).__name__
+            raise SetupError(
+                f"The platform does not answer at {self._http.base_url}: {why}",
+                "Start it with `autobot up`, or see `autobot doctor`.",
+            ) from error
+
     async def chat(self, messages: list[dict[str, str]], **options: Any) -> AsyncIterator[Answer]:
         """Yield each streamed chunk's decoded JSON as it arrives."""
         body = {"model": "default", "messages": messages, "stream": True, **options}
-        async with self._http.stream("POST", "/v1/chat/completions", json=body) as response:
+        with self._reachable():
+            async for answer in self._streamed("/v1/chat/completions", body):
+                yield answer
+
+    async def _streamed(self, path: str, body: dict[str, Any]) -> AsyncIterator[Answer]:
+        async with self._http.stream("POST", path, json=body) as response:
             if response.status_code >= 400:
                 raise_for_error(response.status_code, await response.aread())
             ran = where_it_ran(response.headers)

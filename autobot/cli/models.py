@@ -3,9 +3,11 @@
 from typing import Annotated, Any
 
 import typer
+from rich.status import Status
 
 from autobot.catalogue import Catalogue
 from autobot.cli.output import Json, err, out, print_json, run, table
+from autobot.local.checks import default_files
 from autobot.settings import Settings
 
 app = typer.Typer(help="Models of the catalogue.", no_args_is_help=True)
@@ -41,15 +43,22 @@ def list_models(json: Json = False) -> None:
 
 
 @app.command()
-def pull(name: Name) -> None:
+def pull(
+    name: Annotated[str | None, typer.Argument(help="A name of `models list`.")] = None,
+    defaults: Annotated[bool, typer.Option(help="All that the platform starts with.")] = False,
+) -> None:
     """Fetch a model: resumes where it stopped, and is checked before it is used."""
-    with err.status(name) as status:
+    settings = Settings()
+    if (name is None) != defaults:
+        raise typer.BadParameter("Give one name, or --defaults.")
+    for wanted in default_files(settings) if name is None else [name]:
+        with err.status(wanted) as status:
 
-        def progress(event: Any) -> None:
-            status.update(f"{name}: {event.done >> 20} of {event.total >> 20} MiB")
+            def progress(event: Any, shown: Status = status) -> None:
+                shown.update(f"{event.name}: {event.done >> 20} of {event.total >> 20} MiB")
 
-        path = run(Catalogue(Settings().cache).fetch(name, progress))
-    out.print(str(path))
+            path = run(Catalogue(settings.cache).fetch(wanted, progress))
+        out.print(str(path))
 
 
 @app.command()

@@ -175,6 +175,8 @@ def stop() -> None:
     units = [u.name for u in UNITS.glob(f"{systemd.PREFIX}*.service") if "firewall" not in u.name]
     if units:
         _sudo("systemctl", "disable", "--now", "--quiet", *units)
+        # Some end with an error when told to stop; that is no failure to remember.
+        _sudo("systemctl", "reset-failed", "--quiet", f"{systemd.PREFIX}*")
     # On the head: what its autoscaler set up is released too, and must be set up again.
     topology = load_topology()
     state = cluster_dir(topology.name) / "state.json"

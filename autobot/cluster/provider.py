@@ -73,8 +73,11 @@ class AutoBotNodeProvider(NodeProvider):
         else:
             # The launcher keeps a bootstrapped configuration for later commands, which may come
             # with other paths or after other changes: none is to outlive its command.
-            Path(provider_config.get("_config_cache_path", os.devnull)).unlink(missing_ok=True)
-            self._prepare_operator()
+            if cached := provider_config.get("_config_cache_path"):
+                Path(cached).unlink(missing_ok=True)
+            # Some commands only ask for an address and bring the file as it is.
+            if "auth" in provider_config:
+                self._prepare_operator()
 
     # What the launcher asks before anything runs
 
@@ -237,7 +240,7 @@ class AutoBotNodeProvider(NodeProvider):
         if self._on_head:
             return load_topology(default_home() / "cluster.yaml")
         config = {"cluster_name": self.cluster_name, "provider": self.provider_config}
-        return _topology({**config, "auth": self.provider_config["auth"]})
+        return _topology({**config, "auth": self.provider_config.get("auth")})
 
     # Lost nodes
 

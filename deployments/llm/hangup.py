@@ -24,7 +24,7 @@ async def _unless_gone(work: Coroutine[Any, Any, T], receive: Receive) -> T:
     task = asyncio.ensure_future(work)
     watch = asyncio.ensure_future(_gone(receive))
     try:
-        await asyncio.wait({task, watch}, return_when=asyncio.ALL_COMPLETED)
+        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             raise ClientDisconnect
         return task.result()

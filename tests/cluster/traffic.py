@@ -1,7 +1,7 @@
 """Steady requests from the operator's network while something is broken on purpose.
 
-Run as `python -m tests.cluster.traffic SECONDS URL...`: a few requests a second to each URL, one after
-the other, for at most SECONDS or until SIGTERM; then one line of JSON: URL -> [answers, failures,
+Run as `python -m tests.cluster.traffic SECONDS URL...`: a few requests a second to each URL, one at
+a time, for at most SECONDS or until SIGTERM; then one line of JSON: URL -> [answers, failures,
 first failure]. The key comes from the environment (AUTOBOT_API_KEY).
 """
 

@@ -69,14 +69,24 @@ def test_daemons_are_ended_when_the_command_is_killed(mark: Path) -> None:
     assert not psutil.pid_exists(daemon)
 
 
+# Starts a grandchild that outlives its parent by a moment and then ends, while the command goes on.
+ADOPTING = """
+import os, sys, time
+if os.fork() == 0:
+    if os.fork() == 0:
+        time.sleep(0.3)
+    os._exit(0)
+os.wait()
+time.sleep(0.6)
+open(sys.argv[1], "w").write("1")
+time.sleep(600)
+"""
+
+
 def test_adopted_processes_that_end_leave_no_zombie(mark: Path) -> None:
-    orphan = "import os, time; os.fork() or os._exit(0); time.sleep(0.3)"
-    code = "import subprocess, sys, time; subprocess.run([sys.executable, '-c', sys.argv[1]])"
-    keep = f"{code}; open(sys.argv[2], 'w').write('1'); time.sleep(600)"
-    command = [sys.executable, "-c", keep, orphan, str(mark)]
+    command = [sys.executable, "-c", ADOPTING, str(mark)]
     process = subprocess.Popen([sys.executable, "-m", "autobot.supervise", "--", *command])
     wait_for_pid(mark)
-    time.sleep(0.3)
     children = psutil.Process(process.pid).children(recursive=True)
     process.terminate()
     process.wait(15)

@@ -3,8 +3,8 @@
 import asyncio
 import json
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,12 +65,14 @@ class Room:
 
 
 class _Server(uvicorn.Server):
-    def install_signal_handlers(self) -> None:
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
         """The test runner keeps its own."""
+        yield
 
 
 @asynccontextmanager
-async def _served(service: ChatService, records: list[KeyRecord]) -> AsyncIterator[str]:
+async def _served(service: ChatService, records: list[KeyRecord]) -> AsyncGenerator[str, None]:
     async def fetch() -> list[KeyRecord]:
         return records
 

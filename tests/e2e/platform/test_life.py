@@ -129,11 +129,7 @@ def test_killed_redis_comes_back_with_its_data_and_keys_work_meanwhile(platform:
 def test_killed_desktop_comes_back(platform: Platform) -> None:
     victim = supervised(platform, "Xtigervnc")
     victim.kill()
-    wait_for(
-        lambda: any(p.name() == "Xtigervnc" and p.pid != victim.pid for p in platform.processes()),
-        30,
-        "the X server did not come back",
-    )
+    wait_for_another(platform, "Xtigervnc", victim)
 
 
 def test_down_leaves_no_process_and_up_again_has_the_data(platform: Platform) -> None:

@@ -7,6 +7,8 @@ import pytest
 from autobot.errors import Busy
 from deployments.llm.gate import Gate
 
+pytestmark = pytest.mark.timeout(20)  # a gate that does not refuse waits for ever
+
 
 async def test_callers_past_slots_and_queue_are_refused_and_the_rest_served_in_order() -> None:
     gate = Gate(slots=2, waiting=2)

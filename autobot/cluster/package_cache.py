@@ -1,0 +1,89 @@
+"""Fill the package cache that VMs without internet install from.
+
+Run it as `python -m autobot.cluster.package_cache`.
+
+The cache (AUTOBOT_CACHE, at /var/cache/autobot on a VM) then holds uv itself and, in uv's own
+format, every wheel of every room's lock.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from autobot.cluster.topology import CHECKOUT, ROOMS
+from autobot.errors import AutoBotError, SetupError
+from autobot.settings import Settings
+
+LOCKS = ("ray", "base", *ROOMS)
+# A VM's Python is Debian's; wheels are chosen for it, whatever Python this program runs on.
+DEBIAN_PYTHON = Path("/usr/bin/python3")
+
+
+def lock_files(checkout: Path = CHECKOUT) -> list[Path]:
+    return [checkout / "locks" / f"{name}.txt" for name in LOCKS]
+
+
+def stamp_of(files: list[Path]) -> str:
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def fill(cache: Path, checkout: Path = CHECKOUT) -> bool:
+    """Make the cache complete for the locks as they are; return whether anything was to do.
+
+    SetupError when a package cannot be fetched. Installing is what fills uv's cache, so everything
+    is installed once, into a folder that is then thrown away.
+    """
+    files = lock_files(checkout)
+    stamp, wanted = cache / "uv" / ".autobot-locks", stamp_of(files)
+    if stamp.exists() and stamp.read_text() == wanted and (cache / "bin" / "uv").exists():
+        return False
+    uv = _find_uv()
+    (cache / "bin").mkdir(parents=True, exist_ok=True)
+    partial = cache / "bin" / f".uv.{os.getpid()}"
+    shutil.copy2(uv, partial)
+    partial.replace(cache / "bin" / "uv")
+    environment = {**os.environ, "UV_CACHE_DIR": str(cache / "uv"), "UV_LINK_MODE": "symlink"}
+    with tempfile.TemporaryDirectory(prefix="autobot-warm-") as scratch:
+        venv = Path(scratch) / "venv"
+        python = DEBIAN_PYTHON if DEBIAN_PYTHON.exists() else Path(sys.executable)
+        _run([uv, "venv", "--quiet", "--python", str(python), str(venv)], environment)
+        sync = [uv, "pip", "sync", "--quiet", "--require-hashes", "--allow-empty-requirements"]
+        target = ["--python", str(venv / "bin" / "python")]
+        _run([*sync, *target, *(str(file) for file in files)], environment)
+    stamp.write_text(wanted)
+    return True
+
+
+def _find_uv() -> str:
+    beside = Path(sys.executable).with_name("uv")
+    found = str(beside) if beside.exists() else shutil.which("uv")
+    if found is None:
+        raise SetupError("uv is not installed.", "Run `make setup`, or `pip install uv`.")
+    return found
+
+
+def _run(command: list[str], environment: dict[str, str]) -> None:
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise SetupError(
+            f"The package cache cannot be filled: {done.stderr.strip()[-800:]}",
+            "Check that the package registry is reachable from this machine.",
+        )
+
+
+def main() -> int:
+    cache = Settings().cache
+    try:
+        print(f"{cache}: {'filled' if fill(cache) else 'already complete'}")
+    except AutoBotError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
