@@ -58,7 +58,7 @@ def pull(
                 shown.update(f"{event.name}: {event.done >> 20} of {event.total >> 20} MiB")
 
             path = run(Catalogue(settings.cache).fetch(wanted, progress))
-        out.print(str(path))
+        typer.echo(path)
 
 
 @app.command()

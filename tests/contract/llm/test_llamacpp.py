@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from tests.contract.llm.conftest import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
+Slot = dict[str, int]
 STORY = "Tell me a long story about the sea, with every detail you can think of."
 
 
@@ -42,7 +43,7 @@ class Engine(LlamaCppEngine):
     def held(self) -> list[str]:
         return [name for name in self.names if self.loaded(name)]
 
-    async def slots(self, name: str = "first") -> list[dict[str, int]]:
+    async def slots(self, name: str = "first") -> list[Slot]:
         """The native engine's own account of its slots; none while it is not loaded."""
         process = self.loaded(name)
         return (await process.client.get("/slots")).json() if process else []
@@ -84,11 +85,11 @@ async def test_hang_up_in_the_middle_of_a_long_prompt_stops_the_native_engine(
     engine: Engine,
 ) -> None:
     task = asyncio.create_task(finish(engine, ask("The sea is wide. " * 780, max_tokens=1)))
-    await _until_busy(engine, 1)
+    await _until_slots(engine, lambda slots: any(map(_progress, slots)))
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert engine.gate.running == 0
-    read = await _until_busy(engine, 0)
+    read = await _until_slots(engine, _idle)
     assert 0 < read < 2000, "it stopped long before it had read the whole prompt of 3,900 tokens"
 
 
@@ -97,7 +98,7 @@ async def test_hundred_hang_ups_leave_no_slot_busy_and_no_connection_open(engine
         stream = engine.chat(ask())
         await anext(stream)
         await stream.aclose()
-    await _until_busy(engine, 0)
+    await _until_slots(engine, _idle)
     assert (engine.gate.running, engine.gate.queued) == (0, 0)
     open_sockets = [c for c in psutil.Process().net_connections("unix") if "llama.sock" in c.raddr]
     assert open_sockets == []
@@ -203,13 +204,22 @@ def _runs(pid: int) -> bool:
         return False
 
 
-async def _until_busy(engine: Engine, wanted: int) -> int:
+def _idle(slots: Sequence[Slot]) -> bool:
+    return not any(slot["is_processing"] for slot in slots)
+
+
+def _progress(slot: Slot) -> int:
+    """Tokens of its prompt that the slot has read so far."""
+    return slot.get("n_prompt_tokens_processed", 0) if slot["is_processing"] else 0
+
+
+async def _until_slots(engine: Engine, true: Callable[[Sequence[Slot]], bool]) -> int:
     """Return the most tokens of a prompt any slot had read while we waited."""
-    read = 0
+    read, slots = 0, list[Slot]()
     for _ in range(3000):
         slots = await engine.slots()
-        read = max([read, *(slot.get("n_prompt_tokens_processed", 0) for slot in slots)])
-        if slots and sum(slot["is_processing"] for slot in slots) == wanted:
+        read = max([read, *map(_progress, slots)])
+        if slots and true(slots):
             return read
         await asyncio.sleep(0.01)
-    raise AssertionError(f"never {wanted} busy slots")
+    raise AssertionError(f"not within 30 s: {slots}")
