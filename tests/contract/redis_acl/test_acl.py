@@ -98,7 +98,7 @@ async def test_a_script_sees_no_more_than_its_caller(connect: Connect) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        "KEYS *", "SCAN 0", "FLUSHALL", "CONFIG GET *", "ACL LIST", "SHUTDOWN", "DEBUG SLEEP 0",
+        "KEYS *", "SCAN 0", "FLUSHALL", "CONFIG GET *", "ACL LIST", "SHUTDOWN",
         "MODULE LIST", "CLIENT LIST", "MONITOR", "FT._LIST", "FT.SEARCH all *", "SAVE",
         "REPLICAOF no one", "SWAPDB 0 0", "FUNCTION FLUSH",
     ],
@@ -114,15 +114,28 @@ async def test_room_redis_searches_json_and_backs_up_but_does_not_administer(
 ) -> None:
     keeper = await connect("redis")
     await keeper.execute_command(
-        *"FT.CREATE autobot:idx ON JSON PREFIX 1 autobot:doc: SCHEMA $.t AS t TEXT".split()
+        *[
+            "FT.CREATE",
+            "autobot:idx",
+            "ON",
+            "JSON",
+            "PREFIX",
+            "1",
+            "autobot:doc:",
+            "SCHEMA",
+            "$.t",
+            "AS",
+            "t",
+            "TEXT",
+        ]
     )
     await keeper.execute_command("JSON.SET", "autobot:doc:1", "$", '{"t": "a green door"}')
     for _ in range(50):
         found = await keeper.execute_command("FT.SEARCH", "autobot:idx", "green")
-        if found[0] == 1:
+        if "autobot:doc:1" in repr(found):
             break
         await asyncio.sleep(0.05)
-    assert found[0] == 1
+    assert "autobot:doc:1" in repr(found)
     await keeper.xadd("autobot:events", {"what": "test"})
     await keeper.bgsave()
     for command in ("CONFIG GET *", "ACL LIST", "FLUSHALL", "SHUTDOWN"):

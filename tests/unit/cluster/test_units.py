@@ -1,0 +1,97 @@
+"""Units and environment files say what they mean, and hold no secret."""
+
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from autobot.cluster.desktop import obscured, xauthority
+from autobot.cluster.programs import Program, ray_node
+from autobot.cluster.ray_env import prepare_run_dir, ray_env, short_run_dir
+from autobot.cluster.systemd import quoted, render_env, render_unit
+from autobot.errors import SetupError
+from autobot.settings import Settings
+
+
+def test_a_word_with_quotes_and_percent_survives_systemds_reading() -> None:
+    assert quoted('--resources={"main": 1.0}') == r'"--resources={\"main\": 1.0}"'
+    assert quoted("100%") == '"100%%"'
+    assert quoted("--port=6380") == "--port=6380"
+
+
+@pytest.mark.parametrize("value", ["plain", "with space", 'a"quote', "$HOME", "back\\slash", "`x`"])
+def test_a_shell_reads_the_environment_file_as_written(tmp_path: Path, value: str) -> None:
+    (tmp_path / "env").write_text(render_env({"THING": value}))
+    script = f'set -a; . {shlex.quote(str(tmp_path / "env"))}; printf %s "$THING"'
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == value
+
+
+def test_a_unit_restarts_for_ever_and_takes_all_its_processes_along() -> None:
+    unit = render_unit(Program("ray", ("/bin/ray", "start")), "autobot")
+    for line in ("Restart=always", "KillMode=control-group", "StartLimitIntervalSec=0"):
+        assert line in unit.splitlines()
+    assert "KillSignal=SIGTERM" in unit
+    assert "KillSignal=SIGKILL" in render_unit(Program("ray", ("ray",)), "autobot", abrupt=True)
+
+
+def test_the_ray_node_and_its_environment_hold_no_secret(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, api_key="ab_the_first_key_0123456789")  # pyright: ignore[reportArgumentType]
+    node = ray_node(
+        settings, head=True, resources={"main": 1.0}, node_ip="172.16.168.20", head_address=None
+    )
+    told = " ".join([*node.argv, *ray_env(settings).values()])
+    assert "the_first_key" not in told
+    assert ray_env(settings)["RAY_AUTH_MODE"] == "token"
+
+
+def test_every_port_of_a_node_is_fixed(tmp_path: Path) -> None:
+    node = ray_node(
+        Settings(home=tmp_path),
+        head=False,
+        resources={"npu": 1.0},
+        node_ip="172.16.168.22",
+        head_address="172.16.168.20:6380",
+    )
+    flags = {word.split("=")[0] for word in node.argv if "port" in word}
+    assert flags == {
+        "--node-manager-port", "--object-manager-port", "--min-worker-port", "--max-worker-port",
+        "--metrics-export-port", "--dashboard-agent-listen-port", "--dashboard-agent-grpc-port",
+        "--runtime-env-agent-port",
+    }  # fmt: skip
+
+
+def test_sockets_fit_their_limit_however_deep_the_home_lies(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / ("deep" * 30))
+    node_id, socket = "f" * 56, "metrics.sock"
+    path = short_run_dir(settings) / "haproxy" / node_id / socket
+    assert len(str(path)) + len(".12345.tmp") <= 107
+    try:
+        prepare_run_dir(settings)
+        prepare_run_dir(settings)
+        assert (short_run_dir(settings) / "haproxy").is_dir()
+    finally:
+        short_run_dir(settings).unlink(missing_ok=True)
+
+
+def test_a_short_path_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "mine")
+    link = short_run_dir(settings)
+    link.symlink_to(tmp_path)
+    try:
+        with pytest.raises(SetupError, match="not this platform's link"):
+            prepare_run_dir(settings)
+    finally:
+        link.unlink()
+
+
+def test_the_vnc_password_file_is_what_vncpasswd_writes() -> None:
+    # `vncpasswd -f` of TigerVNC for the password "password".
+    assert obscured("password") == bytes.fromhex("dbd83cfd727a1458")
+
+
+def test_the_cookie_file_matches_any_display() -> None:
+    assert xauthority(b"c" * 16) == (
+        b"\xff\xff\x00\x00\x00\x00\x00\x12MIT-MAGIC-COOKIE-1\x00\x10" + b"c" * 16
+    )
