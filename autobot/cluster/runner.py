@@ -1,5 +1,6 @@
 """How the launcher reaches a VM: SSH that remembers host keys, and rsync that mirrors."""
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,20 @@ from autobot.keys import write_private
 MIRRORED = (VM_CODE, VM_SECRETS)
 
 
+def control_dir(cluster: Path) -> Path:
+    """Where the SSH connections of one cluster folder meet; short, as sockets' paths must be."""
+    digest = hashlib.sha256(str(cluster.absolute()).encode()).hexdigest()[:10]
+    return Path(os.sep, "tmp", f"ab-ssh-{os.geteuid()}-{digest}")
+
+
 class RoomCommandRunner(SSHCommandRunner):
-    """Ray's own runner, with three differences.
+    """Ray's own runner, with four differences.
 
     Host keys are remembered instead of ignored: the first contact is trusted, a changed key is not.
-    Code and secrets are mirrored, so what was removed here goes there. And of all rooms' secrets a
-    VM is sent only its own room's.
+    Code and secrets are mirrored, so what was removed here goes there. Of all rooms' secrets a VM
+    is sent only its own room's. And connections are shared within one cluster folder only: Ray's
+    are shared by everything of one cluster name, so that of two labs, which have the same name and
+    addresses on networks of their own, one would talk to the other's VMs.
     """
 
     def __init__(self, room: str, known_hosts: Path, rooms: Path, **options: Any) -> None:
@@ -27,13 +36,13 @@ class RoomCommandRunner(SSHCommandRunner):
             write_private(known_hosts, b"")
         self._room = room
         self._rooms = rooms
-        self._known_hosts = known_hosts
-        self._remember(self.ssh_options)
-
-    def _remember(self, options: Any) -> None:
-        options.arg_dict["StrictHostKeyChecking"] = "accept-new"
-        options.arg_dict["UserKnownHostsFile"] = str(self._known_hosts)
-        options.arg_dict["LogLevel"] = "ERROR"
+        self.ssh_control_path = str(control_dir(known_hosts.parent))
+        self.ssh_options.arg_dict |= {
+            "StrictHostKeyChecking": "accept-new",
+            "UserKnownHostsFile": str(known_hosts),
+            "LogLevel": "ERROR",
+            "ControlPath": f"{self.ssh_control_path}/%C",
+        }
 
     def run(self, *args: Any, **options: Any) -> Any:
         # This option makes the runner build SSH options anew, without what is set above.

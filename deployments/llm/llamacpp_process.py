@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -32,8 +33,10 @@ class LlamaProcess:
         self.name = name
         self.plan = plan
         self.users = 0
-        folder = tempfile.mkdtemp(prefix="autobot-llm-")  # 0700: nobody else reaches the socket
-        socket = f"{folder}/llama.sock"
+        self._folder = tempfile.mkdtemp(
+            prefix="autobot-llm-"
+        )  # 0700: nobody else reaches the socket
+        socket = f"{self._folder}/llama.sock"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as errors:
             self._child = _spawn(errors.fileno())
@@ -71,13 +74,14 @@ class LlamaProcess:
     def _end(self) -> None:
         assert self._child.stdin is not None
         assert self._child.stdout is not None
-        self._child.stdin.close()  # it removes its socket's folder and ends
+        self._child.stdin.close()  # it ends by itself
         try:
             self._child.wait(timeout=2.0)
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
         self._child.stdout.close()
+        shutil.rmtree(self._folder, ignore_errors=True)  # a killed one could not
 
     def _exchange(self, order: dict[str, str | int]) -> str:
         assert self._child.stdin is not None
