@@ -17,6 +17,7 @@ import structlog
 import uvicorn
 from fastapi import APIRouter, FastAPI
 from ray import serve
+from ray.serve.handle import DeploymentHandle
 from ray.util.metrics import Counter, Histogram
 
 from autobot import __version__
@@ -81,6 +82,7 @@ class RoomReplica(Room):
         super().__init__()
         snapshot = self.settings.home / "state" / "keys.json"
         self.keys = KeyRing(self.key_records, snapshot)
+        self._redis: DeploymentHandle[Any] | None = None
         self._requests = Counter(
             "autobot_requests", "Requests answered", tag_keys=("room", "route", "status")
         )
@@ -97,8 +99,11 @@ class RoomReplica(Room):
 
     async def key_records(self) -> Sequence[KeyRecord]:
         """The keys as room redis has them now."""
-        handle = serve.get_app_handle("redis")
-        return RECORDS.validate_python(await handle.key_records.remote())
+        if self._redis is None:
+            # Kept: making a handle asks the control store and blocks this loop until it answers,
+            # which with room main switched off it does not.
+            self._redis = serve.get_app_handle("redis")
+        return RECORDS.validate_python(await self._redis.key_records.remote())
 
     async def openapi(self) -> dict[str, Any]:
         """This room's part of the platform's OpenAPI document."""

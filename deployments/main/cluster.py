@@ -29,6 +29,7 @@ class ClusterView:
         self._names = [name for names in apps.values() for name in names]
         self._tasks: set[asyncio.Task[None]] = set()
         self._documents: dict[str, dict[str, Any]] = {}
+        self._handles: dict[str, Any] = {}
 
     async def probe(self, app: str) -> dict[str, Any]:
         return await self._handle(app).probe.remote()
@@ -99,9 +100,11 @@ class ClusterView:
         except TimeoutError as error:
             raise Unavailable(f"{app} did not answer within {deadline_s} s.") from error
 
-    @staticmethod
-    def _handle(app: str) -> Any:
-        return serve.get_app_handle(app)
+    def _handle(self, app: str) -> Any:
+        # Making one blocks the event loop on the control store: once is enough.
+        if app not in self._handles:
+            self._handles[app] = serve.get_app_handle(app)
+        return self._handles[app]
 
 
 def summarise(status: Any) -> Serving:
