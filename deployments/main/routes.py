@@ -44,7 +44,7 @@ class CreatedKey(KeyInfo):
 def platform_routes(monitor: HealthMonitor, cluster: Cluster, keys: KeyRing) -> APIRouter:
     router = APIRouter()
     router.include_router(_state(monitor, cluster, keys))
-    router.include_router(_keys(cluster))
+    router.include_router(_keys(cluster, keys))
     router.include_router(documentation_routes(cluster.openapi))
     return router
 
@@ -81,7 +81,7 @@ def _state(monitor: HealthMonitor, cluster: Cluster, keys: KeyRing) -> APIRouter
     return router
 
 
-def _keys(cluster: Cluster) -> APIRouter:
+def _keys(cluster: Cluster, keys: KeyRing) -> APIRouter:
     router = APIRouter(prefix="/api/keys", tags=["keys"], dependencies=[Depends(require("admin"))])
 
     @router.get("")
@@ -91,10 +91,13 @@ def _keys(cluster: Cluster) -> APIRouter:
     @router.post("", status_code=201)
     async def create_key(request: NewKey) -> CreatedKey:
         key, record = await cluster.create_key(request)
+        await keys.refresh()
         return CreatedKey(key=key, **KeyInfo.model_validate(record.model_dump()).model_dump())
 
     @router.delete("/{key_id}")
     async def revoke_key(key_id: str) -> KeyInfo:
-        return KeyInfo.model_validate((await cluster.revoke_key(key_id)).model_dump())
+        revoked = await cluster.revoke_key(key_id)
+        await keys.refresh()
+        return KeyInfo.model_validate(revoked.model_dump())
 
     return router
