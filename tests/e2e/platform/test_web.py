@@ -37,6 +37,7 @@ def test_a_person_signs_in_sees_six_rooms_and_chats(platform: Platform, page: Pa
     log = page.get_by_role("log")
     expect(log).to_contain_text("tok/s", timeout=120_000)
     expect(log).to_contain_text("llama.cpp")
+    expect(page.get_by_role("button", name="Send")).to_be_visible(timeout=120_000)
     if picture := os.environ.get("AUTOBOT_TEST_PICTURE"):
         page.screenshot(path=picture)
 
@@ -68,5 +69,5 @@ def test_the_desktop_refuses_a_wrong_password(platform: Platform, page: Page) ->
     page.goto(f"http://127.0.0.1:{platform.port('desktop')}/vnc.html?autoconnect=1")
     page.locator("#noVNC_password_input").fill("wrong")
     page.locator("#noVNC_password_input").press("Enter")
-    expect(page.locator("#noVNC_status")).to_contain_text("ailed", timeout=15_000)
+    expect(page.locator("#noVNC_status")).to_contain_text("rejected", timeout=15_000)
     expect(page.locator("#noVNC_container canvas")).to_have_count(0)
