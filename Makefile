@@ -49,5 +49,5 @@ bench: setup ## Every figure as a ratio against a floor measured in the same run
 lock: ## Resolve the dependencies again and write locks/
 	PATH=$(CURDIR)/$(VENV)/bin:$$PATH $(PYTHON) scripts/lock.py
 
-lab: lab-setup ## Boot six VMs on this machine and `ray up` the cluster in them
+lab: lab-setup ## Boot six VMs on this machine, for `ray up cluster.yaml` to be tried on
 	@$(VENV)/bin/autobot lab up

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -17,20 +18,20 @@ from .sixvms import SixVms
 def bury_the_dead(labs: Path) -> None:
     """Take down labs whose test run was killed before it could."""
     for record in labs.glob("test-*/"):
-        named = re.fullmatch(r"test-(\d+)", record.name)
+        named = re.fullmatch(r"test-(\d+)b?", record.name)
         if named is not None and not psutil.pid_exists(int(named[1])):
             Lab(record.name).down()
 
 
-@pytest.fixture(scope="session")
-def lab() -> Iterator[Lab]:
+@contextmanager
+def running_lab(suffix: str = "") -> Iterator[Lab]:
     """Six running VMs and an operator, this test run's own.
 
     Skips where a lab cannot be, and fails instead when AUTOBOT_REQUIRE_LAB is 1. For work on one
     test, AUTOBOT_LAB_ATTACH names a running lab to use and leave running.
     """
     attach = os.environ.get("AUTOBOT_LAB_ATTACH")
-    made = Lab(attach or f"test-{os.getpid()}")
+    made = Lab(attach or f"test-{os.getpid()}{suffix}")
     reasons = made.missing()
     if reasons:
         complaint = "no lab on this machine: " + "; ".join(reasons)
@@ -47,6 +48,20 @@ def lab() -> Iterator[Lab]:
         yield made
     finally:
         made.down()
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """The lab the platform is brought up in."""
+    with running_lab() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def bare_lab() -> Iterator[Lab]:
+    """A lab with nothing in it, for the tests of the lab itself: they reboot and cut as they like."""
+    with running_lab("b") as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -65,6 +65,12 @@ def traces(lab: Lab) -> list[str]:
     return found
 
 
+@pytest.fixture(scope="module")
+def lab(bare_lab: Lab) -> Lab:
+    """Not the one the platform runs in, which has a firewall and much to lose."""
+    return bare_lab
+
+
 @pytest.fixture
 def npu(lab: Lab) -> Iterator[VM]:
     """A VM to break, whole again afterwards."""

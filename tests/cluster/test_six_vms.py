@@ -3,6 +3,8 @@
 import json
 import re
 
+import pytest
+
 from autobot.settings import Settings
 from tests.cluster.lab.lab import ROOMS
 from tests.cluster.sixvms import SixVms
@@ -23,6 +25,12 @@ async def main():
     await asyncio.gather(*(probe(host, int(port), gate) for host, port in targets))
 asyncio.run(main())
 """
+
+
+@pytest.fixture(autouse=True)
+def settled(cluster: SixVms) -> None:
+    """Each test begins with every room ok, whatever was broken before it."""
+    cluster.wait_until_ok(120)
 
 
 def listening(cluster: SixVms, room: str) -> set[int]:
