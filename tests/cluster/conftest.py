@@ -59,7 +59,7 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def bare_lab() -> Iterator[Lab]:
-    """A lab with nothing in it, for the tests of the lab itself: they reboot and cut as they like."""
+    """A lab with nothing in it, for the tests of the lab itself: they reboot and cut at will."""
     with running_lab("b") as made:
         yield made
 
