@@ -15,7 +15,7 @@ from tests.platform import Platform
 
 ROUNDS = 5
 TOKENS = 96
-PROMPT = "List facts about the number {n}, one a line, at length."
+PROMPT = "Write a story of several paragraphs about a lighthouse keeper who owns {n} boats."
 
 
 @dataclass(frozen=True)
