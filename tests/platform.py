@@ -6,6 +6,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,6 +107,20 @@ class Platform:
     def health(self) -> dict[str, Any]:
         with self.client() as client:
             return client.get("/api/health").raise_for_status().json()
+
+    def wait_until_ok(self, deadline_s: float) -> None:
+        """Until every room is ok; AssertionError with each room's reason when it is not in time."""
+        deadline = time.monotonic() + deadline_s
+        while True:
+            try:
+                health = self.health()
+                if health["state"] == "ok":
+                    return
+                why = str({r["room"]: r["reason"] for r in health["rooms"].values() if r["reason"]})
+            except httpx.HTTPError as error:
+                why = str(error)
+            assert time.monotonic() < deadline, f"not ok after {deadline_s:.0f} s: {why}"
+            time.sleep(0.25)
 
     def processes(self) -> list[psutil.Process]:
         """Every process of this platform: its home is in its environment, or in an ancestor's.

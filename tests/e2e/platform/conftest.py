@@ -17,3 +17,9 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         yield made
     finally:
         made.down()
+
+
+@pytest.fixture(autouse=True)
+def settled(platform: Platform) -> None:
+    """Each test begins with every room ok, whatever was broken before it."""
+    platform.wait_until_ok(120)
