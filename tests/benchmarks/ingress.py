@@ -15,7 +15,7 @@ from tests.platform import Platform, free_ports
 
 SECONDS = 4
 ROUNDS = 3
-PATH = "/health"
+PATH = "/"
 UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 BARE = """
@@ -24,9 +24,9 @@ from fastapi import APIRouter
 from autobot.keys import KeyRing
 from autobot.web.app import create_app
 router = APIRouter()
-@router.get("/health")
-async def health():
-    return {"room": "main", "state": "ok"}
+@router.get("/")
+async def root():
+    return {"name": "AutoBot", "version": "0", "docs": "/docs", "health": "/api/health"}
 app = create_app("main", [router], KeyRing(None))
 uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error", access_log=False)
 """
