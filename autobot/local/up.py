@@ -3,8 +3,7 @@
 import asyncio
 import shutil
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -131,12 +130,3 @@ async def _poll(done: Callable[[], Awaitable[bool]], why: Callable[[], str]) -> 
                 f"Not ready after {READY_DEADLINE_S:.0f} s.\n{why()}", "See `autobot logs ROOM`."
             )
         await asyncio.sleep(0.25)
-
-
-@asynccontextmanager
-async def running_platform(settings: Settings, say: Say) -> AsyncIterator[Secrets]:
-    """The platform for as long as the block lasts; for tests and benchmarks."""
-    try:
-        yield await up(settings, say)
-    finally:
-        await Supervisor(settings).stop()
