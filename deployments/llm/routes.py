@@ -5,9 +5,9 @@ from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
 from autobot.web.auth import require
+from autobot.web.hangup import EventStream, unless_hung_up
 from deployments.llm import wire
 from deployments.llm.engine import ChatStream, Start
-from deployments.llm.hangup import EventStream, unless_hung_up
 from deployments.llm.schemas import ChatCompletion, ChatCompletionRequest, Model, ModelList
 from deployments.llm.service import ChatService
 

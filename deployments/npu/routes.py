@@ -9,8 +9,8 @@ from starlette.datastructures import UploadFile
 
 from autobot.errors import Invalid
 from autobot.web.auth import require
+from autobot.web.hangup import unless_hung_up
 from deployments.npu.embedding import Embedded, Embedder
-from deployments.npu.hangup import while_connected
 from deployments.npu.ocr import MAX_IMAGE_BYTES, Reader, too_large
 from deployments.npu.schemas import EmbeddingList, EmbeddingRequest, OcrAnswer, encode_base64
 
@@ -50,7 +50,7 @@ def embedding_routes(embedder: Embedder, engine: str) -> APIRouter:
     async def embeddings(body: EmbeddingRequest, request: Request) -> Response:
         """Turn texts into vectors of length one."""
         work = embedder.embed(body.texts, body.model, body.dimensions)
-        embedded = await while_connected(request, work)
+        embedded = await unless_hung_up(request, work)
         # Writing thousands of numbers takes long enough to be felt by everybody else.
         content = await asyncio.to_thread(_written, embedded, body.encoding_format == "base64")
         headers = {
@@ -75,7 +75,7 @@ def ocr_routes(reader: Reader, engine: str) -> APIRouter:
     async def ocr(request: Request, response: Response) -> OcrAnswer:
         """Read the text in an image: the bytes as the body, or a form with a field `file`."""
         image = await _image_of(request)
-        reading = await while_connected(request, reader.read(image))
+        reading = await unless_hung_up(request, reader.read(image))
         response.headers["x-autobot-model"] = reading.model
         response.headers["x-autobot-device"] = reading.device
         response.headers["x-autobot-engine"] = engine

@@ -7,7 +7,7 @@ import pytest
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from deployments.npu.hangup import while_connected
+from autobot.web.hangup import unless_hung_up
 
 
 class Caller:
@@ -28,7 +28,7 @@ async def test_the_result_of_finished_work_is_returned() -> None:
     async def work() -> int:
         return 7
 
-    assert await while_connected(Caller().request(), work()) == 7
+    assert await unless_hung_up(Caller().request(), work()) == 7
 
 
 async def test_errors_of_the_work_pass_through() -> None:
@@ -36,7 +36,7 @@ async def test_errors_of_the_work_pass_through() -> None:
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        await while_connected(Caller().request(), work())
+        await unless_hung_up(Caller().request(), work())
 
 
 async def test_work_is_cancelled_when_the_caller_hangs_up() -> None:
@@ -48,7 +48,7 @@ async def test_work_is_cancelled_when_the_caller_hangs_up() -> None:
         finally:
             cancelled.set()
 
-    running = asyncio.create_task(while_connected(caller.request(), work()))
+    running = asyncio.create_task(unless_hung_up(caller.request(), work()))
     await asyncio.sleep(0)
     caller.hung_up.set()
     with pytest.raises(ClientDisconnect):
