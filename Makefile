@@ -4,7 +4,7 @@ SHELL := /bin/bash
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 
-.PHONY: help setup lab-setup up down test lint unit drill bench lock web lab
+.PHONY: help setup lab-setup ollama up down test lint unit drill bench lock web lab
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -16,6 +16,9 @@ lab-setup: setup ## Install what the six-VM lab needs as well: its VMs have no i
 	@scripts/setup.sh lab
 	@$(PYTHON) -m autobot.cluster.package_cache
 	@$(VENV)/bin/autobot models pull --defaults
+
+ollama: setup ## Obtain a real Ollama server: an installed one, or built where there is Go
+	@scripts/ollama.sh || [ $$? = 3 ] # a machine that cannot have one is told so; its tests skip
 
 up: setup ## Start the whole platform on this machine and show its main job once
 	@$(VENV)/bin/autobot up
@@ -32,7 +35,7 @@ lint: ## Formatting, lint, types, import rules
 web: ## Check and build the web interface
 	cd deployments/frontend/web && npm ci --no-audit --no-fund && npm test && npm run build
 
-test: lab-setup ## Every test: lint, web, unit, contract, browser, the lab
+test: lab-setup ollama ## Every test: lint, web, unit, contract, browser, the lab
 	$(MAKE) lint web
 	$(PYTHON) -m pytest -m "not drill"
 

@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from autobot.errors import Forbidden, Unauthenticated, Unavailable
 
-Scope = Literal["admin", "read", "llm", "npu", "browser"]
+Scope = Literal["admin", "read", "llm", "npu", "browser", "browser:evaluate"]
 REFRESH_S = 2.0
 FETCH_DEADLINE_S = 2.0
 

@@ -97,6 +97,17 @@ class Settings(BaseSettings):
     ollama_url: str = Field(
         default="http://127.0.0.1:11434", description="Ollama server of room llm."
     )
+    llm_keep_alive_s: float = Field(
+        default=300, description="Seconds an idle chat model stays in memory; negative: for ever."
+    )
+    chat_fallbacks: dict[str, list[str]] = Field(
+        default_factory=dict[str, list[str]],
+        description="Model -> the places it may run, in order: `engine/model`.",
+    )
+    external_chat_url: str | None = Field(
+        default=None, description="OpenAI-compatible base URL of engine `external`: off."
+    )
+    external_chat_key: SecretStr | None = Field(default=None, description="Its API key.")
     npu_device: str = Field(default="AUTO:NPU,CPU", description="OpenVINO device to ask for.")
     chromium: Path | None = Field(
         default=None, description="Chromium binary; found when not given."
@@ -106,6 +117,10 @@ class Settings(BaseSettings):
     )
     browser_no_sandbox: bool = Field(default=False, description="Run Chromium without its sandbox.")
     browser_concurrency: int = Field(default=4, ge=1, le=64, description="Pages rendered at once.")
+    browser_sessions: int = Field(default=64, ge=1, le=512, description="Most browser sessions.")
+    browser_memory_mib: int | None = Field(
+        default=None, ge=256, description="Memory for browser sessions; half the machine's."
+    )
     max_body_bytes: int = Field(default=32 << 20, ge=1 << 10, description="Largest request body.")
     probe_deadline_s: float = Field(default=0.8, gt=0, le=10, description="Health probe per room.")
 

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 
 VENV=.venv
 ROOM_PACKAGES=(chromium fonts-dejavu-core tigervnc-standalone-server tigervnc-tools novnc websockify openbox xterm)
-LAB_PACKAGES=(systemd systemd-sysv systemd-container dbus openssh-server openssh-client iproute2 nftables rsync sudo)
+LAB_PACKAGES=(systemd systemd-sysv systemd-container dbus openssh-server openssh-client iproute2 nftables rsync sudo espeak-ng)
 
 fail() { printf 'error: %s\nremedy: %s\n' "$1" "$2" >&2; exit 1; }
 say() { printf '%s\n' "$*" >&2; }

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from autobot.catalogue.sources import File, Model, PyPIParts, RelativePath, Source
 from autobot.errors import SetupError
 
-Kind = Literal["chat", "embedding", "redis"]
+Kind = Literal["chat", "embedding", "speech", "redis"]
 CATALOGUE = Path(__file__).with_name("catalogue.toml")
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 

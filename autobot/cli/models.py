@@ -20,7 +20,9 @@ def list_models(json: Json = False) -> None:
     catalogue = Catalogue(Settings().cache)
     here = {entry.name for entry in catalogue.installed()}
     entries = [
-        catalogue.entry(name) for kind in ("chat", "embedding") for name in catalogue.names(kind)
+        catalogue.entry(name)
+        for kind in ("chat", "embedding", "speech")
+        for name in catalogue.names(kind)
     ]
     rows = [
         {

@@ -1,7 +1,7 @@
 """One error, three shapes: the API that was called decides how it is told.
 
-``/v1`` answers as OpenAI does, ``/ollama`` as Ollama does, everything else in
-``application/problem+json`` (RFC 9457) with a stable ``type``.
+``/v1`` answers as OpenAI does, ``/ollama`` as Ollama does, ``/v2`` as KServe does, everything else
+in ``application/problem+json`` (RFC 9457) with a stable ``type``.
 """
 
 import math
@@ -59,7 +59,7 @@ def error_response(
         headers["WWW-Authenticate"] = "Bearer"
     if path.startswith("/v1/") or path == "/v1":
         return JSONResponse(openai_error(status, slug, detail, param), status, headers)
-    if path.startswith("/ollama/"):
+    if path.startswith(("/ollama/", "/v2/")):  # Ollama and KServe say it alike
         return JSONResponse({"error": detail}, status, headers)
     body = problem(status, slug, detail, path)
     return JSONResponse(body, status, headers, media_type="application/problem+json")

@@ -11,21 +11,20 @@ from autobot.serving.room import RoomReplica
 @serve.deployment
 @serve.ingress()
 class Browser(RoomReplica):
-    """Screenshots and PDFs of pages, each in a browser context of its own."""
+    """Pages, sessions and protocol endpoints, each in a browser context of its own."""
 
     room = "browser"
 
     def __init__(self) -> None:
         super().__init__()
         # Serve imports this module on the head, where Playwright need not be installed.
-        from deployments.browser.oneshot import ChromiumBrowser
+        from deployments.browser.room import BrowserRoom
 
-        self.browser = ChromiumBrowser(self.settings)
+        replica = serve.get_replica_context().replica_id.unique_id.lower()
+        self.browser = BrowserRoom.of(self.settings, replica)
 
     def router(self) -> APIRouter:
-        from deployments.browser.routes import browser_routes
-
-        return browser_routes(self.browser)
+        return self.browser.router()
 
     async def facts(self) -> dict[str, Any]:
         return await self.browser.facts()

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import psutil
 
-from deployments.browser.egress import Address, Policy, Target, literal
+from deployments.browser.egress import Address, Domains, Policy, Target, literal, target_of
 from deployments.browser.engine import PageFailed
 
 Resolve = Callable[[str, int], Awaitable[list[Address]]]
@@ -46,11 +46,18 @@ def unreachable(target: Target, error: Exception) -> PageFailed:
 
 
 class Dialer:
-    """Connects pages to the world under a `Policy`."""
+    """Connects pages to the world under a `Policy`, and to the ``domains`` of one session."""
 
-    def __init__(self, policy: Policy, resolver: Resolve = resolve) -> None:
+    def __init__(
+        self, policy: Policy, resolver: Resolve = resolve, domains: Domains | None = None
+    ) -> None:
         self._policy = policy
         self._resolve = resolver
+        self._domains = domains or Domains()
+
+    def within(self, domains: Domains) -> "Dialer":
+        """Return a dialer that keeps to ``domains`` as well."""
+        return Dialer(self._policy, self._resolve, domains)
 
     async def admit(self, target: Target) -> list[Address]:
         """Return the addresses of ``target`` after checking all of them.
@@ -58,6 +65,7 @@ class Dialer:
         Raises `BlockedAddress` with the reason, OSError when the name does not resolve, or
         TimeoutError.
         """
+        self._domains.check(target)  # before its name is told to any name server
         spelled = literal(target.host)
         addresses = [spelled] if spelled else await self._resolve(target.host, target.port)
         if not addresses:
@@ -81,3 +89,14 @@ class Dialer:
             except (OSError, TimeoutError) as error:
                 refused.append(f"{address}: {error.__class__.__name__}")
         raise OSError(f"no address of {target} answers ({', '.join(refused)})")
+
+    async def admit_url(self, url: str) -> None:
+        """Refuse a hopeless URL before a page is spent on it; the proxy checks it again.
+
+        Raises `BlockedAddress`, `Invalid`, or `PageFailed` for a name that does not resolve.
+        """
+        target = target_of(url)
+        try:
+            await self.admit(target)
+        except (OSError, TimeoutError) as error:
+            raise unreachable(target, error) from error

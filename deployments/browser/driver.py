@@ -1,6 +1,6 @@
-"""Chromium through Playwright: the only module that imports it.
+"""One life of the Chromium process that sessions and one-shot pages share, through Playwright.
 
-`Chromium` is one life of the browser process; `Visit` is one page in it.
+Playwright is imported in this module and in those named ``driver_*``, and nowhere else.
 """
 
 import asyncio
@@ -8,69 +8,61 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 import psutil
 import structlog
+from playwright._impl._driver import compute_driver_executable
 from playwright.async_api import Browser as PlaywrightBrowser
-from playwright.async_api import BrowserContext, Playwright, Request, async_playwright
+from playwright.async_api import BrowserContext, Playwright, async_playwright
 from playwright.async_api import Error as PlaywrightError
-from playwright.async_api import Page as Tab
-from playwright.async_api import TimeoutError as PlaywrightTimeout
 
-from autobot.errors import BlockedAddress, Invalid, Timeout, Unavailable
+from autobot.errors import Unavailable
 from autobot.settings import Settings
 from deployments.browser import launch, memory
-from deployments.browser.engine import (
-    MAX_IMAGE_PIXELS,
-    Page,
-    PageFailed,
-    PdfJob,
-    ScreenshotJob,
-)
+from deployments.browser.dial import Dialer
+from deployments.browser.driver_errors import translated
+from deployments.browser.driver_session import MAX_TABS, ChromiumSession
+from deployments.browser.engine import SessionSpec
 from deployments.browser.proxy import EgressProxy, nowhere
 
 log = structlog.get_logger()
 
 LAUNCH_TIMEOUT_S = 30.0
 CLEANUP_TIMEOUT_S = 15.0
+PAGE_BUDGET, SESSION_BUDGET = 256 << 20, 1 << 30
+"""Bytes that a page of its own, and a whole session with its downloads, may move."""
 NO_BYPASS = "<-loopback>"  # Chromium skips a proxy for loopback addresses unless told this
-SHOWN_SCHEMES = ("http:", "https:", "about:", "blob:")
-GONE = ("has been closed", "Connection closed", "browser has disconnected")
 
 
-@contextlib.contextmanager
-def translated() -> Iterator[None]:
-    """Turn Playwright's errors into ours."""
-    try:
-        yield
-    except PlaywrightTimeout as error:
-        raise Timeout(error.message.partition("\n")[0]) from error
-    except PlaywrightError as error:
-        cause = error.message.partition("\n")[0]
-        if "crashed" in cause:
-            raise PageFailed("The page crashed, or used more memory than a page may.") from error
-        if any(sign in cause for sign in GONE):
-            raise Unavailable("The browser crashed while it rendered this page.") from error
-        raise PageFailed(f"The page could not be rendered: {cause}") from error
+def driver_command() -> tuple[str, str]:
+    """Return Playwright's driver: its Node, and the script it runs."""
+    node, script = compute_driver_executable()
+    return str(node), str(script)
 
 
 class Chromium:
     """One Chromium process and the Playwright driver that owns it."""
 
     def __init__(
-        self, playwright: Playwright, browser: PlaywrightBrowser, denied: EgressProxy, user: str
+        self,
+        playwright: Playwright,
+        browser: PlaywrightBrowser,
+        denied: EgressProxy,
+        chosen: launch.Launch,
     ) -> None:
         self._playwright = playwright
         self._browser = browser
         self._denied = denied
-        self.user = user
+        self.user = chosen.user
+        self.chosen = chosen
+        self._artifacts = chosen.artifacts
         self.ended = asyncio.Event()
         self._watched: list[int] = []
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._visits = 0
+        self._open = 0
         self._profile: str | None = None
         browser.on("disconnected", lambda _: self.ended.set())
 
@@ -93,7 +85,7 @@ class Chromium:
                 sandbox=not settings.browser_no_sandbox,
             )
             browser = await cls._launch(playwright, chosen, await denied.start())
-            chromium = cls(playwright, browser, denied, chosen.user)
+            chromium = cls(playwright, browser, denied, chosen)
             undo.pop_all()  # from here on the browser ends what belongs to it
             undo.push_async_callback(chromium.close)
             await chromium._watch()
@@ -111,6 +103,7 @@ class Chromium:
             return await playwright.chromium.launch(
                 executable_path=chosen.executable,
                 artifacts_dir=chosen.artifacts,
+                traces_dir=chosen.traces,
                 chromium_sandbox=chosen.sandbox,
                 args=list(launch.FLAGS),
                 ignore_default_args=list(launch.DROPPED_FLAGS),
@@ -138,12 +131,16 @@ class Chromium:
             fd = os.pidfd_open(pid)
             self._watched.append(fd)
             asyncio.get_running_loop().add_reader(fd, self.ended.set)
-        self._spawn(memory.guard(lambda: self._visits > 0, self._renderers, memory.PAGE_LIMIT))
+        self._spawn(memory.guard(lambda: self._open > 0, self._renderers, memory.PAGE_LIMIT))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    @property
+    def open_contexts(self) -> int:
+        return self._open
 
     async def _renderers(self) -> list[int]:
         return (await self.processes()).get("renderer", [])
@@ -169,34 +166,47 @@ class Chromium:
             found.setdefault(process["type"], []).append(process["id"])
         return found
 
-    async def render(
-        self, job: ScreenshotJob | PdfJob, proxy: EgressProxy
-    ) -> tuple[bytes, int | None]:
-        """Run ``job`` in a fresh context behind ``proxy``; return its bytes and the HTTP status."""
-        page = job.page
-        with translated():
-            context = await self._fresh_context(await proxy.start(), page)
-            self._visits += 1
-            try:
-                context.set_default_timeout(1000 * page.timeout_s)
-                visit = Visit(await context.new_page(), proxy)
-                status = await visit.open(page)
-                visit.check()
-                body = await _print(visit.tab, job)
-                visit.check()
-            finally:
-                self._visits -= 1
-                await self._dispose(context)
-        return body, status
+    async def open(
+        self, spec: SessionSpec, dialer: Dialer, *, max_tabs: int = MAX_TABS, downloads: bool = True
+    ) -> ChromiumSession:
+        """Open a fresh context behind a proxy of its own, with one tab."""
+        proxy = EgressProxy(dialer.open, budget=SESSION_BUDGET if downloads else PAGE_BUDGET)
+        context: BrowserContext | None = None
+        self._open += 1
+        try:
+            with translated():
+                context = await self._fresh_context(await proxy.start(), spec, downloads)
+            session = ChromiumSession(context, proxy, dialer, spec, self, max_tabs)
+            await session.begin()
+        except BaseException:
+            await self._undo(context, proxy)
+            raise
+        return session
 
-    async def _fresh_context(self, proxy_url: str, page: Page) -> BrowserContext:
-        making = asyncio.ensure_future(
-            self._browser.new_context(
-                viewport={"width": page.width, "height": page.height},
-                proxy={"server": proxy_url, "bypass": NO_BYPASS},
-                accept_downloads=False,
-            )
-        )
+    async def end(self, session: ChromiumSession) -> None:
+        """Close ``session`` with everything it has; never raises."""
+        await session.recorder.close()
+        await self._undo(session.context, session.proxy)
+
+    async def _undo(self, context: BrowserContext | None, proxy: EgressProxy) -> None:
+        self._open -= 1
+        if context is not None:
+            await self._dispose(context)
+        await proxy.close()
+
+    async def _fresh_context(
+        self, proxy_url: str, spec: SessionSpec, downloads: bool
+    ) -> BrowserContext:
+        options: dict[str, Any] = {
+            "viewport": {"width": spec.width, "height": spec.height},
+            "proxy": {"server": proxy_url, "bypass": NO_BYPASS},
+            "accept_downloads": downloads,
+            "locale": spec.locale,
+            "timezone_id": spec.timezone,
+            "user_agent": spec.user_agent,
+            "storage_state": spec.storage,
+        }
+        making = asyncio.ensure_future(self._browser.new_context(**options))
         try:
             return await asyncio.shield(making)
         except asyncio.CancelledError:
@@ -234,65 +244,4 @@ class Chromium:
         await self._denied.close()
         if self._profile is not None:  # a driver that was killed has left it behind
             await asyncio.to_thread(shutil.rmtree, self._profile, ignore_errors=True)
-
-
-class Visit:
-    """One page in one context, and what became of its navigations."""
-
-    def __init__(self, tab: Tab, proxy: EgressProxy) -> None:
-        self.tab = tab
-        self._proxy = proxy
-        self._navigations: list[str] = []
-        tab.on("request", self._note)
-        tab.context.on("page", _close_popup)
-
-    def _note(self, request: Request) -> None:
-        if request.is_navigation_request() and request.frame == self.tab.main_frame:
-            self._navigations.append(request.url)
-
-    async def open(self, page: Page) -> int | None:
-        """Load ``page``; return a URL's HTTP status. Raises the proxy's reason for a refusal."""
-        if page.html is not None:
-            await self.tab.set_content(page.html, wait_until=page.wait_until)
-            return None
-        assert page.url is not None
-        try:
-            response = await self.tab.goto(page.url, wait_until=page.wait_until)
-        except PlaywrightError:
-            for url in reversed(self._navigations):
-                if failure := self._proxy.failure(url):
-                    raise failure from None
-            raise
-        return response.status if response else None
-
-    def check(self) -> None:
-        """Raise `BlockedAddress` when the page went somewhere it may not, however late."""
-        for url in self._navigations:
-            if isinstance(failure := self._proxy.failure(url), BlockedAddress):
-                raise failure
-        if not self.tab.url.startswith(SHOWN_SCHEMES):
-            raise BlockedAddress(f"The page left the web for `{self.tab.url[:100]}`.")
-
-
-async def _close_popup(popup: Tab) -> None:
-    with contextlib.suppress(PlaywrightError):
-        await popup.close()
-
-
-async def _print(tab: Tab, job: ScreenshotJob | PdfJob) -> bytes:
-    if isinstance(job, PdfJob):
-        return await tab.pdf(format=job.paper, landscape=job.landscape, print_background=True)
-    if job.full_page:
-        await _check_size(tab)
-    return await tab.screenshot(full_page=job.full_page, type=job.format)
-
-
-async def _check_size(tab: Tab) -> None:
-    """Refuse a full page too large for memory; the layout is asked, not the page's script."""
-    session = await tab.context.new_cdp_session(tab)
-    size = (await session.send("Page.getLayoutMetrics"))["cssContentSize"]
-    if size["width"] * size["height"] > MAX_IMAGE_PIXELS:
-        raise Invalid(
-            f"full_page: the page is {size['width']:.0f} x {size['height']:.0f} pixels; "
-            f"at most {MAX_IMAGE_PIXELS} fit in one picture."
-        )
+        await asyncio.to_thread(shutil.rmtree, self._artifacts, ignore_errors=True)

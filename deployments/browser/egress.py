@@ -167,6 +167,25 @@ def parse_allowed(text: str) -> frozenset[Target]:
 
 
 @dataclass(frozen=True)
+class Domains:
+    """Lists of domains, each with its subdomains. ``deny`` wins; an empty ``allow`` allows all."""
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+    def check(self, target: Target) -> None:
+        """Raise `BlockedAddress` when the lists keep ``target`` out."""
+        if _listed(target.host, self.deny):
+            raise BlockedAddress(f"{target} is blocked: {target.host} is on the deny list.")
+        if self.allow and not _listed(target.host, self.allow):
+            raise BlockedAddress(f"{target} is blocked: {target.host} is not on the allow list.")
+
+
+def _listed(host: str, domains: Iterable[str]) -> bool:
+    return any(host == domain or host.endswith(f".{domain}") for domain in domains)
+
+
+@dataclass(frozen=True)
 class Policy:
     """What may be reached. ``allowed`` opens exact targets; ``own`` is this machine."""
 

@@ -1,13 +1,14 @@
-"""What the room asks of a browser: two one-shot jobs and a true account of itself."""
+"""What the room asks of a browser: one-shot jobs, sessions, and a true account of itself."""
 
-from dataclasses import dataclass
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from autobot.errors import AutoBotError
-
-WaitUntil = Literal["commit", "domcontentloaded", "load", "networkidle"]
-ImageFormat = Literal["png", "jpeg"]
-Paper = Literal["A3", "A4", "A5", "Legal", "Letter"]
+from autobot.errors import AutoBotError, Conflict, NotFound
+from deployments.browser.actions import Action, WaitUntil
+from deployments.browser.egress import Domains
 
 MAX_IMAGE_PIXELS = 50_000_000
 
@@ -17,6 +18,28 @@ class PageFailed(AutoBotError):
 
     status = 502
     type = "page-failed"
+
+
+class ElementFailed(AutoBotError):
+    """The element cannot be found, or not be acted upon."""
+
+    status = 422
+    type = "element"
+
+
+class SessionEnded(NotFound):
+    """This session has ended."""
+
+    status = 410
+    type = "session-ended"
+
+
+class WheelTaken(Conflict):
+    """A person is driving this session."""
+
+    status = 423
+    type = "wheel-taken"
+    retry_after = 5.0
 
 
 @dataclass(frozen=True)
@@ -32,21 +55,19 @@ class Page:
 
 
 @dataclass(frozen=True)
-class ScreenshotJob:
-    """A picture of the viewport, or of the ``full_page`` up to `MAX_IMAGE_PIXELS`."""
+class SessionSpec:
+    """How a session's browser context differs from any other's."""
 
-    page: Page
-    full_page: bool = False
-    format: ImageFormat = "png"
-
-
-@dataclass(frozen=True)
-class PdfJob:
-    """The page as printed."""
-
-    page: Page
-    paper: Paper = "A4"
-    landscape: bool = False
+    width: int = 1280
+    height: int = 720
+    locale: str | None = None
+    timezone: str | None = None
+    user_agent: str | None = None
+    storage: dict[str, Any] | None = None
+    dialogs: Literal["accept", "dismiss"] = "dismiss"
+    domains: Domains = field(default_factory=Domains)
+    trace: bool = False
+    video: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,13 +76,94 @@ class Rendered:
 
     body: bytes
     media_type: str
-    engine: str
-    device: str
+    engine: str = ""
+    device: str = ""
     page_status: int | None = None
+    filename: str | None = None
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def told(data: Any) -> Rendered:
+    """Return ``data`` as a JSON answer."""
+    return Rendered(json.dumps(data, ensure_ascii=False).encode(), "application/json")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a live session: JPEG bytes, and the page's size in CSS pixels."""
+
+    jpeg: bytes
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a person did: sizes and positions in CSS pixels of the page.
+
+    ``kind`` is one of move, down, up, wheel, key_down, key_up, text.
+    """
+
+    kind: str
+    x: float = 0
+    y: float = 0
+    dx: float = 0
+    dy: float = 0
+    button: str = "left"
+    clicks: int = 1
+    key: str = ""
+    text: str = ""
+
+
+@dataclass
+class SessionState:
+    """What a session looks like from outside."""
+
+    tabs: list[dict[str, Any]] = field(default_factory=list)
+    downloads: list[dict[str, Any]] = field(default_factory=list)
+    dialogs: list[dict[str, str]] = field(default_factory=list)
+    blocked: list[str] = field(default_factory=list)
+
+
+class Session(Protocol):
+    """One isolated browser context. Actions raise as `Browser` says, and `ElementFailed`."""
+
+    @property
+    def ended(self) -> asyncio.Event:
+        """Set when the browser under it is gone."""
+        ...
+
+    async def act(self, action: Action) -> Rendered:
+        """Do ``action``; one at a time, the caller sees to that."""
+        ...
+
+    def state(self) -> SessionState: ...
+
+    async def storage(self) -> dict[str, Any]:
+        """Cookies and local storage, as `SessionSpec.storage` takes them."""
+        ...
+
+    async def download(self, number: int) -> Rendered:
+        """Return a file the session has downloaded."""
+        ...
+
+    async def recording(self, kind: Literal["trace", "video"]) -> Rendered:
+        """Return what has been recorded since the last call: a zip for Playwright, or WebM."""
+        ...
+
+    def frames(self) -> AsyncGenerator[Frame, None]:
+        """Pictures of the newest tab whenever it changes; a slow reader gets fewer."""
+        ...
+
+    async def input(self, event: Input) -> None: ...
+
+    async def close(self) -> None: ...
 
 
 class Browser(Protocol):
-    """One-shot jobs, each in a fresh context that shares nothing with any other.
+    """One-shot jobs and sessions, each in a fresh context that shares nothing with any other.
 
     Every job raises `BlockedAddress` for an address a page may not reach, `PageFailed` for a page
     that does not load, `Timeout` past its deadline, `Busy` when the queue is full, and
@@ -76,9 +178,11 @@ class Browser(Protocol):
         """End the browser and everything it started."""
         ...
 
-    async def screenshot(self, job: ScreenshotJob) -> Rendered: ...
+    async def once(self, page: Page, action: Action) -> Rendered:
+        """Open ``page`` in a context of its own, do ``action``, and throw the context away."""
+        ...
 
-    async def pdf(self, job: PdfJob) -> Rendered: ...
+    async def open(self, spec: SessionSpec) -> Session: ...
 
     async def facts(self) -> dict[str, Any]:
         """Return device, engine, sandbox, user and load; raises when the browser is not well."""

@@ -8,15 +8,25 @@ import asyncio
 import re
 import struct
 import zlib
-from typing import Any
+from collections.abc import AsyncGenerator
+from typing import Any, Literal
 
-from autobot.errors import Unavailable
-from deployments.browser.dial import Dialer, unreachable
-from deployments.browser.egress import target_of
-from deployments.browser.engine import Page, PdfJob, Rendered, ScreenshotJob
+from autobot.errors import NotFound, Unavailable
+from deployments.browser.actions import Action, Content, Goto, Pdf, Screenshot, Wait
+from deployments.browser.dial import Dialer
+from deployments.browser.engine import (
+    Frame,
+    Input,
+    Page,
+    Rendered,
+    SessionSpec,
+    SessionState,
+    told,
+)
 from deployments.browser.gate import Gate
 
 ENGINE, DEVICE = "fake/1", "none"
+JPEG = b"\xff\xd8\xff\xd9"
 
 
 def png(width: int, height: int, colour: bytes) -> bytes:
@@ -32,16 +42,78 @@ def png(width: int, height: int, colour: bytes) -> bytes:
     return signature + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
+def picture(action: Action, width: int, height: int, html: str) -> Rendered:
+    if isinstance(action, Pdf):
+        return Rendered(b"%PDF-1.4\n%%EOF\n", "application/pdf", ENGINE, DEVICE)
+    if isinstance(action, Content):
+        return Rendered(html.encode(), "text/html", ENGINE, DEVICE)
+    if not isinstance(action, Screenshot):
+        return Rendered(b"{}", "application/json", ENGINE, DEVICE)
+    found = re.search(r"background:\s*#([0-9a-f]{6})", html)
+    colour = bytes.fromhex(found[1]) if found else b"\xff\xff\xff"
+    body = png(width, height, colour) if action.format == "png" else JPEG
+    return Rendered(body, f"image/{action.format}", ENGINE, DEVICE)
+
+
+class FakeSession:
+    """Serves the `Session` contract: it remembers where it was told to go."""
+
+    def __init__(self, dialer: Dialer, spec: SessionSpec, ended: asyncio.Event) -> None:
+        self.ended = ended
+        self.url = "about:blank"
+        self.inputs: list[Input] = []
+        self.closed = False
+        self._dialer = dialer
+        self._spec = spec
+
+    async def act(self, action: Action) -> Rendered:
+        if self.ended.is_set():
+            raise Unavailable("The browser crashed while it rendered this page.")
+        if isinstance(action, Goto) and action.url is not None:
+            await self._dialer.admit_url(action.url)
+            self.url = action.url
+            return told({"url": self.url, "status": 200})
+        if isinstance(action, Wait) and action.seconds:
+            await asyncio.sleep(action.seconds)
+        return picture(action, self._spec.width, self._spec.height, "")
+
+    def state(self) -> SessionState:
+        return SessionState(tabs=[{"tab": 0, "url": self.url, "newest": True}])
+
+    async def storage(self) -> dict[str, Any]:
+        return self._spec.storage or {"cookies": [], "origins": []}
+
+    async def download(self, number: int) -> Rendered:
+        raise NotFound(f"There is no download {number}.")
+
+    async def recording(self, kind: Literal["trace", "video"]) -> Rendered:
+        if not (self._spec.trace if kind == "trace" else self._spec.video):
+            raise NotFound(f"This session records no {kind}: ask for it when opening it.")
+        return Rendered(b"", "application/octet-stream", filename=kind)
+
+    async def frames(self) -> AsyncGenerator[Frame, None]:
+        while not self.ended.is_set():
+            yield Frame(JPEG, self._spec.width, self._spec.height)
+            await asyncio.sleep(0.01)
+
+    async def input(self, event: Input) -> None:
+        self.inputs.append(event)
+
+    async def close(self) -> None:
+        self.closed = True
+
+
 class FakeBrowser:
     """Serves the `Browser` contract. `crash` fails what is running, as a dead process would."""
 
     def __init__(self, dialer: Dialer, running: int = 4, waiting: int = 16) -> None:
-        self._dialer = dialer
+        self.dialer = dialer
+        self.sessions: list[FakeSession] = []
         self._gate = Gate(running, waiting)
         self._crashed = asyncio.Event()
 
     def start(self) -> None:
-        self._crashed.clear()
+        self._crashed = asyncio.Event()
 
     async def close(self) -> None:
         self._crashed.set()
@@ -50,33 +122,19 @@ class FakeBrowser:
         self._crashed.set()
         self._crashed = asyncio.Event()
 
-    async def screenshot(self, job: ScreenshotJob) -> Rendered:
-        colour = await self._colour(job.page)
-        body = b"\xff\xd8\xff\xd9"
-        if job.format == "png":
-            body = png(job.page.width, job.page.height, colour)
-        return Rendered(body, f"image/{job.format}", ENGINE, DEVICE)
-
-    async def pdf(self, job: PdfJob) -> Rendered:
-        await self._colour(job.page)
-        return Rendered(b"%PDF-1.4\n%%EOF\n", "application/pdf", ENGINE, DEVICE)
-
-    async def facts(self) -> dict[str, Any]:
-        return {"device": DEVICE, "engine": ENGINE, "active": self._gate.active}
-
-    async def _colour(self, page: Page) -> bytes:
+    async def once(self, page: Page, action: Action) -> Rendered:
         async with self._gate.slot(page.timeout_s):
             if page.url is not None:
-                await self._admit(page.url)
+                await self.dialer.admit_url(page.url)
             if "while(true)" in (page.html or ""):
                 await self._crashed.wait()
                 raise Unavailable("The browser crashed while it rendered this page.")
-        found = re.search(r"background:\s*#([0-9a-f]{6})", page.html or "")
-        return bytes.fromhex(found[1]) if found else b"\xff\xff\xff"
+        return picture(action, page.width, page.height, page.html or "")
 
-    async def _admit(self, url: str) -> None:
-        target = target_of(url)
-        try:
-            await self._dialer.admit(target)
-        except (OSError, TimeoutError) as error:
-            raise unreachable(target, error) from error
+    async def open(self, spec: SessionSpec) -> FakeSession:
+        session = FakeSession(self.dialer.within(spec.domains), spec, self._crashed)
+        self.sessions.append(session)
+        return session
+
+    async def facts(self) -> dict[str, Any]:
+        return {"device": DEVICE, "engine": ENGINE, "active": self._gate.active}

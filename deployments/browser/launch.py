@@ -6,6 +6,7 @@ import pwd
 import shlex
 import shutil
 import socket
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ import psutil
 from autobot.errors import SetupError
 
 USER = "autobot-browser"
+PRIVATE = "autobot-browser-"
+"""How names of directories that belong to one replica begin; its process id follows."""
 DEBIAN_BINARY = Path("/usr/lib/chromium/chromium")
 """The program behind /usr/bin/chromium: that script adds extensions and flags of its own."""
 
@@ -45,6 +48,25 @@ DROPPED_FLAGS = (
     "--enable-unsafe-swiftshader",
 )
 
+PROTOCOL_FLAGS = (
+    # What Playwright gives a Chromium it starts; these are started without it.
+    "--headless",
+    "--hide-scrollbars",
+    "--mute-audio",
+    "--no-default-browser-check",
+    "--disable-default-apps",
+    "--disable-extensions",
+    "--disable-popup-blocking",
+    "--disable-component-extensions-with-background-pages",
+    "--disable-backgrounding-occluded-windows",
+    "--disable-renderer-backgrounding",
+    "--disable-background-timer-throttling",
+    "--disable-dev-shm-usage",
+    "--password-store=basic",
+    "--use-mock-keychain",
+    "--enable-automation",
+)
+
 WRAPPER = """\
 #!/bin/sh
 # Starts Chromium so that it dies with its parent{purpose}.
@@ -53,9 +75,11 @@ ulimit -c 0
 for argument in "$@"; do
     case "$argument" in --user-data-dir=*) profile="${{argument#*=}}" ;; esac
 done
-{own_profile}export HOME="$profile" TMPDIR="$profile"
+{own_profile}export HOME="$profile" TMPDIR={temporary}
 export XDG_CONFIG_HOME="$profile" XDG_CACHE_HOME="$profile"
 cd "$profile"
+# A debugging pipe is on the descriptors 3 and 4; who starts us offers its own ends as 0 and 1.
+if [ "${{AUTOBOT_PIPE-}}" ]; then exec 3<&0 4>&1 </dev/null >/dev/null; unset AUTOBOT_PIPE; fi
 exec setpriv {identity} --pdeathsig KILL -- {binary} "$@"
 """
 
@@ -66,6 +90,11 @@ class Launch:
 
     executable: Path
     artifacts: Path
+    """Downloads: a directory of the user Chromium runs as."""
+    binary: Path
+    """The Chromium behind ``executable``."""
+    traces: Path
+    """Recordings: a directory of ours, in which Chromium writes nothing."""
     user: str
     sandbox: bool
 
@@ -88,15 +117,28 @@ def prepare(binary: Path, directory: Path, sandbox: bool) -> Launch:
     Root gives way to the user `USER`, whose profile directory is handed over first; anybody else
     runs it as themselves. Raises `SetupError` when that user is missing.
     """
-    artifacts = directory / "artifacts"
-    artifacts.mkdir(parents=True, exist_ok=True)
+    traces = directory / "traces"
+    traces.mkdir(parents=True, exist_ok=True)
     wrapper = directory / "chromium"
     fresh = directory / f".chromium.{os.getpid()}"
     account = _account()
     fresh.write_text(_wrapper(binary, account))
     fresh.chmod(0o700)
     fresh.replace(wrapper)
-    return Launch(wrapper, artifacts, account.pw_name, sandbox)
+    artifacts = private_directory("artifacts")
+    return Launch(wrapper, artifacts, binary, traces, account.pw_name, sandbox)
+
+
+def private_directory(purpose: str) -> Path:
+    """Make a directory for Chromium's user alone; its name says which replica it belongs to.
+
+    It is under the system's temporary directory: that user cannot enter the platform's home.
+    """
+    made = Path(tempfile.mkdtemp(prefix=f"{PRIVATE}{os.getpid()}-{purpose}-"))
+    if os.geteuid() == 0:
+        account = _account()
+        os.chown(made, account.pw_uid, account.pw_gid)
+    return made
 
 
 def _account() -> pwd.struct_passwd:
@@ -111,13 +153,30 @@ def _account() -> pwd.struct_passwd:
         ) from error
 
 
-def _wrapper(binary: Path, account: pwd.struct_passwd) -> str:
+def plain_wrapper(chosen: Launch, folder: Path) -> Path:
+    """Write a wrapper for who is Chromium's user already, into ``folder``."""
+    wrapper = folder / "chromium"
+    wrapper.write_text(_wrapper(chosen.binary, _account(), temporary=str(folder)))
+    wrapper.chmod(0o755)
+    return wrapper
+
+
+def as_user() -> list[str]:
+    """Return the beginning of a command that is to run as Chromium's user and die with us."""
+    account = _account()
+    change = ["--reuid", str(account.pw_uid), "--regid", str(account.pw_gid), "--clear-groups"]
+    identity = change if os.geteuid() == 0 else []
+    return ["setpriv", *identity, "--inh-caps=-all", "--pdeathsig", "KILL", "--"]
+
+
+def _wrapper(binary: Path, account: pwd.struct_passwd, temporary: str | None = None) -> str:
+    """Without ``temporary`` it changes the user and keeps temporary files in the profile."""
     identity = ["--inh-caps=-all", "--ambient-caps=-all"]
     own_profile = ""
     # A set-user-id sandbox helper needs what these take away; user namespaces do not.
     if not (binary.parent / "chrome-sandbox").exists():
         identity.append("--no-new-privs")
-    if os.geteuid() == 0:
+    if os.geteuid() == 0 and temporary is None:
         ids = f"--reuid {account.pw_uid} --regid {account.pw_gid} --clear-groups"
         identity.append(ids)
         own_profile = f'chown {account.pw_uid}:{account.pw_gid} "$profile"\n'
@@ -126,6 +185,8 @@ def _wrapper(binary: Path, account: pwd.struct_passwd) -> str:
         own_profile=own_profile,
         identity=" ".join(identity),
         binary=shlex.quote(str(binary)),
+        # A socket's path has 108 bytes at most: deep in a folder there is no room for one.
+        temporary=shlex.quote(temporary) if temporary else '"$profile"',
     )
 
 
@@ -136,7 +197,7 @@ def profile_of(command: Iterable[str]) -> str | None:
 
 
 def sweep(temporary: Path) -> list[Path]:
-    """Remove profiles whose Chromium and driver died together; return which.
+    """Remove profiles and directories whose Chromium and replica died together; return which.
 
     Chromium's own lock, a link to ``host-pid``, says whose a profile is. Without one it is too
     young to judge.
@@ -148,6 +209,11 @@ def sweep(temporary: Path) -> list[Path]:
             if host == socket.gethostname() and not psutil.pid_exists(int(pid)):
                 shutil.rmtree(profile)
                 removed.append(profile)
+    for left in temporary.glob(f"{PRIVATE}*"):
+        with contextlib.suppress(OSError, ValueError):
+            if not psutil.pid_exists(int(left.name[len(PRIVATE) :].partition("-")[0])):
+                shutil.rmtree(left)
+                removed.append(left)
     return removed
 
 

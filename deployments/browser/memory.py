@@ -1,4 +1,4 @@
-"""A bound on the memory of one page: Chromium has none of its own below several gigabytes."""
+"""Memory: a bound for one page, which Chromium lacks below several gigabytes, and for them all."""
 
 import asyncio
 import contextlib
@@ -7,6 +7,7 @@ import signal
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
+import psutil
 import structlog
 
 from autobot.errors import AutoBotError
@@ -15,6 +16,12 @@ log = structlog.get_logger()
 
 PAGE_LIMIT = 1 << 30
 INTERVAL_S = 0.5
+MEASURED_EVERY_S = 2.0
+PER_SESSION = 72 << 20
+"""What a session that has not been measured yet is taken to need; see docs/decisions/browser.md."""
+PER_CONNECTION = 256 << 20
+"""The same for a protocol connection, which has a whole Chromium."""
+CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def occupied(pid: int) -> int:
@@ -50,3 +57,52 @@ async def guard(
             # A browser that does not answer is its keeper's concern, not ours.
             with contextlib.suppress(AutoBotError):
                 end_oversized(await renderers(), limit)
+
+
+def machine() -> int:
+    """Return the bytes of memory this machine, or its control group, has."""
+    bounds = [psutil.virtual_memory().total]
+    for name in CGROUP_LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # "max" is no number, and no bound
+            bounds.append(int(Path(name).read_text()))
+    return min(bounds)
+
+
+def proportional(pids: Iterable[int]) -> int:
+    """Return the proportional set size of ``pids`` together: shared memory is counted once."""
+    kib = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):  # it may end while we look
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    kib += int(line.split()[1])
+    return kib << 10
+
+
+def descendants() -> list[int]:
+    """Every process this one has started: browsers and their drivers."""
+    return [child.pid for child in psutil.Process().children(recursive=True)]
+
+
+class Meter:
+    """Says whether one more session fits in ``budget`` bytes, by what the present ones take."""
+
+    def __init__(
+        self, budget: int, measure: Callable[[], int] = lambda: proportional(descendants())
+    ) -> None:
+        self.budget = budget
+        self.used = 0
+        self._measure = measure
+        self._unmeasured = 0
+
+    def fits(self) -> bool:
+        return self.used + self._unmeasured + PER_SESSION <= self.budget
+
+    def opened(self, estimate: int = PER_SESSION) -> None:
+        self._unmeasured += estimate
+
+    async def measure(self) -> None:
+        """Measure now; what was opened before now is in the figure."""
+        before = self._unmeasured
+        self.used = await asyncio.to_thread(self._measure)
+        self._unmeasured -= before

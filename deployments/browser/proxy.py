@@ -61,6 +61,10 @@ class EgressProxy:
         self._budget = budget
         self._tasks: set[asyncio.Task[Any]] = set()
         self._failures: dict[Target, AutoBotError] = {}
+        self.blocked: list[str] = []
+        """Why connections were refused, oldest first, each reason once."""
+        self.refusals = 0
+        self.last_refusal = ""
         self._server: asyncio.Server | None = None
 
     async def start(self) -> str:
@@ -133,6 +137,9 @@ class EgressProxy:
         except BlockedAddress as error:
             log.warning("browser.blocked", target=str(target), reason=error.detail)
             self._note(target, error)
+            self.refusals, self.last_refusal = self.refusals + 1, error.detail
+            if error.detail not in self.blocked[-MAX_FAILURES:]:
+                self.blocked = [*self.blocked[1 - MAX_FAILURES :], error.detail]
         except (OSError, TimeoutError) as error:
             self._note(target, unreachable(target, error))
         else:

@@ -3,10 +3,11 @@
 from typing import Any
 
 import structlog
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from ray import serve
+from ray.serve.handle import DeploymentHandle
 
-from autobot.errors import AutoBotError
+from autobot.errors import AutoBotError, Unavailable
 from autobot.serving.room import RoomReplica
 
 log = structlog.get_logger()
@@ -15,7 +16,7 @@ log = structlog.get_logger()
 @serve.deployment
 @serve.ingress()
 class Llm(RoomReplica):
-    """OpenAI chat completions; the default model is in memory before the first request."""
+    """OpenAI's and Ollama's API; the default model is in memory before the first request."""
 
     room = "llm"
 
@@ -24,7 +25,8 @@ class Llm(RoomReplica):
         # Serve imports this module on the head, where the engines need not be installed.
         from deployments.llm.room import ChatRoom
 
-        self.chats = ChatRoom(self.settings)
+        self._npu: DeploymentHandle[Any] | None = None
+        self.chats = ChatRoom(self.settings, npu=self._embed)
         try:
             self.chats.warm()
         except AutoBotError as error:
@@ -32,12 +34,60 @@ class Llm(RoomReplica):
             log.warning("llm.default_not_loaded", reason=error.detail)
 
     def router(self) -> APIRouter:
-        from deployments.llm.routes import chat_routes
+        from deployments.llm.routes_all import room_routes
 
-        return chat_routes(self.chats.service)
+        return room_routes(self.chats)
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        from deployments.llm.routes_ollama import OllamaPaths
+
+        app = super().__serve_build_asgi_app__()
+        app.add_middleware(OllamaPaths)
+        return app
 
     async def facts(self) -> dict[str, Any]:
         return await self.chats.facts()
 
+    async def _embed(self, model: str, texts: list[str], dimensions: int | None) -> Any:
+        """Room npu's embeddings, through Ray."""
+        from deployments.llm.embeddings import Vectors
+
+        if self._npu is None:
+            self._npu = serve.get_app_handle("npu")  # kept: making one asks the control store
+        made = await self._npu.embed_texts.remote(model, texts, dimensions)
+        return Vectors(**made)
+
+
+@serve.deployment
+@serve.ingress()
+class LlmOllama(RoomReplica):
+    """`/ollama` at the ingress, passed on to the room's own port: see `forward`."""
+
+    room = "llm"
+    own_port = False  # it belongs to `Llm`
+
+    def __init__(self) -> None:
+        super().__init__()
+        import httpx
+
+        host = "127.0.0.1" if self.settings.bind == "0.0.0.0" else self.settings.bind
+        self.client = httpx.AsyncClient(
+            base_url=f"http://{host}:{self.settings.llm_port}",
+            timeout=httpx.Timeout(600.0, connect=2.0),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=8),
+        )
+
+    def router(self) -> APIRouter:
+        from deployments.llm.forward import forward_routes
+
+        return forward_routes(self.client)
+
+    async def facts(self) -> dict[str, Any]:
+        answer = await self.client.get("/health", timeout=0.7)
+        if answer.json()["state"] == "down":
+            raise Unavailable("The room's engines are down.")
+        return {}
+
 
 app = Llm.bind()
+ollama_app = LlmOllama.bind()

@@ -5,13 +5,12 @@ lock, and closing the connection is how a hang-up reaches it, in the middle of a
 """
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 
 from autobot.errors import (
@@ -21,11 +20,13 @@ from autobot.errors import (
     ModelNotFound,
     Unavailable,
 )
-from deployments.llm.engine import ChatEvent, ChatRequest, Delta, Finish, ModelCard, Start
+from deployments.llm.engine import ChatEvent, ChatRequest, ModelCard, Start
 from deployments.llm.gate import Gate
 from deployments.llm.llamacpp_process import LlamaProcess
+from deployments.llm.openai_stream import read_events
 from deployments.llm.plan import LONGEST_CONTEXT, MOST_SLOTS, plan_load
 from deployments.llm.shelf import Shelf
+from deployments.llm.unix_http import BrokenOff
 
 RANDOM_SEED = 0xFFFFFFFF
 """llama.cpp takes this one value to mean: choose a seed."""
@@ -38,6 +39,8 @@ class ModelFile:
     name: str
     path: Path
     context: int
+    sha256: str = ""
+    details: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class LlamaCppEngine:
@@ -55,12 +58,13 @@ class LlamaCppEngine:
         waiting: int = 16,
         context: int = LONGEST_CONTEXT,
         room: int = 2,
+        keep_alive_s: float = -1,
     ) -> None:
         self._library = library
         self._log = log
         self._slots = slots
         self._context = context
-        self._shelf: Shelf[LlamaProcess] = Shelf(self._load, room, pinned)
+        self._shelf: Shelf[LlamaProcess] = Shelf(self._load, room, pinned, keep_alive_s)
         self.gate = Gate(slots, waiting)
 
     def preload(self, name: str) -> LlamaProcess:
@@ -75,29 +79,49 @@ class LlamaCppEngine:
     async def ensure(self, name: str) -> None:
         await self._shelf.ensure(name)
 
+    async def load(self, name: str, keep_alive_s: float | None) -> None:
+        """Bring a model into memory and let it stay as after a chat."""
+        self._file(name)
+        async with self._shelf.borrow(name, keep_alive_s):
+            pass
+
+    async def unload(self, name: str) -> None:
+        """Free its memory now. Raises `Busy` while it answers."""
+        await self._shelf.drop(name)
+
     async def models(self) -> Sequence[ModelCard]:
-        return [
-            ModelCard(
-                file.name,
-                self.name,
-                int(file.path.stat().st_mtime),
-                process.plan.context if process else min(file.context, self._context),
-                process is not None,
-            )
-            for file in self._library()
-            for process in [self._shelf.get(file.name)]
-        ]
+        return [self._card(file, self._shelf.get(file.name)) for file in self._library()]
+
+    def _card(self, file: ModelFile, process: LlamaProcess | None) -> ModelCard:
+        found = file.path.stat()
+        return ModelCard(
+            file.name,
+            self.name,
+            int(found.st_mtime),
+            process.plan.context if process else min(file.context, self._context),
+            process is not None,
+            size=found.st_size,
+            digest=file.sha256,
+            expires=self._shelf.expires(file.name),
+            details=file.details,
+        )
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         self._file(request.model)
-        async with self.gate.enter(), self._shelf.borrow(request.model) as process:
-            answer = process.client.stream("POST", "/v1/chat/completions", json=_body(request))
-            async with _translated(process), answer as response:
-                if response.status_code != 200:
-                    await response.aread()
-                    raise _refusal(response, request.model)
-                yield Start(request.model, self.name, process.device)
-                async for event in _events(response):
+        if request.images:
+            raise BadRequest(f"The model '{request.model}' cannot see images.")
+        target = "/v1/chat/completions" if request.prompt is None else "/v1/completions"
+        async with (
+            self.gate.enter(),
+            self._shelf.borrow(request.model, request.keep_alive_s) as process,
+            _translated(process),
+            process.client.request("POST", target, _body(request)) as answer,
+        ):
+            if answer.status != 200:
+                raise _refusal(answer.status, await answer.read(), request.model)
+            yield Start(request.model, self.name, process.device)
+            async with aclosing(read_events(answer.pieces(), self.name)) as events:
+                async for event in events:
                     yield event
 
     async def close(self) -> None:
@@ -118,7 +142,6 @@ class LlamaCppEngine:
 def _body(request: ChatRequest) -> dict[str, Any]:
     """llama.cpp speaks OpenAI's words; what is not set is left to it."""
     body: dict[str, Any] = {
-        "messages": [{"role": m.role, "content": m.content} for m in request.messages],
         "stream": True,
         "stream_options": {"include_usage": True},
         # A word after each batch of the prompt: only while it writes does the engine notice a
@@ -127,66 +150,47 @@ def _body(request: ChatRequest) -> dict[str, Any]:
         "max_tokens": request.max_tokens,
         "temperature": request.temperature,
         "top_p": request.top_p,
+        "top_k": request.top_k,
+        "min_p": request.min_p,
+        "repeat_penalty": request.repeat_penalty,
         "frequency_penalty": request.frequency_penalty,
         "presence_penalty": request.presence_penalty,
         "stop": list(request.stop) or None,
+        "json_schema": request.schema,
     }
+    if request.prompt is None:
+        body["messages"] = [{"role": m.role, "content": m.content} for m in request.messages]
+    else:
+        body["prompt"] = request.prompt
     if request.seed is not None:
         body["seed"] = request.seed % RANDOM_SEED
+    if request.logprobs is not None:
+        body |= {"logprobs": True, "top_logprobs": request.logprobs}
+        body |= {"n_probs": request.logprobs} if request.prompt is not None else {}
     return {key: value for key, value in body.items() if value is not None}
 
 
-async def _events(response: httpx.Response) -> AsyncIterator[ChatEvent]:
-    """Parse the engine's server-sent events; its usage comes after its last text."""
-    reason = ""
-    rest = b""
-    async for data in response.aiter_raw():
-        *lines, rest = (rest + data).split(b"\n")
-        for line in lines:
-            if not line.startswith(b"data: {"):
-                continue  # blank separators, keep-alive comments, [DONE]
-            chunk = json.loads(line[6:])
-            for choice in chunk.get("choices", ()):
-                reason = choice["finish_reason"] or reason
-                if text := choice["delta"].get("content"):
-                    yield Delta(text)
-            if usage := chunk.get("usage"):
-                yield _finish(reason, usage)
-            elif "error" in chunk:
-                raise Unavailable(f"llama.cpp stopped: {chunk['error'].get('message')}")
-
-
-def _finish(reason: str, usage: dict[str, Any]) -> Finish:
-    cached = usage.get("prompt_tokens_details", {}).get("cached_tokens", 0)
-    return Finish(
-        "length" if reason == "length" else "stop",
-        usage["prompt_tokens"],
-        usage["completion_tokens"],
-        cached,
-    )
-
-
-def _refusal(response: httpx.Response, model: str) -> AutoBotError:
+def _refusal(status: int, content: bytes, model: str) -> AutoBotError:
     try:
-        error: dict[str, Any] = response.json()["error"]
+        error: dict[str, Any] = json.loads(content)["error"]
     except (ValueError, KeyError):
-        return Unavailable(f"llama.cpp answered {response.status_code}: {response.text[:200]}")
+        return Unavailable(f"llama.cpp answered {status}: {content[:200]!r}")
     if error.get("type") == "exceed_context_size_error":
         return ContextLengthExceeded(
             f"The prompt has {error['n_prompt_tokens']} tokens; the context of '{model}' is "
             f"{error['n_ctx']} tokens."
         )
-    if response.status_code < 500:
+    if status < 500:
         return BadRequest(str(error.get("message")))
-    return Unavailable(f"llama.cpp answered {response.status_code}: {error.get('message')}")
+    return Unavailable(f"llama.cpp answered {status}: {error.get('message')}")
 
 
 @asynccontextmanager
 async def _translated(process: LlamaProcess) -> AsyncGenerator[None, None]:
     try:
         yield
-    except httpx.TimeoutException as error:
+    except TimeoutError as error:
         raise Unavailable(f"llama.cpp was silent for too long on '{process.name}'.") from error
-    except httpx.TransportError as error:
+    except BrokenOff as error:
         what = "ended" if await process.ended(within_s=1.0) else "broke off"
         raise Unavailable(f"llama.cpp {what} while it ran '{process.name}'.") from error

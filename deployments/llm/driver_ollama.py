@@ -2,22 +2,28 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
 import ollama
 
 from autobot.errors import (
-    AutoBotError,
     BadRequest,
-    ContextLengthExceeded,
     ModelNotFound,
     Unavailable,
 )
-from deployments.llm.engine import ChatEvent, ChatRequest, Delta, Finish, ModelCard, Start
+from deployments.llm.driver_ollama_client import Client, body_of, translated
+from deployments.llm.embeddings import Vectors
+from deployments.llm.engine import (
+    ChatEvent,
+    ChatRequest,
+    Delta,
+    Finish,
+    ModelCard,
+    Start,
+)
 from deployments.llm.gate import Gate
 
 PROBE_S = 0.3
@@ -29,25 +35,6 @@ OLDEST = (0, 12, 6)
 LONGEST_CONTEXT = 8192
 
 
-class Client(ollama.AsyncClient):
-    """The official client, and the chat fields of the server's API it has no argument for."""
-
-    async def exact_chat(self, body: dict[str, Any]) -> AsyncIterator[ollama.ChatResponse]:
-        """Chat without the server's truncating of prompts and shifting of full contexts."""
-        body = body | {"stream": True, "truncate": False, "shift": False}
-        untyped: Any = self
-        return await untyped._request(
-            ollama.ChatResponse, "POST", "/api/chat", json=body, stream=True
-        )
-
-    async def version(self) -> tuple[int, ...]:
-        untyped: Any = self
-        answer = await untyped._request_raw("GET", "/api/version")
-        said: str = answer.json()["version"]
-        numbers = said.partition("-")[0].split(".")
-        return tuple(int(number) for number in numbers if number.isdigit())
-
-
 @dataclass(frozen=True, slots=True)
 class Sight:
     """The server as it was `at` a monotonic time; `reason` says why it cannot be used."""
@@ -55,6 +42,15 @@ class Sight:
     at: float
     models: dict[str, ModelCard]
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the server says a model is able to do."""
+
+    context: int
+    vision: bool
+    embeds: bool
 
 
 class OllamaEngine:
@@ -75,7 +71,7 @@ class OllamaEngine:
         self._client = Client(url, timeout=httpx.Timeout(600.0, connect=2.0), transport=transport)
         self._context = context
         self._sight: Sight | None = None
-        self._contexts: dict[str, int] = {}
+        self._facts: dict[str, Facts] = {}
         self.gate = Gate(slots, waiting)
 
     @property
@@ -91,9 +87,13 @@ class OllamaEngine:
         if request.model not in seen.models:
             away = f" ({seen.reason})" if seen.reason else ""
             raise ModelNotFound(f"Ollama has no model '{request.model}'{away}.")
+        if request.logprobs is not None:
+            raise BadRequest("Ollama does not give log-probabilities.")
+        if request.images and not (await self._facts_of(request.model)).vision:
+            raise BadRequest(f"The model '{request.model}' cannot see images.")
         async with self.gate.enter():
-            context = await self._context_of(request.model)
-            async with _translated(request, context):
+            context = (await self._facts_of(request.model)).context
+            async with translated(request, context):
                 async for event in self._run(request, context):
                     yield event
 
@@ -102,13 +102,18 @@ class OllamaEngine:
 
     async def _run(self, request: ChatRequest, context: int) -> AsyncGenerator[ChatEvent, None]:
         device: str | None = None
-        parts = await self._client.exact_chat(_body(request, context))
+        body = body_of(request, context)
+        if request.prompt is None:
+            parts = await self._client.exactly(ollama.ChatResponse, "/api/chat", body)
+        else:
+            parts = await self._client.exactly(ollama.GenerateResponse, "/api/generate", body)
         async for part in parts:
             if device is None:
                 device = await self._device(request.model)
                 yield Start(request.model, self.name, device)
-            if part.message.content:
-                yield Delta(part.message.content)
+            said = part.message.content if isinstance(part, ollama.ChatResponse) else part.response
+            if said:
+                yield Delta(said)
             if part.done:
                 yield Finish(
                     "length" if part.done_reason == "length" else "stop",
@@ -117,6 +122,65 @@ class OllamaEngine:
                 )
                 return
         raise Unavailable("Ollama ended the answer before it was complete.")
+
+    async def show(self, name: str) -> dict[str, Any]:
+        """The server's own description, as plain data."""
+        async with translated(None, 0):
+            shown = (await self._client.show(name)).model_dump(mode="json", exclude_none=True)
+        shown["model_info"] = shown.pop("modelinfo", {})
+        return shown
+
+    async def running(self) -> list[ModelCard]:
+        """What is in the server's memory; empty when it does not answer."""
+        if not (await self._look()).models:
+            return []
+        async with translated(None, 0):
+            held = (await self._client.ps()).models
+        known = (await self._look()).models
+        return [
+            replace(
+                known[model.model],
+                loaded=True,
+                context=model.context_length,
+                expires=model.expires_at.timestamp() if model.expires_at else None,
+            )
+            for model in held
+            if model.model in known
+        ]
+
+    async def load(self, name: str, keep_alive_s: float | None) -> None:
+        """An empty chat is the server's word for it."""
+        async with translated(None, 0):
+            await self._client.generate(name, keep_alive=keep_alive_s)
+
+    async def unload(self, name: str) -> None:
+        await self.load(name, 0)
+
+    async def delete(self, name: str) -> None:
+        async with translated(None, 0):
+            await self._client.delete(name)
+        self._sight = None
+
+    async def pull(self, name: str) -> AsyncGenerator[dict[str, Any], None]:
+        """The server's progress objects as they come."""
+        async with translated(None, 0):
+            async for step in await self._client.pull(name, stream=True):
+                yield step.model_dump(exclude_none=True)
+        self._sight = None
+
+    async def embeds(self, name: str) -> bool:
+        """Whether the server has this model and it is one for embeddings."""
+        known = (await self._look()).models
+        found = next((n for n in (name, f"{name}:latest") if n in known), None)
+        return found is not None and (await self._facts_of(found)).embeds
+
+    async def embed(self, model: str, texts: list[str], dimensions: int | None) -> Vectors:
+        """Raises `ContextLengthExceeded` instead of cutting a text."""
+        async with self.gate.enter(), translated(None, 0):
+            made = await self._client.embed(model, texts, truncate=False, dimensions=dimensions)
+        vectors = [list(vector) for vector in made.embeddings]
+        device = await self._device(made.model or model)
+        return Vectors(made.model or model, vectors, made.prompt_eval_count or 0, self.name, device)
 
     async def _look(self) -> Sight:
         if self._sight is None or time.monotonic() - self._sight.at > KNOWN_FOR_S:
@@ -141,16 +205,31 @@ class OllamaEngine:
     def _card(self, model: ollama.ListResponse.Model) -> ModelCard:
         name = model.model or ""
         changed = int(model.modified_at.timestamp()) if model.modified_at else 0
-        return ModelCard(name, self.name, changed, self._contexts.get(name))
+        facts = self._facts.get(name)
+        details = model.details.model_dump() if model.details else {}
+        return ModelCard(
+            name,
+            self.name,
+            changed,
+            facts.context if facts else None,
+            vision=bool(facts and facts.vision),
+            size=int(model.size or 0),
+            digest=model.digest or "",
+            details={key: value for key, value in details.items() if isinstance(value, str)},
+        )
 
-    async def _context_of(self, name: str) -> int:
-        """Tokens to ask for: the model's own context up to the room's limit, asked for once."""
-        if name not in self._contexts:
-            async with _translated(None, 0):
-                info = (await self._client.show(name)).modelinfo or {}
-            trained = [v for k, v in info.items() if k.endswith(".context_length")]
-            self._contexts[name] = min([self._context, *map(int, trained)])
-        return self._contexts[name]
+    async def _facts_of(self, name: str) -> Facts:
+        """The context to ask for is the model's own up to the room's limit. Asked for once."""
+        if name not in self._facts:
+            async with translated(None, 0):
+                shown = await self._client.show(name)
+            trained = [
+                v for k, v in (shown.modelinfo or {}).items() if k.endswith(".context_length")
+            ]
+            able = shown.capabilities or []
+            context = min([self._context, *map(int, trained)])
+            self._facts[name] = Facts(context, "vision" in able, "embedding" in able)
+        return self._facts[name]
 
     async def _device(self, name: str) -> str:
         """Where the server says the loaded model is."""
@@ -159,48 +238,3 @@ class OllamaEngine:
                 on_gpu, size = model.size_vram or 0, model.size or 0
                 return "CPU" if on_gpu == 0 else "GPU" if on_gpu >= size else "CPU+GPU"
         return "unknown"
-
-
-def _body(request: ChatRequest, context: int) -> dict[str, Any]:
-    options: dict[str, Any] = {
-        "num_ctx": context,
-        "num_predict": request.max_tokens,
-        "temperature": request.temperature,
-        "top_p": request.top_p,
-        "frequency_penalty": request.frequency_penalty,
-        "presence_penalty": request.presence_penalty,
-        "seed": None if request.seed is None else request.seed % 2**31,
-        "stop": list(request.stop) or None,
-    }
-    return {
-        "model": request.model,
-        "messages": [{"role": m.role, "content": m.content} for m in request.messages],
-        "options": {key: value for key, value in options.items() if value is not None},
-    }
-
-
-@asynccontextmanager
-async def _translated(request: ChatRequest | None, context: int) -> AsyncGenerator[None, None]:
-    try:
-        yield
-    except ollama.ResponseError as error:
-        raise _refusal(error, request, context) from error
-    except (ConnectionError, httpx.TransportError) as error:
-        raise Unavailable(f"Ollama stopped answering: {error}") from error
-
-
-def _refusal(
-    error: ollama.ResponseError, request: ChatRequest | None, context: int
-) -> AutoBotError:
-    said = str(error.error)
-    if request and "context length" in said:
-        size = sum(len(message.content) for message in request.messages)
-        return ContextLengthExceeded(
-            f"The prompt of {size} characters does not fit the context of '{request.model}', "
-            f"which is {context} tokens. Ollama says: {said}."
-        )
-    if error.status_code == 404:
-        return ModelNotFound(said)
-    if 400 <= error.status_code < 500:
-        return BadRequest(said)
-    return Unavailable(f"Ollama: {said}")

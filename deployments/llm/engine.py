@@ -5,18 +5,23 @@ where it runs; then `Delta` for each piece of text; then `Finish` once, with the
 counts. Closing the stream early frees the engine's slot.
 """
 
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length"]
+Schema = Mapping[str, Any]
+ANY_OBJECT: Schema = {"type": "object"}
 
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
+    """`images` are encoded pictures (PNG, JPEG), for models that can see."""
+
     role: Role
     content: str
+    images: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +37,49 @@ class ChatRequest:
     presence_penalty: float | None = None
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    top_k: int | None = None
+    min_p: float | None = None
+    repeat_penalty: float | None = None
+    schema: Schema | None = None
+    """The whole answer is decoded under this JSON schema."""
+    logprobs: int | None = None
+    """Log-probabilities wanted of each token, with this many alternatives."""
+    prompt: str | None = None
+    """Raw text to continue, in place of messages and the model's chat template."""
+    keep_alive_s: float | None = None
+    """How long the model stays in memory after this chat; negative is for ever."""
+
+    @property
+    def images(self) -> tuple[bytes, ...]:
+        return tuple(image for message in self.messages for image in message.images)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token's text and natural log-probability, and the likeliest in its place."""
+
+    token: str
+    logprob: float
+    top: "tuple[TokenLogprob, ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The engine began to answer; `device` is what it reports, never an assumption."""
+    """The engine began to answer; `device` is what it reports, never an assumption.
+
+    `fallback` says why an engine before this one in the model's list did not answer.
+    """
 
     model: str
     engine: str
     device: str
+    fallback: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
     text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +98,29 @@ ChatStream = AsyncGenerator[ChatEvent, None]
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """A model an engine can run. `context` in tokens, `created` in seconds since the epoch."""
+    """A model an engine can run. `context` in tokens, `created` in seconds since the epoch.
+
+    `size` is bytes on disk; `expires` is when an idle one leaves memory, None when it stays.
+    """
 
     name: str
     engine: str
     created: int
     context: int | None = None
     loaded: bool = False
+    vision: bool = False
+    size: int = 0
+    digest: str = ""
+    expires: float | None = None
+    details: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class ChatEngine(Protocol):
     """Runs chats on models it names itself.
 
     `chat` raises, before its first event: `ModelNotFound`, `ContextLengthExceeded` (never cuts a
-    prompt), `Busy` when the queue is full, `Unavailable` when the engine is down.
+    prompt), `Busy` when the queue is full, `Unavailable` when the engine is down, `BadRequest` for
+    what it cannot do (a schema it cannot decode under, images, log-probabilities).
     """
 
     @property

@@ -1,16 +1,27 @@
 """An engine of plain arithmetic that keeps the contract: a token is a word, an answer a count."""
 
 import asyncio
+import json
 import secrets
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from typing import Any
 
-from autobot.errors import ContextLengthExceeded, ModelNotFound
-from deployments.llm.engine import ChatEvent, ChatRequest, Delta, Finish, ModelCard, Start
+from autobot.errors import BadRequest, ContextLengthExceeded, ModelNotFound
+from deployments.llm.engine import (
+    ChatEvent,
+    ChatRequest,
+    Delta,
+    Finish,
+    ModelCard,
+    Start,
+    TokenLogprob,
+)
 from deployments.llm.gate import Gate
 
 
 class FakeEngine:
-    """Answers `token_s` apart with the words 1, 2, 3, ... or seeded numbers when it is warm."""
+    """Answers `token_s` apart: the words of `script` in turn, an example of the request's schema,
+    else 1, 2, 3, ... or seeded numbers when it is warm."""
 
     name = "fake"
 
@@ -22,40 +33,117 @@ class FakeEngine:
         slots: int = 2,
         waiting: int = 2,
         token_s: float = 0.0,
+        script: Sequence[str] = (),
+        vision: bool = False,
     ) -> None:
         self._models = tuple(models)
         self._context = context
         self._token_s = token_s
+        self._script = list(script)
+        self._vision = vision
+        self.asked: list[ChatRequest] = []
         self.gate = Gate(slots, waiting)
 
     async def models(self) -> Sequence[ModelCard]:
-        return [ModelCard(name, self.name, 0, self._context, True) for name in self._models]
+        return [
+            ModelCard(name, self.name, 0, self._context, True, vision=self._vision)
+            for name in self._models
+        ]
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         if request.model not in self._models:
             raise ModelNotFound(f"The fake engine has no model '{request.model}'.")
-        prompt = sum(len(message.content.split()) for message in request.messages)
+        if request.images and not self._vision:
+            raise BadRequest(f"The model '{request.model}' cannot see images.")
+        said = [request.prompt or "", *(message.content for message in request.messages)]
+        prompt = sum(len(text.split()) for text in said)
         if prompt >= self._context:
             raise ContextLengthExceeded(
                 f"The prompt has {prompt} tokens; the context of '{request.model}' is "
                 f"{self._context} tokens."
             )
+        self.asked.append(request)
         async with self.gate.enter():
             yield Start(request.model, self.name, "CPU")
             limit = self._context - prompt
-            limit = min(limit, request.max_tokens or limit)
-            state = secrets.randbits(31) if request.seed is None else request.seed
-            said = ""
-            for count in range(1, limit + 1):
-                await asyncio.sleep(self._token_s)
-                state = (state * 1103515245 + 12345) % 2**31  # ANSI C's example generator
-                word = f"{state if request.temperature else count} "
-                if any(stop in said + word for stop in request.stop):
-                    yield Finish("stop", prompt, count)
-                    return
-                said += word
-                yield Delta(word)
-            yield Finish("length", prompt, limit)
+            async for event in self._say(request, prompt, min(limit, request.max_tokens or limit)):
+                yield event
+
+    async def _say(
+        self, request: ChatRequest, prompt: int, limit: int
+    ) -> AsyncGenerator[ChatEvent, None]:
+        said, count = "", 0
+        for word in self._words(request):
+            await asyncio.sleep(self._token_s)
+            if count == limit:
+                yield Finish("length", prompt, count)
+                return
+            count += 1
+            if any(stop in said + word for stop in request.stop):
+                break
+            said += word
+            yield Delta(word, _logprobs(word, request.logprobs))
+        yield Finish("stop", prompt, count)
+
+    def _words(self, request: ChatRequest) -> Iterator[str]:
+        if self._script:
+            yield from _split(self._script.pop(0))
+        elif request.schema is not None:
+            yield from _split(json.dumps(example(request.schema, request.schema)))
+        else:
+            yield from _numbers(request)
 
     async def close(self) -> None:
         return None
+
+
+def _numbers(request: ChatRequest) -> Iterator[str]:
+    state = secrets.randbits(31) if request.seed is None else request.seed
+    count = 0
+    while True:
+        count += 1
+        state = (state * 1103515245 + 12345) % 2**31  # ANSI C's example generator
+        yield f"{state if request.temperature else count} "
+
+
+def _split(text: str) -> list[str]:
+    *words, last = text.split(" ")
+    return [f"{word} " for word in words] + [last]
+
+
+def _logprobs(word: str, wanted: int | None) -> tuple[TokenLogprob, ...]:
+    if wanted is None:
+        return ()
+    others = tuple(TokenLogprob(f"{word}{n}", -1.0 - n) for n in range(wanted))
+    return (TokenLogprob(word, -0.5, others),)
+
+
+def example(schema: Any, root: Any) -> Any:
+    """A small value that is valid against the common parts of JSON schema."""
+    if "$ref" in schema:
+        found = root
+        for step in schema["$ref"].removeprefix("#/").split("/"):
+            found = found[step]
+        return example(found, root)
+    for key in ("const", "default"):
+        if key in schema:
+            return schema[key]
+    if "enum" in schema:
+        return schema["enum"][0]
+    for key in ("anyOf", "oneOf"):
+        if key in schema:
+            return example(schema[key][0], root)
+    match schema.get("type"):
+        case "object":
+            parts = schema.get("properties", {})
+            return {name: example(parts[name], root) for name in schema.get("required", ())}
+        case "array":
+            return [example(schema.get("items", {}), root)] * schema.get("minItems", 0)
+        case "integer" | "number":
+            return schema.get("minimum", 0)
+        case "boolean":
+            return True
+        case "null":
+            return None
+        case _:
+            return "x" * schema.get("minLength", 1)

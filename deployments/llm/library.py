@@ -13,13 +13,19 @@ class Library:
     """Looks at the disk each time: a model pulled a moment ago can be used at once."""
 
     def __init__(self, settings: Settings, catalogue: Catalogue | None = None) -> None:
-        self._catalogue = catalogue or Catalogue(settings.cache)
+        self.catalogue = catalogue or Catalogue(settings.cache)
         self._chosen = settings.default_chat_model
 
     def files(self) -> Sequence[ModelFile]:
         return [
-            ModelFile(entry.name, self._catalogue.path(entry.name), entry.context or 0)
-            for entry in self._catalogue.installed("chat")
+            ModelFile(
+                entry.name,
+                self.catalogue.path(entry.name),
+                entry.context or 0,
+                entry.files[0].sha256,
+                {"format": "gguf", "quantization_level": entry.title.rpartition(", ")[2]},
+            )
+            for entry in self.catalogue.installed("chat")
         ]
 
     def default(self) -> str | None:
@@ -27,8 +33,8 @@ class Library:
         else the most capable model that is; None when there is none."""
         if self._chosen:
             return self._chosen
-        best = self._catalogue.default("chat", psutil.virtual_memory().total)
-        here = self._catalogue.installed("chat")
+        best = self.catalogue.default("chat", psutil.virtual_memory().total)
+        here = self.catalogue.installed("chat")
         if any(entry.name == best for entry in here):
             return best
         return max(here, key=lambda entry: entry.min_memory).name if here else None

@@ -11,15 +11,19 @@ import tempfile
 import threading
 from pathlib import Path
 
-import httpx
-
 from autobot.errors import Unavailable
 from deployments.llm.plan import LoadPlan
+from deployments.llm.unix_http import UnixHttp
 
 HOST = Path(__file__).with_name("driver_llamacpp_host.py")
 LOAD_DEADLINE_S = 300.0
 SILENCE_S = 600.0
 """Longest wait for the engine's next byte: reading a full context on a slow core is minutes."""
+
+SPINS = "1000"
+"""How often a thread looks again at a barrier before it sleeps. libgomp's own 300,000 is fastest on
+an idle machine and falls to a twentieth when another process wants a core; sleeping at once costs a
+quarter always. Measured in docs/decisions/engines.md."""
 
 
 class LlamaProcess:
@@ -50,7 +54,7 @@ class LlamaProcess:
         found: list[dict[str, str]] = json.loads(ready)["devices"]
         accelerators = [one["name"] for one in found if one["name"] != "CPU"]
         self.device = "+".join(accelerators) or found[0]["name"]
-        self.client = _client(socket)
+        self.client = UnixHttp(socket, SILENCE_S)
 
     @property
     def alive(self) -> bool:
@@ -68,7 +72,6 @@ class LlamaProcess:
 
     async def stop(self) -> None:
         """End the process and give its memory back, whatever it is doing."""
-        await self.client.aclose()
         await asyncio.to_thread(self._end)
 
     def _end(self) -> None:
@@ -98,24 +101,10 @@ class LlamaProcess:
             watchdog.cancel()
 
 
-def _client(socket: str) -> httpx.AsyncClient:
-    # The engine's listener now and then closes a kept connection just as it is used again: one
-    # connection for each chat costs a fraction of a millisecond on a Unix socket.
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-    return httpx.AsyncClient(
-        transport=httpx.AsyncHTTPTransport(uds=socket, limits=limits),
-        base_url="http://llama.cpp",
-        headers={"connection": "close"},
-        timeout=httpx.Timeout(SILENCE_S, connect=5.0),
-    )
-
-
 def _spawn(errors: int) -> subprocess.Popen[str]:
     # Ray sets OMP_NUM_THREADS=1 in its workers, which the engine's own threads must not inherit.
-    # Threads that wait must sleep: spinning at every barrier, two of them on two cores fell from
-    # 56 to 2 tokens a second as soon as other rooms had work for the same cores.
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("OMP_")}
-    kept["OMP_WAIT_POLICY"] = "passive"
+    kept = {key: value for key, value in os.environ.items() if "OMP_" not in key}
+    kept["GOMP_SPINCOUNT"] = SPINS
     return subprocess.Popen(
         [sys.executable, "-P", str(HOST)],
         stdin=subprocess.PIPE,

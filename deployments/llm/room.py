@@ -5,22 +5,42 @@ from typing import Any
 
 from autobot.errors import Unavailable
 from autobot.settings import Settings
+from deployments.llm.driver_external import ExternalEngine
 from deployments.llm.driver_llamacpp import LlamaCppEngine
 from deployments.llm.driver_ollama import OllamaEngine
+from deployments.llm.embeddings import Embed, Embeddings, Vectors
 from deployments.llm.library import Library
+from deployments.llm.responses_store import ResponseStore
 from deployments.llm.service import ChatService
+from deployments.llm.shop import Shop
 
 
 class ChatRoom:
     """llama.cpp first, then Ollama: a model both have runs without a second server."""
 
-    def __init__(self, settings: Settings, library: Library | None = None) -> None:
+    def __init__(
+        self, settings: Settings, library: Library | None = None, npu: Embed | None = None
+    ) -> None:
+        """`npu` asks room npu for embeddings."""
         self.library = library or Library(settings)
         self.llamacpp = LlamaCppEngine(
-            self.library.files, settings.log_dir / "llama.cpp.log", pinned=self.library.default
+            self.library.files,
+            settings.log_dir / "llama.cpp.log",
+            pinned=self.library.default,
+            keep_alive_s=settings.llm_keep_alive_s,
         )
         self.ollama = OllamaEngine(settings.ollama_url)
-        self.service = ChatService([self.llamacpp, self.ollama], self.library.default)
+        self.external = ExternalEngine(
+            settings.external_chat_url, settings.external_chat_key, settings.chat_fallbacks
+        )
+        self.service = ChatService(
+            [self.llamacpp, self.ollama, self.external],
+            self.library.default,
+            settings.chat_fallbacks,
+        )
+        self.shop = Shop(self.library.catalogue, self.llamacpp, self.ollama, self.service.model)
+        self.responses = ResponseStore(settings.home / "state" / "llm" / "responses.db")
+        self.embeddings = Embeddings(self.ollama, npu or _no_npu)
         self._reload: asyncio.Task[None] | None = None
 
     def warm(self) -> None:
@@ -63,6 +83,7 @@ class ChatRoom:
 
     async def close(self) -> None:
         await self.service.close()
+        self.responses.close()
 
     async def _bring_back(self, name: str) -> None:
         """Start one load; raise what the last one said when it has failed since the last probe."""
@@ -76,3 +97,7 @@ class ChatRoom:
 
     def _is_file(self, name: str) -> bool:
         return any(file.name == name for file in self.library.files())
+
+
+async def _no_npu(model: str, texts: list[str], dimensions: int | None) -> Vectors:
+    raise Unavailable("Room npu, which makes embeddings, is not there.")

@@ -1,5 +1,10 @@
 """`/v1/models` and `/v1/chat/completions`, as OpenAI's clients know them."""
 
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from functools import wraps
+from typing import ParamSpec
+
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
@@ -7,12 +12,30 @@ from starlette.requests import ClientDisconnect
 from autobot.web.auth import require
 from autobot.web.hangup import EventStream, unless_hung_up
 from deployments.llm import wire
-from deployments.llm.engine import ChatStream, Start
-from deployments.llm.schemas import ChatCompletion, ChatCompletionRequest, Model, ModelList
-from deployments.llm.service import ChatService
+from deployments.llm.choices import Indexed, choices, repeated
+from deployments.llm.engine import Start
+from deployments.llm.schemas import ChatCompletionRequest
+from deployments.llm.schemas_answers import ChatCompletion, Model, ModelList
+from deployments.llm.service import Answer, ChatService, gather
+from deployments.llm.tool_chat import RoomEvent
 
 CLIENT_GONE = 499
 """Nobody reads this status but the metrics: the caller hung up before the answer began."""
+
+P = ParamSpec("P")
+
+
+def or_gone(route: Callable[P, Awaitable[Response]]) -> Callable[P, Awaitable[Response]]:
+    """Answer a caller that hung up with a status for the metrics."""
+
+    @wraps(route)
+    async def guarded(*args: P.args, **kwargs: P.kwargs) -> Response:
+        try:
+            return await route(*args, **kwargs)
+        except ClientDisconnect:
+            return Response(status_code=CLIENT_GONE)
+
+    return guarded
 
 
 def chat_routes(service: ChatService) -> APIRouter:
@@ -29,36 +52,50 @@ def chat_routes(service: ChatService) -> APIRouter:
         return wire.model(await service.model(name), service.default)
 
     @router.post("/v1/chat/completions", response_model=ChatCompletion)
+    @or_gone
     async def create_chat_completion(body: ChatCompletionRequest, request: Request) -> Response:
         """Answer a chat; with `stream` as server-sent events of `chat.completion.chunk`."""
-        try:
-            return await (_streamed if body.stream else _whole)(service, body, request)
-        except ClientDisconnect:
-            return Response(status_code=CLIENT_GONE)
+        n = body.n or 1
+        events = choices(service, repeated(body.to_engine(), n), body.toolbox())
+        if body.stream:
+            start = await first(request, events)
+            chunks = wire.Chunks(start, n, body.wants_usage).of(events)
+            return EventStream(chunks, events, wire.headers(start))
+        answers = await unless_hung_up(request, gather_all(events, n))
+        whole = wire.completion(answers).model_dump(exclude_none=False)
+        return JSONResponse(_trimmed(whole), headers=wire.headers(answers[0].start))
 
     return router
 
 
-async def _whole(service: ChatService, body: ChatCompletionRequest, request: Request) -> Response:
-    answer = await unless_hung_up(request, service.answer(body.to_engine()))
-    return JSONResponse(wire.completion(answer).model_dump(), headers=wire.headers(answer.start))
-
-
-async def _streamed(
-    service: ChatService, body: ChatCompletionRequest, request: Request
-) -> Response:
+async def first(request: Request, events: Indexed) -> Start:
     """Begin the answer only when the engine has: until then an error still has its own status."""
-    events = service.chat(body.to_engine())
     try:
-        start = await unless_hung_up(request, _first(events))
+        _, start = await unless_hung_up(request, _next(events))
     except BaseException:
         await events.aclose()
         raise
-    chunks = wire.chunks(start, events, body.wants_usage)
-    return EventStream(chunks, events, wire.headers(start))
+    assert isinstance(start, Start)  # the contract of every engine
+    return start
 
 
-async def _first(events: ChatStream) -> Start:
-    first = await anext(events)
-    assert isinstance(first, Start)  # the contract of every engine
-    return first
+async def gather_all(events: Indexed, n: int) -> list[Answer]:
+    """Read every choice to its end."""
+    found: list[list[RoomEvent]] = [[] for _ in range(n)]
+    async with aclosing(events):
+        async for index, event in events:
+            found[index].append(event)
+    start = next(e for one in found for e in one if isinstance(e, Start))
+    return [gather(start, one) for one in found]
+
+
+async def _next(events: Indexed) -> tuple[int, RoomEvent]:
+    return await anext(events)
+
+
+def _trimmed(whole: dict[str, object]) -> dict[str, object]:
+    """OpenAI leaves `tool_calls` out where there are none; some clients take null for a list."""
+    for choice in whole["choices"]:  # pyright: ignore
+        if choice["message"]["tool_calls"] is None:
+            del choice["message"]["tool_calls"]
+    return whole

@@ -3,20 +3,28 @@
 A field this room understands but cannot honour is refused: an answer that ignored it would lie.
 """
 
+import base64
+import binascii
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from deployments.llm.engine import ChatMessage, ChatRequest, Role
+from deployments.llm.engine import ANY_OBJECT, ChatMessage, ChatRequest, Role, Schema
+from deployments.llm.schema_check import checked
+from deployments.llm.tools import Tool, Toolbox, said_calls, said_result
 
 ROLES: dict[str, Role] = {
     "system": "system",
     "developer": "system",
     "user": "user",
     "assistant": "assistant",
-    "tool": "tool",
-    "function": "tool",
+    "tool": "user",  # in words of our own: see `tools`
+    "function": "user",
 }
+MOST_CHOICES = 8
+LOOSE = ConfigDict(extra="ignore")
+PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF", b"GIF8")
 
 
 class TextPart(BaseModel):
@@ -24,26 +32,153 @@ class TextPart(BaseModel):
     text: str
 
 
+class ImageUrl(BaseModel):
+    model_config = LOOSE
+    url: str
+
+
+class ImagePart(BaseModel):
+    """A picture in the request itself: this server fetches no addresses for its callers."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+    def content(self) -> bytes:
+        return picture(self.image_url.url)
+
+
+def picture(url: str) -> bytes:
+    """The bytes of a ``data:image/...;base64,`` URL. Raises ValueError for anything else."""
+    head, _, encoded = url.partition(";base64,")
+    if not head.startswith("data:image/"):
+        raise ValueError("image_url: only data:image/...;base64, URLs are accepted")
+    try:
+        content = base64.b64decode(encoded, validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"image_url: not base64: {error}") from error
+    if not content.startswith(PICTURES):
+        raise ValueError("image_url: not a PNG, JPEG, WebP or GIF picture")
+    return content
+
+
+class CalledFunction(BaseModel):
+    name: str
+    arguments: str = "{}"
+
+
+class EarlierCall(BaseModel):
+    model_config = LOOSE
+    id: str = ""
+    function: CalledFunction
+
+
 class Message(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = LOOSE
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[TextPart] | None = None
+    content: str | list[Annotated[TextPart | ImagePart, Field(discriminator="type")]] | None = None
+    tool_calls: list[EarlierCall] | None = Field(default=None, max_length=128)
+
+    @model_validator(mode="after")
+    def _pictures_are_pictures(self) -> "Message":
+        self.images()
+        return self
+
+    def images(self) -> tuple[bytes, ...]:
+        parts = self.content if isinstance(self.content, list) else []
+        return tuple(part.content() for part in parts if isinstance(part, ImagePart))
 
     def to_engine(self) -> ChatMessage:
         parts = self.content or ""
-        text = parts if isinstance(parts, str) else "".join(part.text for part in parts)
-        return ChatMessage(ROLES[self.role], text)
+        text = (
+            parts
+            if isinstance(parts, str)
+            else "".join(part.text for part in parts if isinstance(part, TextPart))
+        )
+        if self.tool_calls:
+            calls = [(c.function.name, _arguments(c.function)) for c in self.tool_calls]
+            text = "\n".join(filter(None, [text, said_calls(calls)]))
+        elif self.role in ("tool", "function"):
+            text = said_result(text)
+        return ChatMessage(ROLES[self.role], text, self.images())
+
+
+def _arguments(function: CalledFunction) -> Any:
+    try:
+        return json.loads(function.arguments)
+    except ValueError:
+        return function.arguments
 
 
 class StreamOptions(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = LOOSE
 
     include_usage: bool = False
 
 
+class NamedSchema(BaseModel):
+    model_config = LOOSE
+
+    name: str = Field(default="answer", max_length=64)
+    schema_: dict[str, Any] = Field(default_factory=dict[str, Any], alias="schema")
+
+
 class ResponseFormat(BaseModel):
-    type: str = "text"
+    type: Literal["text", "json_object", "json_schema"] = "text"
+    json_schema: NamedSchema | None = None
+
+    @model_validator(mode="after")
+    def _schema_is_there(self) -> "ResponseFormat":
+        if self.type == "json_schema" and self.json_schema is None:
+            raise ValueError("json_schema is missing")
+        return self
+
+    def schema_or_none(self) -> Schema | None:
+        """Raises `Invalid` when what was sent is no schema."""
+        if self.type == "text":
+            return None
+        if self.json_schema is None or not self.json_schema.schema_:
+            return ANY_OBJECT
+        checked(self.json_schema.schema_, "response_format")
+        return self.json_schema.schema_
+
+
+class FunctionTool(BaseModel):
+    model_config = LOOSE
+
+    name: str = Field(pattern=r"^[\w.-]{1,64}$")
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+    def to_tool(self) -> Tool:
+        return Tool(self.name, self.description or "", self.parameters or {"properties": {}})
+
+
+class ToolParam(BaseModel):
+    type: Literal["function"]
+    function: FunctionTool
+
+
+class NamedFunction(BaseModel):
+    name: str
+
+
+class NamedChoice(BaseModel):
+    type: Literal["function"]
+    function: NamedFunction
+
+
+ToolChoice = Literal["none", "auto", "required"]
+
+
+def make_toolbox(
+    tools: list[FunctionTool] | None, choice: str | None, named: str | None, parallel: bool | None
+) -> Toolbox | None:
+    """None when there is nothing to call. Raises `Invalid` for a schema or name that is wrong."""
+    if not tools or choice == "none":
+        return None
+    box = Toolbox([tool.to_tool() for tool in tools], choice == "required", parallel)
+    return box.only(named) if named else box
 
 
 def _stops(value: str | list[str] | None) -> str | list[str] | None:
@@ -52,48 +187,72 @@ def _stops(value: str | list[str] | None) -> str | list[str] | None:
     return value
 
 
-Stop = Annotated[str, Field(max_length=1000)]
+StopText = Annotated[str, Field(max_length=1000)]
+Stop = Annotated[
+    StopText | Annotated[list[StopText], Field(max_length=4)] | None, AfterValidator(_stops)
+]
 Penalty = Annotated[float | None, Field(ge=-2, le=2, allow_inf_nan=False)]
+Temperature = Annotated[float | None, Field(ge=0, le=2, allow_inf_nan=False)]
+TopP = Annotated[float | None, Field(gt=0, le=1, allow_inf_nan=False)]
+Tokens = Annotated[int | None, Field(ge=1, le=1 << 24)]
+Seed = Annotated[int | None, Field(ge=-(2**63), lt=2**63)]
+ModelName = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+def stops(value: str | list[str] | None) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value or ())
 
 
 class ChatCompletionRequest(BaseModel):
     """`POST /v1/chat/completions`. `model` may be `default`."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = LOOSE
 
-    model: str = Field(min_length=1, max_length=256)
+    model: ModelName
     messages: list[Message] = Field(min_length=1, max_length=4096)
     stream: bool = False
     stream_options: StreamOptions | None = None
-    max_tokens: int | None = Field(None, ge=1, le=1 << 24)
-    max_completion_tokens: int | None = Field(None, ge=1, le=1 << 24)
-    temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
-    top_p: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
+    max_tokens: Tokens = None
+    max_completion_tokens: Tokens = None
+    temperature: Temperature = None
+    top_p: TopP = None
     frequency_penalty: Penalty = None
     presence_penalty: Penalty = None
-    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
-    stop: Annotated[
-        Stop | Annotated[list[Stop], Field(max_length=4)] | None, AfterValidator(_stops)
-    ] = None
-    n: Literal[1] | None = None
-    logprobs: Literal[False] | None = None
+    seed: Seed = None
+    stop: Stop = None
+    n: int | None = Field(default=None, ge=1, le=MOST_CHOICES)
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(default=None, ge=0, le=20)
     response_format: ResponseFormat | None = None
-    tools: list[Any] | None = Field(None, max_length=0, description="Not offered yet.")
+    tools: list[ToolParam] | None = Field(default=None, max_length=128)
+    tool_choice: ToolChoice | NamedChoice | None = None
+    parallel_tool_calls: bool | None = None
 
     @model_validator(mode="after")
     def _only_what_is_honoured(self) -> "ChatCompletionRequest":
-        if self.response_format and self.response_format.type != "text":
-            raise ValueError(f"response_format '{self.response_format.type}' is not offered")
         if self.stream_options and not self.stream:
             raise ValueError("stream_options is only allowed when stream is true")
+        if self.top_logprobs is not None and not self.logprobs:
+            raise ValueError("top_logprobs needs logprobs")
+        if self.logprobs and self.tools and self.tool_choice != "none":
+            raise ValueError("logprobs cannot be had together with tools")
+        if self.tool_choice not in (None, "none", "auto") and not self.tools:
+            raise ValueError("tool_choice needs tools")
         return self
 
     @property
     def wants_usage(self) -> bool:
         return self.stream_options is not None and self.stream_options.include_usage
 
+    def toolbox(self) -> Toolbox | None:
+        functions = [tool.function for tool in self.tools or ()]
+        named = isinstance(self.tool_choice, NamedChoice)
+        name = self.tool_choice.function.name if isinstance(self.tool_choice, NamedChoice) else None
+        choice = None if named else str(self.tool_choice)
+        return make_toolbox(functions, choice, name, self.parallel_tool_calls)
+
     def to_engine(self) -> ChatRequest:
-        stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        form = self.response_format
         return ChatRequest(
             model=self.model,
             messages=tuple(message.to_engine() for message in self.messages),
@@ -103,58 +262,7 @@ class ChatCompletionRequest(BaseModel):
             frequency_penalty=self.frequency_penalty,
             presence_penalty=self.presence_penalty,
             seed=self.seed,
-            stop=tuple(stop),
+            stop=stops(self.stop),
+            schema=form.schema_or_none() if form else None,
+            logprobs=(self.top_logprobs or 0) if self.logprobs else None,
         )
-
-
-class PromptDetails(BaseModel):
-    cached_tokens: int
-
-
-class ChatUsage(BaseModel):
-    """The engine's own counts."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-    prompt_tokens_details: PromptDetails
-
-
-class AssistantMessage(BaseModel):
-    role: Literal["assistant"] = "assistant"
-    content: str
-    refusal: None = None
-
-
-class Choice(BaseModel):
-    index: int = 0
-    message: AssistantMessage
-    logprobs: None = None
-    finish_reason: Literal["stop", "length"]
-
-
-class ChatCompletion(BaseModel):
-    id: str
-    object: Literal["chat.completion"] = "chat.completion"
-    created: int
-    model: str
-    choices: list[Choice]
-    usage: ChatUsage
-
-
-class Model(BaseModel):
-    """OpenAI's model object; `engine`, `context` (tokens), `loaded` and `default` are ours."""
-
-    id: str
-    object: Literal["model"] = "model"
-    created: int
-    owned_by: str
-    engine: str
-    context: int | None
-    loaded: bool
-    default: bool
-
-
-class ModelList(BaseModel):
-    object: Literal["list"] = "list"
-    data: list[Model]

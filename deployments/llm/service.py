@@ -1,37 +1,56 @@
 """The room's chat service: names to engines, and nothing about HTTP."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from autobot.errors import ModelNotFound
+from autobot.errors import AutoBotError, Busy, ModelNotFound, Unavailable
 from deployments.llm.engine import (
     ChatEngine,
-    ChatEvent,
     ChatRequest,
+    ChatStream,
     Delta,
     Finish,
     ModelCard,
     Start,
+    TokenLogprob,
 )
+from deployments.llm.tool_chat import RoomEvent, RoomStream, with_tools
+from deployments.llm.tools import Calls, Toolbox, ToolCall
 
 DEFAULT = "default"
+Fallbacks = Mapping[str, Sequence[str]]
+"""Model -> the places it may run, in order, each ``engine/model``."""
+GOES_ON = (Unavailable, Busy, ModelNotFound)
+"""What makes a declared list go on to its next place. A wrong request is wrong everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer."""
+    """A whole answer: text, or calls."""
 
     start: Start
     text: str
     finish: Finish
+    calls: tuple[ToolCall, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 class ChatService:
-    """Chats on the first of `engines` that has the model; `default` is the owner's own choice."""
+    """Chats on the first of `engines` that has the model; `default` is the owner's own choice.
 
-    def __init__(self, engines: Sequence[ChatEngine], default: Callable[[], str | None]) -> None:
+    A model with a declared list of `fallbacks` runs at the first place of it that answers.
+    """
+
+    def __init__(
+        self,
+        engines: Sequence[ChatEngine],
+        default: Callable[[], str | None],
+        fallbacks: Fallbacks | None = None,
+    ) -> None:
         self._engines = tuple(engines)
         self._default = default
+        self._fallbacks = fallbacks or {}
 
     @property
     def default(self) -> str | None:
@@ -49,35 +68,68 @@ class ChatService:
         """One model's card; raises `ModelNotFound` naming what there is."""
         return (await self._find(name))[1]
 
-    async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
-        """The chat's events; errors as in `ChatEngine`."""
-        engine, card = await self._find(request.model)
-        events = engine.chat(replace(request, model=card.name))
-        try:
-            async for event in events:
-                yield event
-        finally:
-            await events.aclose()  # a reader that stops early must free the slot now
+    def chat(self, request: ChatRequest, toolbox: Toolbox | None = None) -> RoomStream:
+        """The chat's events; errors as in `ChatEngine`. With a toolbox it may end in `Calls`."""
+        return with_tools(self._chat, request, toolbox) if toolbox else self._chat(request)
 
-    async def answer(self, request: ChatRequest) -> Answer:
+    async def answer(self, request: ChatRequest, toolbox: Toolbox | None = None) -> Answer:
         """Run the chat to its end."""
-        start: Start | None = None
-        finish: Finish | None = None
-        pieces: list[str] = []
-        async for event in self.chat(request):
-            if isinstance(event, Delta):
-                pieces.append(event.text)
-            elif isinstance(event, Start):
-                start = event
-            else:
-                finish = event
-        assert start
-        assert finish
-        return Answer(start, "".join(pieces), finish)
+        async with aclosing(self.chat(request, toolbox)) as events:
+            found = [event async for event in events]
+        start = found[0]
+        assert isinstance(start, Start)
+        return gather(start, found)
 
     async def close(self) -> None:
         for engine in self._engines:
             await engine.close()
+
+    async def _chat(self, request: ChatRequest) -> ChatStream:
+        places = self._places(request.model)
+        if places is None:
+            engine, card = await self._find(request.model)
+            events = engine.chat(replace(request, model=card.name))
+        else:
+            events = self._first_that_answers(places, request)
+        async with aclosing(events):  # a reader that stops early must free the slot now
+            async for event in events:
+                yield event
+
+    async def _first_that_answers(self, places: Sequence[str], request: ChatRequest) -> ChatStream:
+        """Go down the list until an engine begins to answer; its `Start` says why those before it
+        did not. Nothing is tried again after the first word: two engines never share an answer."""
+        said: list[str] = []
+        last: AutoBotError = Unavailable(f"No engine is declared for '{request.model}'.")
+        for place in places:
+            engine_name, _, model = place.partition("/")
+            async with aclosing(self._at(engine_name, replace(request, model=model))) as events:
+                try:
+                    start = await anext(events)
+                except GOES_ON as error:
+                    said.append(f"{engine_name}: {error.detail}")
+                    last = error
+                    continue
+                assert isinstance(start, Start)
+                yield replace(start, fallback="; ".join(said) or None)
+                async for event in events:
+                    yield event
+                return
+        if len(said) > 1:
+            raise Unavailable("; ".join(said)) from last
+        raise last
+
+    async def _at(self, name: str, request: ChatRequest) -> ChatStream:
+        engine = next((one for one in self._engines if one.name == name), None)
+        if engine is None:
+            raise Unavailable(f"there is no engine '{name}' that chats here.")
+        async with aclosing(engine.chat(request)) as events:
+            async for event in events:
+                yield event
+
+    def _places(self, name: str) -> Sequence[str] | None:
+        if name in self._fallbacks:
+            return self._fallbacks[name]
+        return self._fallbacks.get(self.default or "") if name == DEFAULT else None
 
     async def _find(self, name: str) -> tuple[ChatEngine, ModelCard]:
         wanted = self.default if name == DEFAULT else name
@@ -89,3 +141,21 @@ class ChatService:
                     return engine, card
         there = ", ".join(card.name for card in await self.models()) or "none"
         raise ModelNotFound(f"There is no model '{wanted}'. There are: {there}.")
+
+
+def gather(start: Start, events: Iterable[RoomEvent]) -> Answer:
+    """The whole answer out of a finished chat's events."""
+    calls: tuple[ToolCall, ...] = ()
+    finish: Finish | None = None
+    pieces: list[Delta] = []
+    for event in events:
+        if isinstance(event, Delta):
+            pieces.append(event)
+        elif isinstance(event, Calls):
+            calls = event.calls
+        elif isinstance(event, Finish):
+            finish = event
+    assert finish  # the contract of every engine
+    text = "".join(piece.text for piece in pieces)
+    logprobs = tuple(one for piece in pieces for one in piece.logprobs)
+    return Answer(start, text, finish, calls, logprobs)

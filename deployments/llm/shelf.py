@@ -1,6 +1,7 @@
 """Which models are in memory: loaded on demand, one load at a time, the least used leaves first."""
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -24,7 +25,7 @@ Model = TypeVar("Model", bound=Loaded)
 
 
 class Shelf(Generic[Model]):
-    """Keeps at most `room` models in memory.
+    """Keeps at most `room` models in memory, an idle one for `keep_alive_s` (negative: for ever).
 
     `load` blocks, is run in a thread and says no by raising. The model `pinned` names stays.
     """
@@ -34,10 +35,14 @@ class Shelf(Generic[Model]):
         load: Callable[[str], Model],
         room: int,
         pinned: Callable[[], str | None] = lambda: None,
+        keep_alive_s: float = -1,
     ) -> None:
         self._load = load
         self._room = room
         self._pinned = pinned
+        self._keep_alive_s = keep_alive_s
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
         self._models: OrderedDict[str, Model] = OrderedDict()
         self._loads: dict[str, asyncio.Task[None]] = {}
         self._turn = asyncio.Lock()
@@ -49,17 +54,57 @@ class Shelf(Generic[Model]):
         model = self._models.get(name)
         return model if model is not None and model.alive else None
 
+    def expires(self, name: str) -> float | None:
+        """When an idle model leaves, in Unix seconds; None when it stays or is in use."""
+        timer = self._timers.get(name)
+        return time.time() + timer.when() - asyncio.get_running_loop().time() if timer else None
+
     @asynccontextmanager
-    async def borrow(self, name: str) -> AsyncGenerator[Model, None]:
-        """The model, loaded first when it is not; it stays while the block runs."""
+    async def borrow(
+        self, name: str, keep_alive_s: float | None = None
+    ) -> AsyncGenerator[Model, None]:
+        """The model, loaded first when it is not; it stays while the block runs, and then for
+        `keep_alive_s`, or what this shelf was made with."""
         while (model := self.get(name)) is None:  # another load may evict it before we resume
             await self.ensure(name)
         model.users += 1
         self._models.move_to_end(name)
+        self._stay(name)
         try:
             yield model
         finally:
             model.users -= 1
+            if model.users == 0:
+                self._leave_after(
+                    name, self._keep_alive_s if keep_alive_s is None else keep_alive_s
+                )
+
+    def _stay(self, name: str) -> None:
+        if timer := self._timers.pop(name, None):
+            timer.cancel()
+
+    def _leave_after(self, name: str, seconds: float) -> None:
+        self._stay(name)
+        if seconds >= 0 and name != self._pinned():
+            loop = asyncio.get_running_loop()
+            self._timers[name] = loop.call_later(seconds, self._expire, name)
+
+    def _expire(self, name: str) -> None:
+        del self._timers[name]
+        model = self._models.get(name)
+        if model is not None and model.users == 0 and name != self._pinned():
+            task = asyncio.get_running_loop().create_task(self._models.pop(name).stop())
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+
+    async def drop(self, name: str) -> None:
+        """End an idle model now. Raises `Busy` while a chat runs on it."""
+        model = self._models.get(name)
+        if model is not None and model.users:
+            raise Busy(f"'{name}' is answering {model.users} chats.")
+        self._stay(name)
+        if model is not None:
+            await self._models.pop(name).stop()
 
     async def ensure(self, name: str) -> None:
         """Load the model. Callers share one load, and one that hangs up does not stop it."""
@@ -97,10 +142,15 @@ class Shelf(Generic[Model]):
         victim = next(idle, None)
         if victim is None:
             return False
+        self._stay(victim)
         await self._models.pop(victim).stop()
         return True
 
     async def close(self) -> None:
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        await asyncio.gather(*self._leaving)
         for task in list(self._loads.values()):
             await asyncio.wait([task])
         for model in self._models.values():

@@ -1,4 +1,9 @@
-"""Room npu: embeddings and OCR on OpenVINO, two applications so that neither slows the other."""
+"""Room npu: OpenVINO, one application for each kind of work, so that none holds up another.
+
+Serve gives an application one path prefix and processes of its own; docs/decisions/embeddings.md
+says why these five. Only embeddings are loaded at start: every other engine loads when somebody
+first asks for it, and its process is small until then.
+"""
 
 from typing import Any
 
@@ -11,6 +16,9 @@ from autobot.serving.room import RoomReplica
 
 log = structlog.get_logger()
 
+# Serve imports this module on the head, where OpenVINO need not be installed: everything that needs
+# it is imported in constructors.
+
 
 @serve.deployment
 @serve.ingress()
@@ -21,7 +29,6 @@ class Npu(RoomReplica):
 
     def __init__(self) -> None:
         super().__init__()
-        # Serve imports this module on the head, where OpenVINO need not be installed.
         from deployments.npu.driver_device import ENGINE, Device
         from deployments.npu.driver_embedding import OpenVinoEmbeddingModels
         from deployments.npu.embedding import Embedder
@@ -38,17 +45,56 @@ class Npu(RoomReplica):
 
         return embedding_routes(self.embedder, self.engine)
 
+    async def embed_texts(
+        self, model: str, texts: list[str], dimensions: int | None
+    ) -> dict[str, Any]:
+        """Vectors for another room, called through a handle; errors as in `Embedder.embed`."""
+        made = await self.embedder.embed(texts, model, dimensions)
+        return {
+            "model": made.model,
+            "vectors": [vector.tolist() for vector in made.vectors],
+            "tokens": made.tokens,
+            "engine": self.engine,
+            "device": made.device,
+        }
+
     async def facts(self) -> dict[str, Any]:
         return await self.embedder.facts()
 
 
 @serve.deployment
 @serve.ingress()
-class NpuOcr(RoomReplica):
-    """Text in images."""
+class NpuRerank(RoomReplica):
+    """Cohere's and Jina's rerank endpoint."""
 
     room = "npu"
     own_port = False  # the room's port belongs to its first application
+
+    def __init__(self) -> None:
+        super().__init__()
+        from deployments.npu.driver_device import ENGINE, Device
+        from deployments.npu.driver_rerank import OpenVinoRerankModels
+        from deployments.npu.rerank import Reranker
+
+        self.engine = ENGINE
+        self.reranker = Reranker(OpenVinoRerankModels(self.settings, Device(self.settings)))
+
+    def router(self) -> APIRouter:
+        from deployments.npu.routes_rerank import rerank_routes
+
+        return rerank_routes(self.reranker, self.engine)
+
+    async def facts(self) -> dict[str, Any]:
+        return await self.reranker.facts()
+
+
+@serve.deployment
+@serve.ingress()
+class NpuOcr(RoomReplica):
+    """Text in images and pages."""
+
+    room = "npu"
+    own_port = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +106,7 @@ class NpuOcr(RoomReplica):
         self.reader = Reader(RapidOcrEngine(Device(self.settings)))
 
     def router(self) -> APIRouter:
-        from deployments.npu.routes import ocr_routes
+        from deployments.npu.routes_ocr import ocr_routes
 
         return ocr_routes(self.reader, self.engine)
 
@@ -68,5 +114,62 @@ class NpuOcr(RoomReplica):
         return await self.reader.facts()
 
 
+@serve.deployment
+@serve.ingress()
+class NpuSpeech(RoomReplica):
+    """OpenAI's transcription endpoint."""
+
+    room = "npu"
+    own_port = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        from deployments.npu.driver_audio import decode
+        from deployments.npu.driver_device import ENGINE, Device
+        from deployments.npu.driver_whisper import OpenVinoSpeechModels
+        from deployments.npu.speech import Transcriber
+
+        self.engine = ENGINE
+        models = OpenVinoSpeechModels(self.settings, Device(self.settings))
+        self.transcriber = Transcriber(models, decode)
+
+    def router(self) -> APIRouter:
+        from deployments.npu.routes_speech import speech_routes
+
+        return speech_routes(self.transcriber, self.engine)
+
+    async def facts(self) -> dict[str, Any]:
+        return await self.transcriber.facts()
+
+
+@serve.deployment
+@serve.ingress()
+class NpuKServe(RoomReplica):
+    """The Open Inference Protocol for the owner's own models."""
+
+    room = "npu"
+    own_port = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        from deployments.npu.driver_device import ENGINE, Device
+        from deployments.npu.driver_kserve import OpenVinoInferenceModels
+        from deployments.npu.kserve import Inference
+
+        self.engine = ENGINE
+        self.inference = Inference(OpenVinoInferenceModels(self.settings, Device(self.settings)))
+
+    def router(self) -> APIRouter:
+        from deployments.npu.routes_kserve import kserve_routes
+
+        return kserve_routes(self.inference, self.engine)
+
+    async def facts(self) -> dict[str, Any]:
+        return await self.inference.facts()
+
+
 app = Npu.bind()
+rerank_app = NpuRerank.bind()
 ocr_app = NpuOcr.bind()
+speech_app = NpuSpeech.bind()
+kserve_app = NpuKServe.bind()

@@ -1,4 +1,4 @@
-"""Dynamic batching across callers, in asyncio alone.
+"""Dynamic batching across callers, in asyncio alone; for any model that reads texts in batches.
 
 Texts of all callers wait together. Each batch takes texts of similar length, because a batch is as
 slow as its longest text, and always serves the caller who has waited longest since its last turn,
@@ -8,15 +8,18 @@ so a list of thousands cannot starve a single sentence.
 import asyncio
 from array import array
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Sized
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 from autobot.errors import Busy, Unavailable
 
 Tokens = Sequence[int]
 Vector: TypeAlias = "array[float]"  # typecode f
-Run = Callable[[list[Tokens]], Awaitable[list[Vector]]]
+
+Item = TypeVar("Item", bound=Sized)
+"""A text; its length is in tokens."""
+Result = TypeVar("Result")
 
 WINDOW_BATCHES = 4
 """How many batches' worth of waiting texts are looked at to find some of similar length."""
@@ -28,17 +31,16 @@ SHORT_TOKENS = 16
 
 
 @dataclass(eq=False, slots=True)
-class _Call:
+class _Call(Generic[Item, Result]):
     waiting: deque[int]  # indices into ``items``, shortest first
-    items: Sequence[Tokens]
-    vectors: "list[Vector | None]"
-    missing: int
+    items: Sequence[Item]
+    results: dict[int, Result]
     done: asyncio.Future[None]
 
 
 @dataclass(slots=True)
-class _Pick:
-    call: _Call
+class _Pick(Generic[Item, Result]):
+    call: _Call[Item, Result]
     index: int
 
     @property
@@ -46,7 +48,7 @@ class _Pick:
         return len(self.call.items[self.index])
 
 
-class Batcher:
+class Batcher(Generic[Item, Result]):
     """Runs ``run`` on batches of at most ``max_batch`` texts, one batch at a time.
 
     While several callers are active it waits up to ``max_wait_s`` for a fuller batch; a lone caller
@@ -54,20 +56,25 @@ class Batcher:
     """
 
     def __init__(
-        self, run: Run, *, max_batch: int = 32, max_wait_s: float = 0.002, max_queue: int = 4096
+        self,
+        run: Callable[[list[Item]], Awaitable[Sequence[Result]]],
+        *,
+        max_batch: int = 32,
+        max_wait_s: float = 0.002,
+        max_queue: int = 4096,
     ) -> None:
         self._run = run
         self._max_batch = max_batch
         self._max_wait_s = max_wait_s
         self._max_queue = max_queue
-        self._calls: list[_Call] = []  # longest without a turn first
+        self._calls: list[_Call[Item, Result]] = []  # longest without a turn first
         self._full = asyncio.Event()
         self._crowded = False
         self._drain: asyncio.Task[None] | None = None
         self.queued = 0
 
-    async def submit(self, items: Sequence[Tokens]) -> list[Vector]:
-        """Return a vector for each of ``items``; a cancelled call's texts leave the queue."""
+    async def submit(self, items: Sequence[Item]) -> list[Result]:
+        """Return ``run``'s result for each of ``items``; a cancelled call's leave the queue."""
         if not items:
             return []
         if self.queued + len(items) > self._max_queue:
@@ -77,7 +84,7 @@ class Batcher:
             )
         order = sorted(range(len(items)), key=lambda index: len(items[index]))
         done = asyncio.get_running_loop().create_future()
-        call = _Call(deque(order), items, [None] * len(items), len(items), done)
+        call = _Call[Item, Result](deque(order), items, {}, done)
         self._calls.append(call)
         self._count(len(items))
         if self._drain is None or self._drain.done():
@@ -86,7 +93,7 @@ class Batcher:
             await done
         finally:
             self._leave(call)
-        return [vector for vector in call.vectors if vector is not None]
+        return [call.results[index] for index in range(len(items))]
 
     def _count(self, change: int) -> None:
         self.queued += change
@@ -95,7 +102,7 @@ class Batcher:
         else:
             self._full.clear()
 
-    def _leave(self, call: _Call) -> None:
+    def _leave(self, call: _Call[Item, Result]) -> None:
         self._count(-len(call.waiting))
         call.waiting.clear()
         if call in self._calls:
@@ -122,7 +129,7 @@ class Batcher:
             except TimeoutError:
                 pass
 
-    def _take(self) -> list[_Pick]:
+    def _take(self) -> list[_Pick[Item, Result]]:
         picks = most_alike(self._window(), self._max_batch)
         served = {id(pick.call) for pick in picks}
         for pick in picks:
@@ -132,10 +139,10 @@ class Batcher:
         self._crowded = len(served) > 1
         return picks
 
-    def _window(self) -> list[_Pick]:
+    def _window(self) -> list[_Pick[Item, Result]]:
         """Waiting texts, the callers taking turns; whoever waits longest comes first."""
         size = self._max_batch * WINDOW_BATCHES
-        picks: list[_Pick] = []
+        picks: list[_Pick[Item, Result]] = []
         depth = 0
         rows = [call for call in self._calls if call.waiting]
         while rows and len(picks) < size:
@@ -144,25 +151,24 @@ class Batcher:
             rows = [call for call in rows if len(call.waiting) > depth]
         return picks
 
-    async def _serve(self, picks: list[_Pick]) -> None:
+    async def _serve(self, picks: list[_Pick[Item, Result]]) -> None:
         try:
-            vectors = await self._run([pick.call.items[pick.index] for pick in picks])
-            answered = list(zip(picks, vectors, strict=True))
+            results = await self._run([pick.call.items[pick.index] for pick in picks])
+            answered = list(zip(picks, results, strict=True))
         except Exception as error:  # the batch's callers hear of it; the next batch is served
             for pick in picks:
                 self._leave(pick.call)
                 if not pick.call.done.done():
                     pick.call.done.set_exception(error)
             return
-        for pick, vector in answered:
+        for pick, result in answered:
             call = pick.call
-            call.vectors[pick.index] = vector
-            call.missing -= 1
-            if not call.missing and not call.done.done():
+            call.results[pick.index] = result
+            if len(call.results) == len(call.items) and not call.done.done():
                 call.done.set_result(None)
 
 
-def most_alike(window: list[_Pick], size: int) -> list[_Pick]:
+def most_alike(window: list[_Pick[Item, Result]], size: int) -> list[_Pick[Item, Result]]:
     """Return at most ``size`` texts around the window's first that are about as long as it.
 
     Padding costs as much as text: a batch of mixed lengths takes longer than its texts one by one.

@@ -18,6 +18,12 @@ class Choice:
     available: tuple[str, ...]
     fallback: str | None = None
 
+    def uses(self, name: str) -> bool:
+        """Whether ``name`` is among the devices handed over; ``AUTO`` alone may use any."""
+        members = self.device.partition(":")[2] or self.device
+        listed = self.available if members == "AUTO" else members.split(",")
+        return any(member == name or member.startswith(f"{name}.") for member in listed)
+
     @property
     def plain_cpu(self) -> bool:
         return self.device == "CPU"

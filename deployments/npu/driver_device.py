@@ -19,8 +19,18 @@ class Device:
         self.choice = choose(settings.npu_device, self.core.available_devices)
         self._cache = settings.cache / "compiled" / f"openvino-{openvino.__version__}"
 
-    def compile(self, model: openvino.Model) -> openvino.CompiledModel:
-        return self.core.compile_model(model, self.choice.device, self._options())
+    @property
+    def static_shapes(self) -> bool:
+        """Whether every size of a graph must be known when it is compiled."""
+        return self.choice.uses("NPU")
+
+    def compile(self, model: openvino.Model, *, exact: bool = False) -> openvino.CompiledModel:
+        """Compile in the fastest precision the device has (bf16 where there is AMX), or, if
+        ``exact``, in the model's own."""
+        options = self._options()
+        if exact:
+            options["EXECUTION_MODE_HINT"] = "ACCURACY"
+        return self.core.compile_model(model, self.choice.device, options)
 
     def facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = {

@@ -1,7 +1,7 @@
-"""Images from strangers: read with limits, or refused with the reason."""
+"""Images and PDF pages from strangers: read with limits, or refused with the reason."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from autobot.errors import Invalid, TooLarge
+from deployments.npu import driver_pdf
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 """No format that runs a program (EPS) or is read by rarely used code."""
@@ -34,16 +35,22 @@ class Picture:
     width: int
     height: int
     scale: float
+    pages: int = 1
 
 
-def decode(data: bytes) -> Picture:
-    """Read the first frame of an image file.
+def decode(data: bytes, page: int = 1) -> Picture:
+    """Read the first frame of an image file, or page ``page`` (from 1) of a PDF file.
 
     Raises `TooLarge` before a pixel is decoded when the header promises too many, `Invalid` when
     the bytes are no image of a supported format or the image is broken.
     """
     if not data:
         raise Invalid("The image is empty.")
+    if b"%PDF-" in data[:1024]:  # where PDF readers look for it
+        pixels, pages = driver_pdf.draw(data, page, FITTED_SIDE)
+        return replace(_margined(pixels, 1.0), pages=pages)
+    if page != 1:
+        raise Invalid(f"An image has one page; there is no page {page}.")
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(image)
@@ -88,13 +95,17 @@ def _fitted(image: Image.Image) -> Picture:
     scale = max(1.0, max(image.size) / FITTED_SIDE)
     size = (max(1, round(image.width / scale)), max(1, round(image.height / scale)))
     small = image if scale == 1 else image.resize(size, Image.Resampling.LANCZOS)
-    pixels = np.asarray(small)[:, :, ::-1]
-    margin = -(-max(size) // MAX_ASPECT)
-    rows, columns = max(size[1], margin), max(size[0], margin)
-    fitted = np.empty((rows, columns, 3), np.uint8)
+    picture = _margined(np.asarray(small)[:, :, ::-1], scale)
+    return replace(picture, width=image.width, height=image.height)
+
+
+def _margined(pixels: NDArray[np.uint8], scale: float) -> Picture:
+    height, width = pixels.shape[:2]
+    margin = -(-max(height, width) // MAX_ASPECT)
+    fitted = np.empty((max(height, margin), max(width, margin), 3), np.uint8)
     fitted[:] = _paper(pixels)
-    fitted[: size[1], : size[0]] = pixels
-    return Picture(fitted, image.width, image.height, scale)
+    fitted[:height, :width] = pixels
+    return Picture(fitted, width, height, scale)
 
 
 def _paper(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -105,5 +116,5 @@ def _paper(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, Image.UnidentifiedImageError):
-        return f"it is none of {', '.join(FORMATS)}"
+        return f"it is none of {', '.join(FORMATS)}, PDF"
     return str(error).rstrip(".") or type(error).__name__

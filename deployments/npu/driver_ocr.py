@@ -1,13 +1,12 @@
 """PP-OCR models, which come inside the rapidocr package, on OpenVINO."""
 
-import io
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rapidocr
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from autobot.errors import Unavailable
 from deployments.npu.driver_device import Device, precision, ran_on
@@ -35,32 +34,44 @@ class _Session:
 
 
 class RapidOcrEngine:
-    """Detection, orientation and recognition; `read` is for one thread at a time."""
+    """Detection, orientation and recognition; `read` is for one thread at a time.
+
+    The first `read` loads the models, for three seconds or so: at a start of the platform the
+    processor has more urgent things to do.
+    """
 
     model = MODEL
 
     def __init__(self, device: Device) -> None:
         self._device = device
-        folder = Path(rapidocr.__file__).parent / "models"
-        self._sessions = {
-            part: _Session(folder / file, device) for part, file in MODEL_FILES.items()
-        }
-        self._rapid = _pipeline(folder, self._sessions)
-        self.read(_warm_up_page())
+        self._sessions: dict[str, _Session] = {}
 
     def device(self) -> str:
+        """Empty until the models are loaded."""
         devices = (ran_on(session.compiled) for session in self._sessions.values())
         return ",".join(dict.fromkeys(devices))
 
-    def read(self, image: bytes) -> Page:
-        return self._read(decode(image))
+    def read(self, image: bytes, page: int = 1) -> Page:
+        return self._read(decode(image, page))
 
     def facts(self) -> dict[str, Any]:
+        sessions = self._sessions
         return {
             **self._device.facts(),
-            "devices": {part: ran_on(s.compiled) for part, s in self._sessions.items()},
-            "precision": precision(self._sessions["Rec"].compiled),
+            "loaded": bool(sessions),
+            "devices": {part: ran_on(s.compiled) for part, s in sessions.items()},
+            "precision": {part: precision(s.compiled) for part, s in sessions.items()},
         }
+
+    @cached_property
+    def _rapid(self) -> Any:
+        folder = Path(rapidocr.__file__).parent / "models"
+        sessions = {
+            part: _Session(folder / file, self._device) for part, file in MODEL_FILES.items()
+        }
+        pipeline = _pipeline(folder, sessions)
+        self._sessions = sessions
+        return pipeline
 
     def _read(self, picture: Picture) -> Page:
         try:
@@ -71,16 +82,7 @@ class RapidOcrEngine:
         if found.boxes is not None and found.txts is not None:
             for corners, text, score in zip(found.boxes, found.txts, found.scores, strict=True):
                 lines.append(Line(text, round(float(score), 4), _box(corners, picture)))
-        return Page(lines, picture.width, picture.height)
-
-
-def _warm_up_page() -> bytes:
-    """Something to read before ready, so that all three models have prepared their kernels."""
-    page = Image.new("RGB", (960, 736), "white")
-    ImageDraw.Draw(page).text((40, 40), "Ready to read", fill="black", font_size=40)
-    buffer = io.BytesIO()
-    page.save(buffer, "BMP")
-    return buffer.getvalue()
+        return Page(lines, picture.width, picture.height, picture.pages)
 
 
 def _box(corners: NDArray[np.float32], picture: Picture) -> Box:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from autobot.errors import BadRequest, ContextLengthExceeded, TooLarge
 from deployments.npu.batcher import Batcher, Tokens, Vector
+from deployments.npu.on_demand import OnDemand
 
 MAX_CHARS_PER_TEXT = 1 << 16
 """Counting tokens costs about half a microsecond a character, so even counting has a limit."""
@@ -26,6 +27,11 @@ class EmbeddingModel(Protocol):
     @property
     def max_tokens(self) -> int:
         """Longest text the model was made for, special tokens included."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """What the engine computes in, for example ``bf16``."""
         ...
 
     def device(self) -> str:
@@ -74,7 +80,7 @@ class _Loaded:
         self.model = model
         # One thread: two inferences at once would share the same cores and help nobody.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"embed-{model.name}")
-        self.batcher = Batcher(self._run)
+        self.batcher = Batcher[Tokens, Vector](self._run)
 
     async def _run(self, batch: list[Tokens]) -> list[Vector]:
         loop = asyncio.get_running_loop()
@@ -86,8 +92,7 @@ class Embedder:
 
     def __init__(self, models: EmbeddingModels) -> None:
         self._models = models
-        self._loaded: dict[str, _Loaded] = {}
-        self._loading = asyncio.Lock()
+        self._loaded = OnDemand(lambda name: _Loaded(models.load(name)))
 
     async def embed(
         self, texts: Sequence[str], model: str = "default", dimensions: int | None = None
@@ -97,7 +102,7 @@ class Embedder:
         Raises `ModelNotFound`, `BadRequest` for a text without words or ``dimensions`` other than
         the model's, `ContextLengthExceeded`, `TooLarge`, and `Busy` when the queue is full.
         """
-        loaded = await self._load(self._models.resolve(model))
+        loaded = await self._loaded.get(self._models.resolve(model))
         _check_dimensions(dimensions, loaded.model)
         for index, text in enumerate(texts):
             _check_chars(index, text)
@@ -108,30 +113,22 @@ class Embedder:
 
     def preload(self) -> None:
         """Load the default model, so that no caller waits. Blocks; raises `ModelNotFound`."""
-        name = self._models.resolve("default")
-        self._loaded[name] = _Loaded(self._models.load(name))
+        self._loaded.preload(self._models.resolve("default"))
 
     async def facts(self) -> dict[str, Any]:
         """Raises `ModelNotFound` while the model called `default` is not on this machine."""
-        default = (await self._load(self._models.resolve("default"))).model
-        loaded = [entry.model for entry in self._loaded.values()]
+        default = (await self._loaded.get(self._models.resolve("default"))).model
+        loaded = [entry.model for entry in self._loaded.all()]
         return {
             "device": ",".join(dict.fromkeys(model.device() for model in loaded)),
             "models": self._models.installed(),
             "default_model": default.name,
             "dimensions": {model.name: model.dimensions for model in loaded},
             "max_tokens": {model.name: model.max_tokens for model in loaded},
-            "queued": sum(entry.batcher.queued for entry in self._loaded.values()),
+            "precision": {model.name: model.precision for model in loaded},
+            "queued": sum(entry.batcher.queued for entry in self._loaded.all()),
             **self._models.facts(),
         }
-
-    async def _load(self, name: str) -> _Loaded:
-        if name not in self._loaded:
-            async with self._loading:
-                if name not in self._loaded:
-                    model = await asyncio.to_thread(self._models.load, name)
-                    self._loaded[name] = _Loaded(model)
-        return self._loaded[name]
 
 
 def _check_dimensions(asked: int | None, model: EmbeddingModel) -> None:

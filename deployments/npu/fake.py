@@ -2,16 +2,20 @@
 
 import re
 from array import array
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 from zlib import crc32
 
 import numpy as np
 
-from autobot.errors import ModelNotFound
+from autobot.errors import BadRequest, ModelNotFound
 from deployments.npu.batcher import Tokens, Vector
 from deployments.npu.driver_image import decode
+from deployments.npu.kserve import Array, Port
 from deployments.npu.ocr import Line, Page
+from deployments.npu.rerank import Passage
+from deployments.npu.speech import RATE, Asked, Samples, Segment, Window
+from deployments.npu.whisper import WINDOW
 
 FIRST, LAST = 1, 2
 """Stand for the special tokens around a text."""
@@ -23,6 +27,8 @@ def _visible(character: str) -> bool:
 
 class FakeEmbeddingModel:
     """Hashes words into a few dimensions: texts that share words have similar vectors."""
+
+    precision = "f32"
 
     def __init__(self, name: str, dimensions: int = 64, max_tokens: int = 256) -> None:
         self.name = name
@@ -48,10 +54,28 @@ class FakeEmbeddingModel:
         return array("f", [value / length for value in values])
 
 
-class FakeEmbeddingModels:
+class FakeRerankModel(FakeEmbeddingModel):
+    """Scores a passage by how many of the query's words it has."""
+
+    method = "shared words"
+
+    def score(self, passages: Sequence[Passage]) -> list[float]:
+        shared = ((set(p.query[1:-1]), set(p.document)) for p in passages)
+        return [len(query & document) / len(query) for query, document in shared]
+
+
+class Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+Model = TypeVar("Model", bound=Named)
+
+
+class FakeModels(Generic[Model]):
     """Models by name; the first is the default."""
 
-    def __init__(self, *models: FakeEmbeddingModel) -> None:
+    def __init__(self, *models: Model) -> None:
         self._models = {model.name: model for model in models}
 
     def installed(self) -> list[str]:
@@ -66,11 +90,56 @@ class FakeEmbeddingModels:
             )
         return name
 
-    def load(self, name: str) -> FakeEmbeddingModel:
-        return self._models[name]
+    def load(self, name: str) -> Model:
+        return self._models[self.resolve(name)]
 
     def facts(self) -> dict[str, Any]:
         return {"engine": "fake"}
+
+
+class FakeSpeechModel:
+    """Says one word a window, and knows English and German."""
+
+    def __init__(self, name: str, words: Sequence[str] = ("hello",)) -> None:
+        self.name = name
+        self._words = words
+
+    def device(self) -> str:
+        return "FAKE"
+
+    def transcribe(self, samples: Samples, asked: Asked) -> Iterator[Window]:
+        if asked.language not in (None, "en", "de"):
+            raise BadRequest(f"{self.name} does not know the language {asked.language!r}.")
+        return self._windows(samples, asked)
+
+    def _windows(self, samples: Samples, asked: Asked) -> Iterator[Window]:
+        for number, start in enumerate(range(0, len(samples), WINDOW)):
+            end = min(start + WINDOW, len(samples))
+            word = self._words[number % len(self._words)]
+            times = (start / RATE, end / RATE)
+            segment = Segment(*times, f" {word}", [number], asked.temperature, -0.1, 1.0, 0.0)
+            heard = [segment] if np.any(samples[start:end]) else []
+            yield Window(heard, asked.language or "en")
+
+
+class FakeInferenceModel:
+    """Adds its two inputs, as many numbers as there are."""
+
+    platform = "fake"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.inputs = [Port("a", "FP32", [-1]), Port("b", "FP32", [-1])]
+        self.outputs = [Port("sum", "FP32", [-1])]
+
+    def device(self) -> str:
+        return "FAKE"
+
+    def infer(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        if feed["a"].shape != feed["b"].shape:
+            raise BadRequest(f"{self.name} cannot work on these inputs: their shapes differ.")
+        with np.errstate(all="ignore"):
+            return {"sum": feed["a"] + feed["b"]}
 
 
 class FakeOcr:
@@ -87,8 +156,8 @@ class FakeOcr:
     def facts(self) -> dict[str, Any]:
         return {"engine": "fake"}
 
-    def read(self, image: bytes) -> Page:
-        picture = decode(image)
+    def read(self, image: bytes, page: int = 1) -> Page:
+        picture = decode(image, page)
         ink = picture.pixels.min(axis=2) < 128
         bounds = np.flatnonzero(np.diff(ink.any(axis=1).astype(np.int8), prepend=0, append=0))
         lines: list[Line] = []
@@ -98,4 +167,4 @@ class FakeOcr:
             corners = ((left, top), (right, top), (right, bottom), (left, bottom))
             scaled = [(x * picture.scale, float(y) * picture.scale) for x, y in corners]
             lines.append(Line(text, 1.0, (scaled[0], scaled[1], scaled[2], scaled[3])))
-        return Page(lines, picture.width, picture.height)
+        return Page(lines, picture.width, picture.height, picture.pages)

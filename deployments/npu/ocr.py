@@ -28,11 +28,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Lines in reading order; the upright image's size in pixels."""
+    """Lines in reading order; the upright image's size in pixels; how many pages its file has."""
 
     lines: list[Line]
     width: int
     height: int
+    pages: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,14 @@ class OcrEngine(Protocol):
     def model(self) -> str: ...
 
     def device(self) -> str:
-        """The device the engine says it runs on, for example ``CPU``."""
+        """The device the engine says it runs on, for example ``CPU``; empty until it has run."""
         ...
 
-    def read(self, image: bytes) -> Page:
-        """Read an image file; raise `Invalid` when it is broken, `TooLarge` for too many pixels."""
+    def read(self, image: bytes, page: int = 1) -> Page:
+        """Read an image file or a page of a PDF file (from 1).
+
+        Raises `Invalid` when it is broken or lacks the page, `TooLarge` for too many pixels.
+        """
         ...
 
     def facts(self) -> dict[str, Any]: ...
@@ -76,7 +80,7 @@ class Reader:
         self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ocr")
 
-    async def read(self, image: bytes) -> Reading:
+    async def read(self, image: bytes, page: int = 1) -> Reading:
         """Raise what `OcrEngine.read` raises, `TooLarge` for too many bytes, `Busy` when full."""
         if len(image) > MAX_IMAGE_BYTES:
             raise too_large(len(image))
@@ -85,22 +89,22 @@ class Reader:
         self._inside += 1
         try:
             async with self._turn:
-                return await self._read(image)
+                return await self._read(image, page)
         finally:
             self._inside -= 1
 
     async def facts(self) -> dict[str, Any]:
         return {
-            "device": self.engine.device(),
+            "device": self.engine.device() or None,
             "models": [self.engine.model],
             "waiting": max(0, self._inside - 1),
             **self.engine.facts(),
         }
 
-    async def _read(self, image: bytes) -> Reading:
+    async def _read(self, image: bytes, number: int) -> Reading:
         started = time.perf_counter()
         loop = asyncio.get_running_loop()
-        page = await loop.run_in_executor(self._thread, self.engine.read, image)
+        page = await loop.run_in_executor(self._thread, self.engine.read, image, number)
         milliseconds = (time.perf_counter() - started) * 1000
         return Reading(page, self.engine.model, self.engine.device(), round(milliseconds, 1))
 

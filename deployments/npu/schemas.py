@@ -74,6 +74,7 @@ class OcrAnswer(BaseModel):
     lines: list[OcrLine]
     width: int
     height: int
+    pages: int = Field(description="Of the file; 1 for an image.")
     model: str
     engine: str
     device: str = Field(description="What OpenVINO says executed the models.")
@@ -90,6 +91,7 @@ class OcrAnswer(BaseModel):
             ],
             width=page.width,
             height=page.height,
+            pages=page.pages,
             model=reading.model,
             engine=engine,
             device=reading.device,

@@ -19,6 +19,8 @@ from autobot.serving.deploy import (
 )
 from autobot.settings import Settings
 
+NPU = {"npu", "npu-rerank", "npu-ocr", "npu-speech", "npu-kserve"}
+
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
@@ -62,7 +64,7 @@ def test_a_change_in_one_room_changes_only_its_applications(
 ) -> None:
     before = codes(settings, checkout)
     (checkout / "deployments" / "npu" / "app.py").open("a").write("# changed\n")
-    assert changed(before, codes(settings, checkout)) == {"npu", "npu-ocr"}
+    assert changed(before, codes(settings, checkout)) == NPU
 
 
 def test_a_change_in_the_library_changes_every_application(
@@ -105,7 +107,7 @@ def test_restart_changes_one_room_every_time(settings: Settings) -> None:
     Restarts(settings).mark("llm")
     once = marks()
     Restarts(settings).mark("llm")
-    assert changed(before, once) == changed(once, marks()) == {"llm"}
+    assert changed(before, once) == changed(once, marks()) == {"llm", "llm-ollama"}
 
 
 def test_unready_names_what_serve_says() -> None:

@@ -12,12 +12,15 @@ import pytest
 import pytest_asyncio
 
 from autobot.settings import Settings
+from deployments.browser.chromium import ChromiumBrowser
 from deployments.browser.dial import Dialer
 from deployments.browser.egress import Policy, Target
 from deployments.browser.engine import Browser
 from deployments.browser.fake import FakeBrowser
 from deployments.browser.launch import USER
-from deployments.browser.oneshot import ChromiumBrowser
+from deployments.browser.memory import Meter
+from deployments.browser.room import BrowserRoom
+from deployments.browser.sessions import Sessions
 from tests.contract.browser.site import Site, Trap, serve_site, set_trap
 
 
@@ -85,3 +88,9 @@ def real_browser(home: Path, allow: str, dialer: Dialer | None = None) -> Chromi
     """A real browser with two slots and eight places in line, for whoever must start their own."""
     settings = Settings(home=home, browser_allow=allow, browser_concurrency=2)
     return ChromiumBrowser(settings, dialer)
+
+
+def room_of(browser: Browser, most: int = 4) -> BrowserRoom:
+    """The room around ``browser``, whose memory is without bounds."""
+    sessions = Sessions(browser, "here", Meter(1 << 40, lambda: 0), most)
+    return BrowserRoom(browser, sessions)

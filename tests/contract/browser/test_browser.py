@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from autobot.errors import BlockedAddress, Busy, Timeout, Unavailable
-from deployments.browser.engine import Page, PageFailed, PdfJob, ScreenshotJob
+from deployments.browser.engine import Page, PageFailed
 from tests.contract.browser.conftest import Rig
+from tests.contract.browser.jobs import pdf_of, shot_of
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
@@ -19,7 +20,7 @@ ENDLESS = "<script>while(true);</script>"
 
 async def test_a_screenshot_has_the_size_and_the_colour_of_the_page(rig: Rig) -> None:
     page = Page(html=RED, width=320, height=200)
-    shot = await rig.browser.screenshot(ScreenshotJob(page))
+    shot = await rig.browser.once(*shot_of(page))
     assert (shot.media_type, shot.page_status) == ("image/png", None)
     image = Image.open(io.BytesIO(shot.body))
     assert (image.format, image.size) == ("PNG", (320, 200))
@@ -29,14 +30,14 @@ async def test_a_screenshot_has_the_size_and_the_colour_of_the_page(rig: Rig) ->
 
 
 async def test_a_jpeg_is_a_jpeg(rig: Rig) -> None:
-    shot = await rig.browser.screenshot(ScreenshotJob(Page(html=RED), format="jpeg"))
+    shot = await rig.browser.once(*shot_of(Page(html=RED), format="jpeg"))
     assert shot.media_type == "image/jpeg"
     assert shot.body.startswith(b"\xff\xd8")
     assert shot.body.endswith(b"\xff\xd9")
 
 
 async def test_a_pdf_is_a_pdf(rig: Rig) -> None:
-    printed = await rig.browser.pdf(PdfJob(Page(html="<h1>Paper</h1>")))
+    printed = await rig.browser.once(*pdf_of(Page(html="<h1>Paper</h1>")))
     assert printed.media_type == "application/pdf"
     assert printed.body.startswith(b"%PDF-")
     assert b"%%EOF" in printed.body[-16:]
@@ -66,26 +67,26 @@ async def test_an_address_out_of_bounds_is_blocked_and_named(
     before = rig.trap.tcp
     page = Page(url=url.format(port=rig.trap.port))
     with pytest.raises(BlockedAddress, match=reason):
-        await rig.browser.screenshot(ScreenshotJob(page))
+        await rig.browser.once(*shot_of(page))
     assert rig.trap.tcp == before
 
 
 async def test_a_name_that_does_not_resolve_is_said_to(rig: Rig) -> None:
     with pytest.raises(PageFailed, match=r"no-such-name\.invalid does not resolve"):
-        await rig.browser.screenshot(ScreenshotJob(Page(url="http://no-such-name.invalid/")))
+        await rig.browser.once(*shot_of(Page(url="http://no-such-name.invalid/")))
 
 
 async def test_a_page_that_never_ends_meets_its_deadline(rig: Rig) -> None:
     began = time.monotonic()
     with pytest.raises(Timeout, match="1 s"):
-        await rig.browser.screenshot(ScreenshotJob(Page(html=ENDLESS, timeout_s=1)))
+        await rig.browser.once(*shot_of(Page(html=ENDLESS, timeout_s=1)))
     assert time.monotonic() - began < 4
-    await rig.browser.screenshot(ScreenshotJob(Page(html=RED)))
+    await rig.browser.once(*shot_of(Page(html=RED)))
 
 
 async def test_a_full_line_is_refused_at_once(rig: Rig) -> None:
-    job = ScreenshotJob(Page(html=ENDLESS, timeout_s=3))
-    many = [asyncio.ensure_future(rig.browser.screenshot(job)) for _ in range(14)]
+    job = shot_of(Page(html=ENDLESS, timeout_s=3))
+    many = [asyncio.ensure_future(rig.browser.once(*job)) for _ in range(14)]
     results = await asyncio.gather(*many, return_exceptions=True)
     kinds = [type(result) for result in results]
     assert Busy in kinds
@@ -94,8 +95,8 @@ async def test_a_full_line_is_refused_at_once(rig: Rig) -> None:
 
 
 async def test_a_crash_fails_what_runs_and_the_next_request_works(rig: Rig) -> None:
-    job = ScreenshotJob(Page(html=ENDLESS, timeout_s=20))
-    running = asyncio.ensure_future(rig.browser.screenshot(job))
+    job = shot_of(Page(html=ENDLESS, timeout_s=20))
+    running = asyncio.ensure_future(rig.browser.once(*job))
     for _ in range(100):
         await asyncio.sleep(0.05)
         if (await rig.browser.facts())["active"]:
@@ -104,11 +105,11 @@ async def test_a_crash_fails_what_runs_and_the_next_request_works(rig: Rig) -> N
     await rig.crash()
     with pytest.raises(Unavailable, match="crashed"):
         await running
-    await rig.browser.screenshot(ScreenshotJob(Page(html=RED)))
+    await rig.browser.once(*shot_of(Page(html=RED)))
 
 
 async def test_facts_name_the_device_and_the_engine(rig: Rig) -> None:
-    await rig.browser.screenshot(ScreenshotJob(Page(html=RED)))
+    await rig.browser.once(*shot_of(Page(html=RED)))
     facts = await rig.browser.facts()
     assert facts["device"]
     assert facts["engine"]

@@ -16,41 +16,50 @@ from PIL import Image
 from autobot.errors import BlockedAddress, Invalid, Timeout
 from autobot.settings import Settings
 from deployments.browser import launch
+from deployments.browser.actions import WaitUntil
+from deployments.browser.chromium import ChromiumBrowser
 from deployments.browser.driver import Chromium
-from deployments.browser.engine import Page, PageFailed, PdfJob, ScreenshotJob, WaitUntil
-from deployments.browser.oneshot import ChromiumBrowser
+from deployments.browser.engine import Page, PageFailed
 from tests.contract.browser.conftest import Rig, real_browser
+from tests.contract.browser.jobs import Job, pdf_of, shot_of
 from tests.contract.browser.site import Site
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(90)]
 
 HOLDER = """
-import asyncio, json, sys
+import asyncio, contextlib, sys
 from pathlib import Path
 from autobot.settings import Settings
-from deployments.browser.engine import Page, ScreenshotJob
-from deployments.browser.oneshot import ChromiumBrowser
+from deployments.browser.actions import Content
+from deployments.browser.egress import Domains
+from deployments.browser.engine import Page
+from deployments.browser.room import BrowserRoom
+from deployments.browser.schemas import NewSession
 
 async def main():
-    browser = ChromiumBrowser(Settings(home=Path(sys.argv[1])))
-    browser.start()
-    await browser.screenshot(ScreenshotJob(Page(html="up")))
-    job = ScreenshotJob(Page(html="<script>while(true);</script>", timeout_s=100))
-    asyncio.ensure_future(browser.screenshot(job))
-    await asyncio.sleep(0.5)
-    print("ready", flush=True)
-    await asyncio.sleep(60)
+    room = BrowserRoom.of(Settings(home=Path(sys.argv[1])), "here")
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(room.running(None))
+        await room.browser.once(Page(html="up"), Content())
+        await room.sessions.open("ann", NewSession())
+        for kind in ("cdp", "playwright"):
+            await stack.enter_async_context(room.connections.link("ann", kind, Domains()))
+        page = Page(html="<script>while(true);</script>", timeout_s=100)
+        asyncio.ensure_future(room.browser.once(page, Content(timeout_s=100)))
+        await asyncio.sleep(0.5)
+        print("ready", flush=True)
+        await asyncio.sleep(60)
 
 asyncio.run(main())
 """
 
 
-def shot(url: str, wait_until: WaitUntil = "load", timeout_s: float = 30) -> ScreenshotJob:
-    return ScreenshotJob(Page(url=url, wait_until=wait_until, timeout_s=timeout_s))
+def shot(url: str, wait_until: WaitUntil = "load", timeout_s: float = 30) -> Job:
+    return shot_of(Page(url=url, wait_until=wait_until, timeout_s=timeout_s))
 
 
 async def colour(rig: Rig, page: Page) -> tuple[int, ...]:
-    body = (await rig.browser.screenshot(ScreenshotJob(page))).body
+    body = (await rig.browser.once(*shot_of(page))).body
     pixel = Image.open(io.BytesIO(body)).convert("RGB").getpixel((5, 5))
     assert isinstance(pixel, tuple)
     return pixel
@@ -80,7 +89,7 @@ async def test_contexts_share_no_cookies_and_no_storage(chromium: Rig) -> None:
 
 async def test_the_pages_own_status_is_told(chromium: Rig) -> None:
     missing = f"http://127.0.0.1:{chromium.site.port}/missing"
-    assert (await chromium.browser.screenshot(shot(missing))).page_status == 404
+    assert (await chromium.browser.once(*shot(missing))).page_status == 404
 
 
 async def test_a_redirect_inside_the_allowed_site_is_followed(chromium: Rig) -> None:
@@ -91,22 +100,22 @@ async def test_a_redirect_inside_the_allowed_site_is_followed(chromium: Rig) -> 
 
 async def test_a_full_page_is_as_tall_as_the_page(chromium: Rig) -> None:
     page = Page(html="<body style='margin:0'><div style='height:2000px'>", width=300, height=200)
-    body = (await chromium.browser.screenshot(ScreenshotJob(page, full_page=True))).body
+    body = (await chromium.browser.once(*shot_of(page, full_page=True))).body
     assert Image.open(io.BytesIO(body)).size == (300, 2000)
 
 
 async def test_a_full_page_too_large_for_memory_is_refused(chromium: Rig) -> None:
     page = Page(html="<div style='height:900000px'>")
     with pytest.raises(Invalid, match="full_page"):
-        await chromium.browser.screenshot(ScreenshotJob(page, full_page=True))
+        await chromium.browser.once(*shot_of(page, full_page=True))
 
 
 async def test_paper_and_orientation_shape_the_pdf(chromium: Rig) -> None:
     """A5 is 148 x 210 mm: 419.5 x 595.3 points of 1/72 inch."""
     for landscape, expected in ((False, (419.5, 595.3)), (True, (595.3, 419.5))):
-        job = PdfJob(Page(html="x"), paper="A5", landscape=landscape)
+        job = pdf_of(Page(html="x"), paper="A5", landscape=landscape)
         box = re.search(
-            rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", (await chromium.browser.pdf(job)).body
+            rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", (await chromium.browser.once(*job)).body
         )
         assert box is not None
         assert (float(box[1]), float(box[2])) == pytest.approx(expected, abs=1)
@@ -115,7 +124,7 @@ async def test_paper_and_orientation_shape_the_pdf(chromium: Rig) -> None:
 async def test_a_server_that_never_answers_meets_the_deadline(chromium: Rig) -> None:
     url = f"http://127.0.0.1:{chromium.site.port}/hang"
     with pytest.raises(Timeout):
-        await chromium.browser.screenshot(shot(url, timeout_s=1.0))
+        await chromium.browser.once(*shot(url, timeout_s=1.0))
 
 
 async def test_a_closed_port_is_a_failed_page_with_the_reason(
@@ -129,7 +138,7 @@ async def test_a_closed_port_is_a_failed_page_with_the_reason(
     try:
         for scheme in ("http", "https"):
             with pytest.raises(PageFailed, match=f"127.0.0.1:{port} cannot be reached"):
-                await browser.screenshot(shot(f"{scheme}://127.0.0.1:{port}/"))
+                await browser.once(*shot(f"{scheme}://127.0.0.1:{port}/"))
     finally:
         await browser.close()
 
@@ -138,7 +147,7 @@ async def test_an_answer_that_is_a_download_is_a_failed_page(chromium: Rig) -> N
     headers = "Content-Type: application/octet-stream\r\nContent-Disposition: attachment\r\n"
     url = chromium.site.put("/file", "x" * 1000, headers=headers)
     with pytest.raises(PageFailed):
-        await chromium.browser.screenshot(shot(url))
+        await chromium.browser.once(*shot(url))
 
 
 async def test_a_kept_connection_never_answers_for_another_host(
@@ -152,7 +161,7 @@ async def test_a_kept_connection_never_answers_for_another_host(
         inner = f"http://localhost:{site.port}/inner"
         url = site.put("/outer", f"<iframe src={inner}></iframe>")
         seen = len(site.requests)
-        await browser.screenshot(shot(url, wait_until="networkidle"))
+        await browser.once(*shot(url, wait_until="networkidle"))
         hosts = [head.lower().split("host: ")[1].split("\r\n")[0] for head in site.requests[seen:]]
         assert {f"127.0.0.1:{site.port}", f"localhost:{site.port}"} <= set(hosts)
     finally:
@@ -160,8 +169,8 @@ async def test_a_kept_connection_never_answers_for_another_host(
 
 
 async def test_renderers_are_confined_and_nothing_runs_as_root(chromium: Rig) -> None:
-    job = ScreenshotJob(Page(html="<script>while(true);</script>", timeout_s=3))
-    running = asyncio.ensure_future(chromium.browser.screenshot(job))
+    job = shot_of(Page(html="<script>while(true);</script>", timeout_s=3))
+    running = asyncio.ensure_future(chromium.browser.once(*job))
     await asyncio.sleep(1)
     found = await processes(chromium)
     assert found["renderer"]
@@ -190,7 +199,7 @@ async def test_an_unconfined_process_is_no_proof_of_a_sandbox() -> None:
 
 
 async def test_no_renderer_outlives_its_request(chromium: Rig) -> None:
-    await asyncio.gather(*(chromium.browser.screenshot(shot_html(n)) for n in range(6)))
+    await asyncio.gather(*(chromium.browser.once(*shot_html(n)) for n in range(6)))
     for _ in range(20):
         if not (await processes(chromium)).get("renderer"):
             return
@@ -198,8 +207,8 @@ async def test_no_renderer_outlives_its_request(chromium: Rig) -> None:
     pytest.fail("a renderer outlived every request")
 
 
-def shot_html(number: int) -> ScreenshotJob:
-    return ScreenshotJob(Page(html=f"<p>{number}"))
+def shot_html(number: int) -> Job:
+    return shot_of(Page(html=f"<p>{number}"))
 
 
 async def test_a_dead_driver_is_replaced(chromium: Rig) -> None:
@@ -214,8 +223,15 @@ async def test_a_dead_driver_is_replaced(chromium: Rig) -> None:
             break
         await asyncio.sleep(0.1)
     await asyncio.sleep(0.2)
-    await chromium.browser.screenshot(shot_html(1))
+    await chromium.browser.once(*shot_html(1))
     assert (await processes(chromium))["browser"][0] != before
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # it is over, or a zombie
+        return []
 
 
 def mentions(process: psutil.Process, paths: list[str]) -> bool:
@@ -235,7 +251,7 @@ async def test_nothing_is_left_when_the_replica_is_killed(
         assert line, "the replica never became ready"
     family = psutil.Process(replica.pid).children(recursive=True)
     assert len(family) > 4
-    profiles = {part for p in family for part in p.cmdline() if "--user-data-dir=" in part}
+    profiles = {part for p in family for part in command_of(p) if "--user-data-dir=" in part}
     replica.send_signal(how)
     await replica.wait()
     _, alive = await asyncio.to_thread(psutil.wait_procs, family, 10)
@@ -245,7 +261,9 @@ async def test_nothing_is_left_when_the_replica_is_killed(
     paths = [part.partition("=")[2] for part in profiles]
     left = [p for p in psutil.process_iter(["cmdline"]) if mentions(p, paths)]
     assert not psutil.wait_procs(left, 10)[1]
+    launch.sweep(Path("/tmp"))  # as the next replica does
     assert not any(Path(part.partition("=")[2]).exists() for part in profiles)
+    assert not list(Path("/tmp").glob(f"{launch.PRIVATE}{replica.pid}-*"))
 
 
 NO_NAMESPACES = """#!/bin/sh
@@ -271,7 +289,7 @@ async def test_a_machine_without_a_sandbox_is_refused_unless_the_owner_insists(
     insisting = ChromiumBrowser(Settings(home=folder, chromium=chromium, browser_no_sandbox=True))
     insisting.start()
     try:
-        await insisting.screenshot(shot_html(1))
+        await insisting.once(*shot_html(1))
         assert (await insisting.facts())["sandbox"] == "off"
     finally:
         await insisting.close()
@@ -285,11 +303,11 @@ async def test_a_machine_without_chromium_says_what_to_do(tmp_path: Path) -> Non
 async def test_local_files_cannot_be_seen_from_a_page(chromium: Rig, tmp_path: Path) -> None:
     url = chromium.site.put("/sneaky", "<script>location = 'file:///etc/passwd'</script>stays")
     try:
-        await chromium.browser.screenshot(shot(url, wait_until="networkidle"))
+        await chromium.browser.once(*shot(url, wait_until="networkidle"))
     except BlockedAddress:
         return
     frame = "<iframe src=file:///etc/passwd width=800 height=600 frameborder=0></iframe>"
-    blank = await chromium.browser.screenshot(ScreenshotJob(Page(html=frame)))
+    blank = await chromium.browser.once(*shot_of(Page(html=frame)))
     colours = Image.open(io.BytesIO(blank.body)).convert("L").crop((0, 0, 800, 600)).getextrema()
     assert colours == (255, 255)
 
@@ -302,6 +320,6 @@ async def test_a_page_that_outgrows_its_memory_is_ended_alone(chromium: Rig) -> 
     </script><img src=/hang>"""
     url = chromium.site.put("/greedy", greedy)
     with pytest.raises(PageFailed, match="memory"):
-        await chromium.browser.screenshot(shot(url, timeout_s=45))
+        await chromium.browser.once(*shot(url, timeout_s=45))
     assert (await processes(chromium))["browser"] == before
-    await chromium.browser.screenshot(shot_html(1))
+    await chromium.browser.once(*shot_html(1))

@@ -10,12 +10,13 @@ import pytest_asyncio
 
 from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
 from autobot.web.app import create_app
+from deployments.browser.actions import Action, Pdf, Screenshot
 from deployments.browser.dial import Dialer
 from deployments.browser.egress import Policy
-from deployments.browser.engine import Browser, PdfJob, Rendered, ScreenshotJob
+from deployments.browser.engine import Browser, Page, Rendered
 from deployments.browser.fake import FakeBrowser
-from deployments.browser.routes import browser_routes
-from tests.contract.browser.conftest import Rig
+from tests.contract.browser.conftest import Rig, room_of
+from tests.contract.browser.jobs import Job
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 
@@ -32,7 +33,7 @@ async def known_keys() -> Sequence[KeyRecord]:
 async def client_of(browser: Browser, key: str | None = KEY) -> httpx.AsyncClient:
     keys = KeyRing(known_keys)
     await keys.refresh()
-    app = create_app("browser", [browser_routes(browser)], keys)
+    app = create_app("browser", [room_of(browser).router()], keys)
     headers = {"authorization": f"Bearer {key}"} if key else {}
     transport = httpx.ASGITransport(app)
     return httpx.AsyncClient(transport=transport, base_url="http://room", headers=headers)
@@ -150,7 +151,7 @@ class Recording(FakeBrowser):
 
     def __init__(self) -> None:
         super().__init__(Dialer(Policy()))
-        self.jobs: list[ScreenshotJob | PdfJob] = []
+        self.jobs: list[Job] = []
         self.events: list[str] = []
 
     def start(self) -> None:
@@ -159,13 +160,9 @@ class Recording(FakeBrowser):
     async def close(self) -> None:
         self.events.append("close")
 
-    async def screenshot(self, job: ScreenshotJob) -> Rendered:
-        self.jobs.append(job)
-        return await super().screenshot(job)
-
-    async def pdf(self, job: PdfJob) -> Rendered:
-        self.jobs.append(job)
-        return await super().pdf(job)
+    async def once(self, page: Page, action: Action) -> Rendered:
+        self.jobs.append((page, action))
+        return await super().once(page, action)
 
 
 async def test_every_option_reaches_the_browser() -> None:
@@ -180,18 +177,18 @@ async def test_every_option_reaches_the_browser() -> None:
     async with await client_of(browser) as client:
         await client.post(SHOT, json={**page, "full_page": True, "format": "jpeg"})
         await client.post(PDF, json={**page, "paper": "A3", "landscape": True})
-    shot, pdf = browser.jobs
-    assert shot.page == pdf.page
-    assert vars(shot.page) == {"url": None, **page}
-    assert isinstance(shot, ScreenshotJob)
-    assert (shot.full_page, shot.format) == (True, "jpeg")
-    assert isinstance(pdf, PdfJob)
+    (first, shot), (second, pdf) = browser.jobs
+    assert first == second
+    assert vars(first) == {"url": None, **page}
+    assert isinstance(shot, Screenshot)
+    assert (shot.full_page, shot.format, shot.timeout_s) == (True, "jpeg", 7)
+    assert isinstance(pdf, Pdf)
     assert (pdf.paper, pdf.landscape) == ("A3", True)
 
 
 async def test_the_browser_lives_as_long_as_the_application() -> None:
     browser = Recording()
-    app = create_app("browser", [browser_routes(browser)], KeyRing(known_keys))
+    app = create_app("browser", [room_of(browser).router()], KeyRing(known_keys))
     async with app.router.lifespan_context(app):
         assert browser.events == ["start"]
     assert browser.events == ["start", "close"]

@@ -1,11 +1,19 @@
-"""The engines under contract: the fake, llama.cpp with a real model, and Ollama when it answers."""
+"""The engines under contract: the fake, llama.cpp and a real Ollama server with a real model."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import ollama
 import pytest
 import pytest_asyncio
@@ -20,6 +28,7 @@ from deployments.llm.gate import Gate
 
 SMALL = "smollm2-135m-instruct"
 CONTEXT = 512
+FIND_OLLAMA = Path(__file__).parents[3] / "scripts" / "ollama.sh"
 OLLAMA_NAME = "autobot-contract:latest"
 
 
@@ -58,24 +67,56 @@ async def _llamacpp(path: Path, log: Path) -> AsyncGenerator[Subject, None]:
         await engine.close()
 
 
+@pytest.fixture(scope="session")
+def ollama_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Ollama server of our own, on a free port, with a models folder of its own."""
+    found = subprocess.run([FIND_OLLAMA, "find"], capture_output=True, text=True)
+    if found.returncode:
+        if os.environ.get("AUTOBOT_REQUIRE_LAB") and shutil.which("go"):
+            pytest.fail(f"`make ollama` builds one where there is Go: {found.stderr}")
+        pytest.skip(found.stderr.strip())
+    home = tmp_path_factory.mktemp("ollama")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{probe.getsockname()[1]}"
+    env = {**os.environ, "HOME": str(home), "OLLAMA_HOST": host, "OLLAMA_MODELS": str(home / "m")}
+    with (home / "log").open("wb") as log:
+        serve = [sys.executable, "-m", "autobot.supervise", "--", found.stdout.strip(), "serve"]
+        child = subprocess.Popen(serve, env=env, stdout=log, stderr=log)
+    try:
+        for _ in range(300):
+            with contextlib.suppress(httpx.HTTPError):
+                httpx.get(f"http://{host}/api/version", timeout=1)
+                break
+            assert child.poll() is None, (home / "log").read_text()
+            time.sleep(0.1)
+        yield f"http://{host}"
+    finally:
+        child.terminate()
+        child.wait(20)
+
+
 @asynccontextmanager
-async def _ollama(path: Path) -> AsyncGenerator[Subject, None]:
-    url = Settings().ollama_url
-    scout = OllamaEngine(url)
-    await scout.models()
-    await scout.close()
-    if scout.reason:
-        pytest.skip(scout.reason)
+async def imported(url: str, path: Path) -> AsyncGenerator[str, None]:
+    """The small model in the server at `url`, under its name there."""
     client = ollama.AsyncClient(url)
     digest = await client.create_blob(path)
     await client.create(OLLAMA_NAME, files={path.name: digest})
-    engine = OllamaEngine(url, slots=1, waiting=1, context=CONTEXT)
     try:
-        yield Subject(engine, OLLAMA_NAME, engine.gate)
+        yield OLLAMA_NAME
     finally:
         await client.delete(OLLAMA_NAME)
         await client.close()
-        await engine.close()
+
+
+@asynccontextmanager
+async def _ollama(url: str, path: Path) -> AsyncGenerator[Subject, None]:
+    async with imported(url, path) as name:
+        engine = OllamaEngine(url, slots=1, waiting=1, context=CONTEXT)
+        try:
+            yield Subject(engine, name, engine.gate)
+        finally:
+            await engine.close()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["fake", "llama.cpp", "ollama"])
@@ -87,6 +128,10 @@ async def subject(
         yield Subject(engine, "fake", engine.gate)
         return
     log = tmp_path_factory.mktemp("engine") / "llama.cpp.log"
-    opened = _ollama(small_model) if request.param == "ollama" else _llamacpp(small_model, log)
+    if request.param == "ollama":
+        url: str = request.getfixturevalue("ollama_url")
+        opened = _ollama(url, small_model)
+    else:
+        opened = _llamacpp(small_model, log)
     async with opened as real:
         yield real

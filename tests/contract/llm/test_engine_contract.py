@@ -1,13 +1,23 @@
 """What every chat engine must do. One suite for the fake and the real ones: the fake cannot lie."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import jsonschema
 import pytest
 
-from autobot.errors import Busy, ContextLengthExceeded, ModelNotFound
-from deployments.llm.engine import ChatMessage, ChatRequest, Delta, Finish, Start
+from autobot.errors import BadRequest, Busy, ContextLengthExceeded, ModelNotFound
+from deployments.llm.engine import (
+    ANY_OBJECT,
+    ChatMessage,
+    ChatRequest,
+    Delta,
+    Finish,
+    Start,
+)
 from tests.contract.llm.conftest import CONTEXT, Subject
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
@@ -147,3 +157,59 @@ async def test_cancelled_caller_frees_its_slot(subject: Subject) -> None:
     assert subject.gate.running == 0
     seen = await asyncio.wait_for(run(subject, ask(subject, max_tokens=2)), 20)
     assert seen.finish.completion_tokens == 2
+
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"answer": {"enum": ["yes", "no"]}, "sure": {"type": "boolean"}},
+    "required": ["answer", "sure"],
+    "additionalProperties": False,
+}
+
+
+async def test_answer_under_a_schema_is_valid_against_it(subject: Subject) -> None:
+    for question in ("Is the sea wet?", "Tell me a story."):
+        seen = await run(subject, ask(subject, question, schema=SCHEMA, max_tokens=60))
+        assert seen.finish.reason == "stop"
+        jsonschema.validate(json.loads(seen.text), SCHEMA)
+
+
+async def test_any_object_is_a_schema_too(subject: Subject) -> None:
+    request = ask(subject, "Describe the sea as JSON.", schema=ANY_OBJECT, max_tokens=80)
+    seen = await run(subject, request)
+    assert seen.text.lstrip().startswith("{")
+    if seen.finish.reason == "stop":
+        assert isinstance(json.loads(seen.text), dict)
+
+
+async def test_raw_prompt_is_continued_without_a_chat_template(subject: Subject) -> None:
+    raw = ChatRequest(subject.model, (), prompt="one two three", max_tokens=4)
+    chat = await run(subject, ask(subject, "one two three", max_tokens=4))
+    seen = await run(subject, raw)
+    assert seen.finish.completion_tokens == 4
+    assert 3 <= seen.finish.prompt_tokens <= chat.finish.prompt_tokens
+
+
+async def test_raw_prompt_longer_than_the_context_is_refused(subject: Subject) -> None:
+    with pytest.raises(ContextLengthExceeded, match=str(CONTEXT)):
+        await run(subject, ChatRequest(subject.model, (), prompt="word " * 2000, max_tokens=4))
+
+
+async def test_log_probabilities_are_of_the_very_tokens_or_refused(subject: Subject) -> None:
+    request = ask(subject, max_tokens=5, temperature=0, logprobs=2)
+    if subject.engine.name == "ollama":
+        with pytest.raises(BadRequest, match="log-probabilities"):
+            await run(subject, request)
+        return
+    events = [event async for event in subject.engine.chat(request)]
+    tokens = [one for event in events if isinstance(event, Delta) for one in event.logprobs]
+    text = "".join(event.text for event in events if isinstance(event, Delta))
+    assert "".join(token.token for token in tokens) == text
+    assert all(token.logprob <= 0 and len(token.top) == 2 for token in tokens)
+
+
+async def test_image_is_refused_by_a_model_that_cannot_see(subject: Subject) -> None:
+    message = ChatMessage("user", "What is this?", (b"\x89PNG\r\n\x1a\n",))
+    with pytest.raises(BadRequest, match="cannot see"):
+        await run(subject, ChatRequest(subject.model, (message,), max_tokens=2))
+    assert subject.gate.running == 0

@@ -46,7 +46,7 @@ class Engine(LlamaCppEngine):
     async def slots(self, name: str = "first") -> list[Slot]:
         """The native engine's own account of its slots; none while it is not loaded."""
         process = self.loaded(name)
-        return (await process.client.get("/slots")).json() if process else []
+        return await process.client.json("GET", "/slots") if process else []
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -3,8 +3,7 @@
 import asyncio
 import json
 import math
-from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,17 +12,15 @@ import httpx
 import openai
 import pytest
 import pytest_asyncio
-import uvicorn
 
 from autobot.errors import Unavailable
-from autobot.keys import KeyRecord, KeyRing, NewKey, Scope, make_key
-from autobot.web.app import create_app
 from deployments.llm.driver_llamacpp import LlamaCppEngine, ModelFile
 from deployments.llm.engine import ChatEvent, ChatRequest, Delta, ModelCard, Start
 from deployments.llm.fake import FakeEngine
 from deployments.llm.routes import chat_routes
 from deployments.llm.service import ChatService
 from tests.contract.llm.conftest import CONTEXT, SMALL, until
+from tests.contract.llm.served import key_of, served
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
@@ -64,36 +61,6 @@ class Room:
         )
 
 
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """The test runner keeps its own."""
-        yield
-
-
-@asynccontextmanager
-async def _served(service: ChatService, records: list[KeyRecord]) -> AsyncGenerator[str, None]:
-    async def fetch() -> list[KeyRecord]:
-        return records
-
-    ring = KeyRing(fetch)
-    await ring.refresh()
-    app = create_app("llm", [chat_routes(service)], ring)
-    server = _Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None))
-    task = asyncio.create_task(server.serve())
-    await until(lambda: server.started)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        await task
-
-
-def _key(scope: Scope) -> tuple[str, KeyRecord]:
-    return make_key(NewKey.model_validate({"name": scope, "scopes": [scope]}))
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def room(
     small_model: Path, tmp_path_factory: pytest.TempPathFactory
@@ -103,8 +70,8 @@ async def room(
     llamacpp = LlamaCppEngine(lambda: files, log, slots=2, waiting=2, context=CONTEXT)
     slow = FakeEngine(["slow"], context=10_000, slots=1, waiting=1, token_s=0.5)
     service = ChatService([llamacpp, slow, BreakingEngine()], lambda: SMALL)
-    (key, record), (npu_key, npu_record) = _key("llm"), _key("npu")
-    async with _served(service, [record, npu_record]) as url:
+    (key, record), (npu_key, npu_record) = key_of("llm"), key_of("npu")
+    async with served([chat_routes(service)], [record, npu_record]) as url:
         yield Room(url, key, npu_key, slow, llamacpp)
     await service.close()
 
@@ -216,9 +183,21 @@ async def test_prompt_beyond_the_context_is_400_with_both_numbers(room: Room, st
         ("messages", [{"role": "robot", "content": "x"}]),
         ("messages", [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]),
         ("seed", 2**70),
-        ("n", 2),
-        ("tools", [{"type": "function", "function": {"name": "f"}}]),
-        ("response_format", {"type": "json_object"}),
+        ("n", 9),
+        ("n", 0),
+        ("tools", [{"type": "function", "function": {"name": "no spaces"}}]),
+        ("tools", [{"type": "retrieval"}]),
+        ("tool_choice", "required"),
+        ("response_format", {"type": "xml"}),
+        ("response_format", {"type": "json_schema"}),
+        (
+            "response_format",
+            {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": 5}}},
+        ),
+        ("top_logprobs", 3),
+        ("max_tokens", "many"),
+        ("messages", "hello"),
+        ("model", 7),
         ("stream_options", {"include_usage": True}),
     ],
 )

@@ -3,42 +3,65 @@
 import asyncio
 import io
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from PIL import Image, ImageDraw, ImageFont
 
 from autobot.catalogue import Catalogue
 from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
 from autobot.settings import Settings
 from autobot.web.app import create_app
+from deployments.npu.driver_audio import decode
 from deployments.npu.driver_device import Device
 from deployments.npu.driver_embedding import OpenVinoEmbeddingModels
 from deployments.npu.driver_ocr import RapidOcrEngine
-from deployments.npu.embedding import Embedder, EmbeddingModel, EmbeddingModels
-from deployments.npu.fake import FakeEmbeddingModel, FakeEmbeddingModels, FakeOcr
+from deployments.npu.driver_rerank import OpenVinoRerankModels
+from deployments.npu.driver_whisper import OpenVinoSpeechModels
+from deployments.npu.embedding import Embedder, EmbeddingModels
+from deployments.npu.fake import (
+    FakeEmbeddingModel,
+    FakeModels,
+    FakeOcr,
+    FakeRerankModel,
+    FakeSpeechModel,
+)
 from deployments.npu.ocr import OcrEngine, Reader
-from deployments.npu.routes import embedding_routes, ocr_routes
+from deployments.npu.rerank import Reranker, RerankModels
+from deployments.npu.routes import embedding_routes
+from deployments.npu.routes_ocr import ocr_routes
+from deployments.npu.speech import SpeechModels, Transcriber
 
 MODELS = ("gte-small", "all-minilm-l6-v2")
+SPEECH_MODEL = "whisper-base"
 WRITTEN = ("Invoice 2041: AutoBot", "Total due 97.35 EUR")
 KEY, NPU_KEY = make_key(NewKey(name="tests", scopes=("npu",)))
 READ_ONLY, READ_ONLY_KEY = make_key(NewKey(name="reader", scopes=("read",)))
 
 
-class LoadedOnce:
+Model = TypeVar("Model", covariant=True)
+
+
+class Models(Protocol[Model]):
+    def installed(self) -> list[str]: ...
+    def resolve(self, name: str) -> str: ...
+    def load(self, name: str) -> Model: ...
+    def facts(self) -> dict[str, Any]: ...
+
+
+class LoadedOnce(Generic[Model]):
     """Lets tests share models: loading one takes about a second."""
 
-    def __init__(self, models: EmbeddingModels) -> None:
+    def __init__(self, models: Models[Model]) -> None:
         self._models = models
-        self._loaded: dict[str, EmbeddingModel] = {}
+        self._loaded: dict[str, Model] = {}
         self.installed = models.installed
         self.resolve = models.resolve
         self.facts = models.facts
 
-    def load(self, name: str) -> EmbeddingModel:
+    def load(self, name: str) -> Model:
         if name not in self._loaded:
             self._loaded[name] = self._models.load(name)
         return self._loaded[name]
@@ -66,12 +89,47 @@ def real_models(settings: Settings, device: Device) -> EmbeddingModels:
 def models(request: pytest.FixtureRequest) -> EmbeddingModels:
     if request.param == "openvino":
         return request.getfixturevalue("real_models")
-    return FakeEmbeddingModels(*(FakeEmbeddingModel(name) for name in MODELS))
+    return FakeModels(*(FakeEmbeddingModel(name) for name in MODELS))
 
 
 @pytest.fixture
 def embedder(models: EmbeddingModels) -> Embedder:
     return Embedder(models)
+
+
+@pytest.fixture(scope="session")
+def real_rerankers(settings: Settings, device: Device, real_models: object) -> RerankModels:
+    return LoadedOnce(OpenVinoRerankModels(settings, device))
+
+
+@pytest.fixture(scope="session", params=["fake", "openvino"])
+def rerankers(request: pytest.FixtureRequest) -> RerankModels:
+    if request.param == "openvino":
+        return request.getfixturevalue("real_rerankers")
+    return FakeModels(*(FakeRerankModel(name) for name in reversed(MODELS)))
+
+
+@pytest.fixture
+def reranker(rerankers: RerankModels) -> Reranker:
+    return Reranker(rerankers)
+
+
+@pytest.fixture(scope="session")
+def real_speech(settings: Settings, device: Device) -> SpeechModels:
+    asyncio.run(Catalogue(settings.cache).fetch(SPEECH_MODEL))
+    return LoadedOnce(OpenVinoSpeechModels(settings, device))
+
+
+@pytest.fixture(scope="session", params=["fake", "openvino"])
+def speech(request: pytest.FixtureRequest) -> SpeechModels:
+    if request.param == "openvino":
+        return request.getfixturevalue("real_speech")
+    return FakeModels(FakeSpeechModel(SPEECH_MODEL))
+
+
+@pytest.fixture
+def transcriber(speech: SpeechModels) -> Transcriber:
+    return Transcriber(speech, decode)
 
 
 @pytest.fixture(scope="session")
@@ -86,27 +144,37 @@ def ocr(request: pytest.FixtureRequest) -> OcrEngine:
     return FakeOcr(WRITTEN)
 
 
-@pytest.fixture
-async def app(embedder: Embedder, ocr: OcrEngine) -> FastAPI:
-    """The room's two applications as one."""
+async def app_of(*routers: APIRouter) -> FastAPI:
+    """The room's HTTP side around ``routers``, with two known keys."""
 
     async def known_keys() -> Sequence[KeyRecord]:
         return [NPU_KEY, READ_ONLY_KEY]
 
     keys = KeyRing(known_keys)
     await keys.refresh()
-    routers = [embedding_routes(embedder, "an engine"), ocr_routes(Reader(ocr), "an engine")]
     return create_app("npu", routers, keys)
+
+
+def client_of(app: FastAPI) -> httpx.AsyncClient:
+    """A client with a key that may use the room."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    headers = {"authorization": f"Bearer {KEY}"}
+    return httpx.AsyncClient(
+        transport=transport, base_url="http://npu", headers=headers, timeout=60
+    )
+
+
+@pytest.fixture
+async def app(embedder: Embedder, ocr: OcrEngine) -> FastAPI:
+    """The room's first two applications as one."""
+    return await app_of(
+        embedding_routes(embedder, "an engine"), ocr_routes(Reader(ocr), "an engine")
+    )
 
 
 @pytest.fixture
 async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """A client with a key that may use the room."""
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    headers = {"authorization": f"Bearer {KEY}"}
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://npu", headers=headers, timeout=60
-    ) as client:
+    async with client_of(app) as client:
         yield client
 
 

@@ -181,6 +181,7 @@ async def test_the_openapi_document_tells_both_ways_to_send_an_image(app: FastAP
     paths = app.openapi()["paths"]
     assert set(paths) == {"/v1/embeddings", "/api/ocr"}
     assert set(paths["/api/ocr"]["post"]["requestBody"]["content"]) == {
+        "application/pdf",
         "image/*",
         "multipart/form-data",
     }

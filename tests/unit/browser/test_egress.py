@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from autobot.errors import BlockedAddress, Invalid
 from deployments.browser.egress import (
+    Domains,
     Policy,
     Target,
     canonical_host,
@@ -218,3 +219,26 @@ def test_an_allowed_target_opens_its_port_and_no_other() -> None:
 def test_a_malformed_allowed_entry_is_named(text: str) -> None:
     with pytest.raises(Invalid, match=text):
         parse_allowed(text)
+
+
+@pytest.mark.parametrize(
+    ("allow", "deny", "host", "kept_out"),
+    [
+        ((), (), "example.com", None),
+        (("example.com",), (), "example.com", None),
+        (("example.com",), (), "www.example.com", None),
+        (("example.com",), (), "notexample.com", "allow list"),
+        (("example.com",), (), "example.com.evil.org", "allow list"),
+        ((), ("example.com",), "a.b.example.com", "deny list"),
+        (("example.com",), ("ads.example.com",), "ads.example.com", "deny list"),
+    ],
+)
+def test_lists_of_domains_cover_subdomains_and_deny_wins(
+    allow: tuple[str, ...], deny: tuple[str, ...], host: str, kept_out: str | None
+) -> None:
+    domains = Domains(allow, deny)
+    if kept_out is None:
+        domains.check(Target(host, 443))
+        return
+    with pytest.raises(BlockedAddress, match=kept_out):
+        domains.check(Target(host, 443))

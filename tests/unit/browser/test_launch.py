@@ -100,9 +100,12 @@ def test_only_profiles_of_dead_browsers_are_swept(tmp_path: Path) -> None:
         profile.mkdir()
         if lock:
             (profile / "SingletonLock").symlink_to(lock)
-    assert [path.name.rpartition("-")[2] for path in launch.sweep(tmp_path)] == ["dead"]
+    (tmp_path / f"{launch.PRIVATE}{ended.pid}-artifacts-x").mkdir()
+    (tmp_path / f"{launch.PRIVATE}{os.getpid()}-artifacts-mine").mkdir()
+    swept = launch.sweep(tmp_path)
+    assert [path.name.rpartition("-")[2] for path in swept] == ["dead", "x"]
     left = {path.name.rpartition("-")[2] for path in tmp_path.iterdir()}
-    assert left == {"alive", "elsewhere", "young"}
+    assert left == {"alive", "elsewhere", "young", "mine"}
 
 
 def test_the_telling_line_of_a_launch_log_is_found() -> None:

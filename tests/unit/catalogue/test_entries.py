@@ -27,7 +27,7 @@ def test_every_entry_says_what_it_is_and_where_it_comes_from(entry) -> None:
     assert len({file.path for file in entry.files}) == len(entry.files)
     assert entry.size > 50_000_000 or entry.kind == "redis"
     assert entry.licence
-    assert entry.kind == "redis" or entry.context
+    assert entry.kind in ("redis", "speech") or entry.context
     assert (entry.kind == "embedding") == (entry.dimensions is not None)
     assert entry.folder in (f"models/{entry.name}", entry.name)
 

@@ -108,3 +108,41 @@ async def test_caller_that_hangs_up_during_a_load_does_not_lose_the_model() -> N
     model = shelf.get("a")
     assert model
     assert model.users == 0
+
+
+async def test_idle_model_leaves_after_its_time_and_a_chat_starts_it_anew() -> None:
+    shelf = Shelf(Loader(), room=3, pinned=lambda: "pinned", keep_alive_s=0.1)
+    await use(shelf, "a")
+    await use(shelf, "pinned")
+    leaves = shelf.expires("a")
+    assert leaves
+    assert 0 < leaves - time.time() <= 0.1
+    assert shelf.expires("pinned") is None
+    await asyncio.sleep(0.06)
+    await use(shelf, "a")
+    await asyncio.sleep(0.06)
+    assert shelf.get("a")
+    await asyncio.sleep(0.08)
+    assert shelf.get("a") is None
+    assert shelf.get("pinned")
+
+
+async def test_model_in_use_stays_however_long_and_a_request_may_say_for_ever() -> None:
+    shelf = Shelf(Loader(), room=3, keep_alive_s=0.02)
+    async with shelf.borrow("a"):
+        await asyncio.sleep(0.05)
+        assert shelf.get("a")
+    async with shelf.borrow("b", keep_alive_s=-1):
+        pass
+    await asyncio.sleep(0.05)
+    assert (shelf.get("a"), shelf.get("b") is not None) == (None, True)
+
+
+async def test_model_is_dropped_on_request_but_never_under_a_chat() -> None:
+    shelf = Shelf(Loader(), room=3)
+    async with shelf.borrow("a") as model:
+        with pytest.raises(Busy, match="answering 1 chats"):
+            await shelf.drop("a")
+    await shelf.drop("a")
+    assert model.stopped
+    await shelf.drop("a")

@@ -1,0 +1,301 @@
+"""How each action is done with Playwright: one function an action, and a table of them."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from playwright.async_api import Download as PlaywrightDownload
+from playwright.async_api import Error as PlaywrightError
+from playwright.async_api import FilePayload, Locator
+from playwright.async_api import Page as Tab
+
+from autobot.errors import Invalid
+from deployments.browser import actions as a
+from deployments.browser import readable, snapshot
+from deployments.browser.engine import MAX_IMAGE_PIXELS, PageFailed, Rendered, told
+from deployments.browser.files import read_bounded
+
+if TYPE_CHECKING:
+    from deployments.browser.driver_session import ChromiumSession
+
+MAX_TEXT = 8 << 20
+TEXT_OF = "e => e.matches('input,textarea,select') ? e.value : e.innerText ?? e.textContent"
+
+
+async def perform(session: "ChromiumSession", tab: Tab, action: a.Action) -> Rendered:
+    """Do ``action`` on ``tab``. Raises Playwright's errors."""
+    return await DO[type(action)](session, tab, action)
+
+
+def ms(action: a.Action) -> float:
+    return 1000 * action.timeout_s
+
+
+def where(tab: Tab) -> Rendered:
+    """The answer of an action that shows nothing: where the page is now."""
+    return told({"url": tab.url})
+
+
+def locate(tab: Tab, element: a.Element) -> Locator:
+    if element.ref is not None:
+        return tab.locator(f"aria-ref={element.ref}")
+    if element.role is not None:
+        role: Any = element.role
+        if element.label is None:
+            return tab.get_by_role(role)
+        return tab.get_by_role(role, name=element.label)
+    return tab.locator(element.selector or "html")
+
+
+async def screenshot(session: "ChromiumSession", tab: Tab, action: a.Screenshot) -> Rendered:
+    options: dict[str, Any] = {"type": action.format, "timeout": ms(action)}
+    if action.quality is not None:
+        options["quality"] = action.quality
+    if action.named():
+        body = await locate(tab, action).screenshot(**options)
+    else:
+        if action.full_page:
+            await _check_size(tab)
+        body = await tab.screenshot(full_page=action.full_page, **options)
+    return Rendered(body, f"image/{action.format}")
+
+
+async def _check_size(tab: Tab) -> None:
+    """Refuse a full page too large for memory; the layout is asked, not the page's script."""
+    session = await tab.context.new_cdp_session(tab)
+    size = (await session.send("Page.getLayoutMetrics"))["cssContentSize"]
+    await session.detach()
+    if size["width"] * size["height"] > MAX_IMAGE_PIXELS:
+        raise Invalid(
+            f"full_page: the page is {size['width']:.0f} x {size['height']:.0f} pixels; "
+            f"at most {MAX_IMAGE_PIXELS} fit in one picture."
+        )
+
+
+async def pdf(session: "ChromiumSession", tab: Tab, action: a.Pdf) -> Rendered:
+    body = await tab.pdf(format=action.paper, landscape=action.landscape, print_background=True)
+    return Rendered(body, "application/pdf")
+
+
+async def _html(tab: Tab) -> str:
+    html = await tab.content()
+    if len(html) > MAX_TEXT:
+        raise Invalid(f"The page has {len(html)} characters; at most {MAX_TEXT} are returned.")
+    return html
+
+
+async def content(session: "ChromiumSession", tab: Tab, action: a.Content) -> Rendered:
+    return Rendered((await _html(tab)).encode(), "text/html; charset=utf-8")
+
+
+async def markdown(session: "ChromiumSession", tab: Tab, action: a.Markdown) -> Rendered:
+    html = await _html(tab)
+    text = await asyncio.to_thread(
+        readable.markdown, html, tab.url, whole=action.whole, links=action.links
+    )
+    return Rendered(text.encode(), "text/markdown; charset=utf-8")
+
+
+async def extract(session: "ChromiumSession", tab: Tab, action: a.Extract) -> Rendered:
+    if action.rows is None:
+        return told({"url": tab.url, "data": await _fields(tab, tab.locator("html"), action)})
+    rows = (await tab.locator(action.rows).all())[: action.limit]
+    found = [await _fields(tab, row, action) for row in rows]
+    return told({"url": tab.url, "data": found})
+
+
+async def _fields(tab: Tab, inside: Locator, action: a.Extract) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, wanted in action.fields.items():
+        place = locate(tab, wanted) if wanted.ref else _within(inside, wanted)
+        if wanted.every:
+            places = (await place.all())[: action.limit]
+            values[name] = [await _value(one, wanted, action) for one in places]
+        else:
+            values[name] = (
+                await _value(place.first, wanted, action) if await place.count() else None
+            )
+    return values
+
+
+def _within(inside: Locator, wanted: a.Wanted) -> Locator:
+    if not wanted.named():
+        return inside
+    if wanted.role is not None:
+        role: Any = wanted.role
+        return inside.get_by_role(role, name=wanted.label)
+    return inside.locator(wanted.selector or "*")
+
+
+async def _value(place: Locator, wanted: a.Wanted, action: a.Extract) -> Any:
+    if wanted.attribute is not None:
+        return await place.get_attribute(wanted.attribute, timeout=ms(action))
+    text = await place.evaluate(TEXT_OF, timeout=ms(action))
+    return str(text).strip()
+
+
+async def goto(session: "ChromiumSession", tab: Tab, action: a.Goto) -> Rendered:
+    options: dict[str, Any] = {"wait_until": action.wait_until, "timeout": ms(action)}
+    if action.url is not None:
+        await session.dialer.admit_url(action.url)
+        response = await tab.goto(action.url, **options)
+    elif action.history == "back":
+        response = await tab.go_back(**options)
+    elif action.history == "forward":
+        response = await tab.go_forward(**options)
+    else:
+        response = await tab.reload(**options)
+    session.page_status = response.status if response else None
+    return told({"url": tab.url, "status": session.page_status})
+
+
+async def click(session: "ChromiumSession", tab: Tab, action: a.Click) -> Rendered:
+    await locate(tab, action).click(
+        button=action.button, click_count=action.count, timeout=ms(action)
+    )
+    return where(tab)
+
+
+async def type_(session: "ChromiumSession", tab: Tab, action: a.Type) -> Rendered:
+    if action.named():
+        place = locate(tab, action)
+        if action.slowly:
+            await place.press_sequentially(action.text, timeout=ms(action))
+        else:
+            await place.fill(action.text, timeout=ms(action))
+        if action.press:
+            await place.press(action.press, timeout=ms(action))
+    else:
+        if action.text:
+            await tab.keyboard.type(action.text)
+        if action.press:
+            await tab.keyboard.press(action.press)
+    return where(tab)
+
+
+async def select(session: "ChromiumSession", tab: Tab, action: a.Select) -> Rendered:
+    place = locate(tab, action)
+    if action.checked is not None:
+        await place.set_checked(action.checked, timeout=ms(action))
+        return where(tab)
+    chosen = await place.select_option(list(action.values), timeout=ms(action))
+    return told({"url": tab.url, "selected": chosen})
+
+
+async def scroll(session: "ChromiumSession", tab: Tab, action: a.Scroll) -> Rendered:
+    if action.named():
+        await locate(tab, action).scroll_into_view_if_needed(timeout=ms(action))
+    if action.x or action.y:
+        await tab.mouse.wheel(action.x, action.y)
+    return where(tab)
+
+
+async def wait(session: "ChromiumSession", tab: Tab, action: a.Wait) -> Rendered:
+    if action.named():
+        await locate(tab, action).first.wait_for(state=action.state, timeout=ms(action))
+    if action.text is not None:
+        await tab.get_by_text(action.text).first.wait_for(state=action.state, timeout=ms(action))
+    if action.url is not None:
+        await tab.wait_for_url(action.url, wait_until="commit", timeout=ms(action))
+    if action.load is not None and action.load != "commit":
+        await tab.wait_for_load_state(action.load, timeout=ms(action))
+    if action.seconds is not None:
+        await asyncio.sleep(action.seconds)
+    return where(tab)
+
+
+async def evaluate(session: "ChromiumSession", tab: Tab, action: a.Evaluate) -> Rendered:
+    try:
+        value = await tab.evaluate(action.expression, action.argument)
+    except PlaywrightError as error:
+        if error.message.startswith("Page.evaluate: Target"):
+            raise
+        said = error.message.partition("\n")[0].removeprefix("Page.evaluate: ")
+        raise Invalid(f"expression: {said[:500]}") from error
+    answer = json.dumps({"url": tab.url, "value": value}, ensure_ascii=False, default=str)
+    if len(answer) > MAX_TEXT:
+        raise Invalid(f"expression: its value has {len(answer)} characters; {MAX_TEXT} fit.")
+    return Rendered(answer.encode(), "application/json")
+
+
+async def upload(session: "ChromiumSession", tab: Tab, action: a.Upload) -> Rendered:
+    files: list[FilePayload] = [
+        {"name": file.filename, "mimeType": file.media_type, "buffer": file.content}
+        for file in action.files
+    ]
+    place = locate(tab, action)
+    if await place.evaluate("e => e.type === 'file'", timeout=ms(action)):
+        await place.set_input_files(files, timeout=ms(action))
+    else:
+        async with tab.expect_file_chooser(timeout=ms(action)) as chooser:
+            await place.click(timeout=ms(action))
+        await (await chooser.value).set_files(files, timeout=ms(action))
+    return where(tab)
+
+
+async def download(session: "ChromiumSession", tab: Tab, action: a.Download) -> Rendered:
+    if action.link is not None:
+        await session.dialer.admit_url(action.link)
+    async with tab.expect_download(timeout=ms(action)) as coming:
+        if action.link is None:
+            await locate(tab, action).click(timeout=ms(action))
+        else:
+            await _follow(tab, action.link, ms(action))
+    return await received(await coming.value)
+
+
+async def received(download: PlaywrightDownload) -> Rendered:
+    """Wait for ``download`` and return its bytes; they came through the session's proxy."""
+    failure = await download.failure()
+    if failure:
+        raise PageFailed(f"The download failed: {failure}.")
+    path = Path(await download.path())
+    body = await asyncio.to_thread(read_bounded, path)
+    if body is None:
+        await download.delete()
+        raise Invalid("The download is larger than a session may keep.")
+    return Rendered(body, "application/octet-stream", filename=download.suggested_filename)
+
+
+async def _follow(tab: Tab, link: str, timeout_ms: float) -> None:
+    try:
+        await tab.goto(link, timeout=timeout_ms, wait_until="commit")
+    except PlaywrightError as error:
+        if "Download is starting" not in error.message:
+            raise
+        return
+    raise PageFailed(f"{link[:200]} is a page and not a download.")
+
+
+async def snapshot_(session: "ChromiumSession", tab: Tab, action: a.Snapshot) -> Rendered:
+    if action.named():
+        tree = await locate(tab, action).aria_snapshot(mode="ai", timeout=ms(action))
+    else:
+        tree = await tab.aria_snapshot(mode="ai", timeout=ms(action))
+    before = session.last_snapshot.get(tab)
+    session.last_snapshot[tab] = tree
+    shown = tree if not action.diff or before is None else snapshot.difference(before, tree)
+    text, left_out = snapshot.fit(shown, action.tokens)
+    return told({"url": tab.url, "title": await tab.title(), "tree": text, "left_out": left_out})
+
+
+Do = Callable[["ChromiumSession", Tab, Any], Awaitable[Rendered]]
+DO: dict[type[a.Action], Do] = {
+    a.Screenshot: screenshot,
+    a.Pdf: pdf,
+    a.Content: content,
+    a.Markdown: markdown,
+    a.Extract: extract,
+    a.Goto: goto,
+    a.Click: click,
+    a.Type: type_,
+    a.Select: select,
+    a.Scroll: scroll,
+    a.Wait: wait,
+    a.Evaluate: evaluate,
+    a.Upload: upload,
+    a.Download: download,
+    a.Snapshot: snapshot_,
+}

@@ -1,0 +1,204 @@
+"""The sessions of one replica: whose they are, how long they last, and how many there may be.
+
+A session lives in the replica that opened it and ends with it; its id says which that was. With one
+replica a VM, as deployed, every request finds it. A second replica would need the ingress to route
+by the id's middle part; nothing else here would change.
+"""
+
+import asyncio
+import contextlib
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import structlog
+
+from autobot.errors import Conflict, NotFound
+from deployments.browser.actions import Action
+from deployments.browser.engine import Browser, Rendered, Session, SessionEnded
+from deployments.browser.lobby import Lobby
+from deployments.browser.memory import MEASURED_EVERY_S, Meter
+from deployments.browser.schemas import Extension, Limits, NewSession
+from deployments.browser.wheel import Wheel
+
+log = structlog.get_logger()
+
+MAX_LIFE_S = 86_400.0
+KEPT_ENDINGS = 1000
+ID = re.compile(r"s_([0-9a-z]{4,32})_[0-9a-zA-Z_-]{16,}")
+CLOSED = "it was closed"
+
+
+@dataclass(eq=False)
+class Record:
+    """An open session and what the room knows of it. Times are of the monotonic clock."""
+
+    id: str
+    owner: str
+    session: Session
+    limits: Limits
+    created_at: float = field(default_factory=time.time)
+    began: float = field(default_factory=time.monotonic)
+    wheel: Wheel = field(default_factory=Wheel)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    viewers: int = 0
+    finished: str | None = None
+    """Why the session has ended; its viewers read it here."""
+
+    def __post_init__(self) -> None:
+        self.used = self.began
+        self.expires = self.began + self.limits.lifetime_s
+
+    def extend(self, extension: Extension) -> None:
+        """Set new limits; a session lasts a day at most, however often it is extended."""
+        now = time.monotonic()
+        if extension.idle_s is not None:
+            self.limits = Limits(idle_s=extension.idle_s, lifetime_s=self.limits.lifetime_s)
+        if extension.lifetime_s is not None:
+            self.expires = min(now + extension.lifetime_s, self.began + MAX_LIFE_S)
+        self.used = now
+
+    def over(self) -> str | None:
+        """Say why the session has to end now, or None."""
+        now = time.monotonic()
+        if self.session.ended.is_set():
+            return "the browser under it crashed"
+        if now >= self.expires:
+            return "its lifetime is over"
+        busy = self.turn.locked() or self.wheel.held()
+        if not busy and now - self.used >= self.limits.idle_s:
+            return f"it was idle for {self.limits.idle_s:g} s"
+        return None
+
+    def describe(self) -> dict[str, Any]:
+        now = time.monotonic()
+        return {
+            "id": self.id,
+            "created": self.created_at,
+            "idle_s": self.limits.idle_s,
+            "expires_in_s": round(self.expires - now, 1),
+            "idle_for_s": round(now - self.used, 1),
+            "wheel": "person" if self.wheel.held() else "agent",
+            "viewers": self.viewers,
+            **asdict(self.session.state()),
+        }
+
+
+class Sessions:
+    """Opens, finds and ends sessions. Another key's session is as good as none: `NotFound`."""
+
+    def __init__(self, browser: Browser, replica: str, meter: Meter, most: int) -> None:
+        self.lobby = Lobby(lambda inside: inside < most and meter.fits())
+        self._browser = browser
+        self._replica = replica
+        self._meter = meter
+        self._open: dict[str, Record] = {}
+        self._endings: dict[str, tuple[str, str]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        self._tasks.add(asyncio.get_running_loop().create_task(self._look_after()))
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(self._end(r, "its room stopped") for r in [*self._open.values()]))
+
+    async def open(self, owner: str, new: NewSession) -> Record:
+        """Open a session when there is a place; raises `Busy` when there is none in time."""
+        await self.lobby.enter(owner, new.queue_s)
+        self._meter.opened()
+        try:
+            session = await self._browser.open(new.spec())
+        except BaseException:
+            self.lobby.leave()
+            raise
+        limits = Limits(idle_s=new.idle_s, lifetime_s=new.lifetime_s)
+        name = f"s_{self._replica}_{secrets.token_urlsafe(16)}"
+        record = self._open[name] = Record(name, owner, session, limits)
+        return record
+
+    def all(self, owner: str) -> list[Record]:
+        return [record for record in self._open.values() if record.owner == owner]
+
+    def find(self, owner: str, name: str) -> Record:
+        """Return ``owner``'s session. Raises `SessionEnded` with the reason, or `NotFound`."""
+        record = self._open.get(name)
+        if record is not None and record.owner == owner:
+            if record.session.ended.is_set():
+                raise SessionEnded(f"This session has ended: {record.over()}.")
+            record.used = time.monotonic()
+            return record
+        whose, why = self._endings.get(name, ("", ""))
+        if whose == owner:
+            raise SessionEnded(f"This session has ended: {why}.")
+        made_by = ID.fullmatch(name)
+        if made_by and made_by[1] != self._replica:
+            raise NotFound("There is no such session here; its replica may have been replaced.")
+        raise NotFound("There is no such session.")
+
+    async def act(self, owner: str, name: str, action: Action) -> Rendered:
+        """Do ``action`` when it is its turn and no person has the wheel."""
+        record = self.find(owner, name)
+        async with self._turn(record, action.timeout_s):
+            await record.wheel.free(action.timeout_s)
+            return await record.session.act(action)
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, record: Record, patience_s: float) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(patience_s):
+                await record.turn.acquire()
+        except TimeoutError as error:
+            raise Conflict("Another action of this session is still running.") from error
+        try:
+            yield
+        finally:
+            record.turn.release()
+            record.used = time.monotonic()
+
+    async def end(self, owner: str, name: str) -> None:
+        await self._end(self.find(owner, name), CLOSED)
+
+    async def _end(self, record: Record, why: str) -> None:
+        if self._open.pop(record.id, None) is None:
+            return
+        self._endings[record.id] = (record.owner, why)
+        if len(self._endings) > KEPT_ENDINGS:
+            del self._endings[next(iter(self._endings))]
+        record.finished = why
+        log.info("browser.session_ended", session=record.id[:12], reason=why)
+        try:
+            await record.session.close()
+        finally:
+            self.lobby.leave()
+
+    async def _look_after(self) -> None:
+        """End what is over, and measure what there is: for ever."""
+        measured = 0.0
+        while True:
+            await asyncio.sleep(0.5)
+            for record in [*self._open.values()]:
+                if why := record.over():
+                    self._spawn_end(record, why)
+            if self.lobby.inside and time.monotonic() - measured > MEASURED_EVERY_S:
+                await self._meter.measure()
+                measured = time.monotonic()
+                self.lobby.admit()
+
+    def _spawn_end(self, record: Record, why: str) -> None:
+        task = asyncio.get_running_loop().create_task(self._end(record, why))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "sessions": self.lobby.inside,
+            "sessions_waiting": self.lobby.waiting,
+            "memory_mib": self._meter.used >> 20,
+            "memory_budget_mib": self._meter.budget >> 20,
+        }

@@ -1,0 +1,102 @@
+"""How an Ollama server is spoken to: exact requests, and its refusals as our errors."""
+
+from base64 import b64encode
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import httpx
+import ollama
+
+from autobot.errors import (
+    AutoBotError,
+    BadRequest,
+    ContextLengthExceeded,
+    ModelNotFound,
+    Unavailable,
+)
+from deployments.llm.engine import ChatMessage, ChatRequest
+
+Part = TypeVar("Part", ollama.ChatResponse, ollama.GenerateResponse)
+
+
+class Client(ollama.AsyncClient):
+    """The official client, and the fields of the server's API it has no argument for."""
+
+    async def exactly(
+        self, kind: type[Part], path: str, body: dict[str, Any]
+    ) -> AsyncIterator[Part]:
+        """Generate without the server's truncating of prompts and shifting of full contexts."""
+        body = body | {"stream": True, "truncate": False, "shift": False}
+        untyped: Any = self
+        return await untyped._request(kind, "POST", path, json=body, stream=True)
+
+    async def version(self) -> tuple[int, ...]:
+        untyped: Any = self
+        answer = await untyped._request_raw("GET", "/api/version")
+        said: str = answer.json()["version"]
+        numbers = said.partition("-")[0].split(".")
+        return tuple(int(number) for number in numbers if number.isdigit())
+
+
+def body_of(request: ChatRequest, context: int) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "num_ctx": context,
+        "num_predict": request.max_tokens,
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "top_k": request.top_k,
+        "min_p": request.min_p,
+        "repeat_penalty": request.repeat_penalty,
+        "frequency_penalty": request.frequency_penalty,
+        "presence_penalty": request.presence_penalty,
+        "seed": None if request.seed is None else request.seed % 2**31,
+        "stop": list(request.stop) or None,
+    }
+    body: dict[str, Any] = {
+        "model": request.model,
+        "options": {key: value for key, value in options.items() if value is not None},
+    }
+    if request.prompt is None:
+        body["messages"] = [_message(message) for message in request.messages]
+    else:
+        body |= {"prompt": request.prompt, "raw": True}
+    if request.schema is not None:
+        body["format"] = request.schema
+    if request.keep_alive_s is not None:
+        body["keep_alive"] = request.keep_alive_s
+    return body
+
+
+def _message(message: ChatMessage) -> dict[str, Any]:
+    told: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.images:
+        told["images"] = [b64encode(image).decode() for image in message.images]
+    return told
+
+
+@asynccontextmanager
+async def translated(request: ChatRequest | None, context: int) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    except ollama.ResponseError as error:
+        raise _refusal(error, request, context) from error
+    except (ConnectionError, httpx.TransportError) as error:
+        raise Unavailable(f"Ollama stopped answering: {error}") from error
+
+
+def _refusal(
+    error: ollama.ResponseError, request: ChatRequest | None, context: int
+) -> AutoBotError:
+    said = str(error.error)
+    if request and "context length" in said:
+        size = len(request.prompt or "") + sum(len(one.content) for one in request.messages)
+        return ContextLengthExceeded(
+            f"The prompt of {size} characters does not fit the context of '{request.model}', "
+            f"which is {context} tokens. Ollama says: {said}."
+        )
+    if error.status_code == 404:
+        return ModelNotFound(said)
+    if 400 <= error.status_code < 500:
+        return BadRequest(said)
+    return Unavailable(f"Ollama: {said}")

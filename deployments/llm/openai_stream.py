@@ -1,0 +1,58 @@
+"""Reading an OpenAI-shaped answer: the server-sent events of chats and of raw completions."""
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from typing import Any
+
+from autobot.errors import Unavailable
+from deployments.llm.engine import Delta, Finish, TokenLogprob
+
+
+async def read_events(
+    pieces: AsyncIterable[bytes], engine: str
+) -> AsyncGenerator[Delta | Finish, None]:
+    """Text as it comes, then the end, whose counts are the server's: usage follows the last text.
+
+    Raises `Unavailable` when the server reports an error in its stream or stops before its end.
+    """
+    reason, rest, finish = "", b"", None
+    async for data in pieces:
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            if not line.startswith(b"data: {"):
+                continue  # blank separators, keep-alive comments, [DONE]
+            chunk: dict[str, Any] = json.loads(line[6:])
+            for choice in chunk.get("choices", ()):
+                reason = choice.get("finish_reason") or reason
+                text = choice["delta"].get("content") if "delta" in choice else choice.get("text")
+                if text:
+                    said = choice.get("logprobs")
+                    yield Delta(text, _logprobs(said["content"])) if said else Delta(text)
+            if usage := chunk.get("usage"):
+                finish = _finish(reason, usage)
+            elif "error" in chunk:
+                raise Unavailable(f"{engine} stopped: {chunk['error'].get('message')}")
+    if finish is None:
+        raise Unavailable(f"{engine} ended the answer before it was complete.")
+    yield finish
+
+
+def _logprobs(entries: Sequence[dict[str, Any]]) -> tuple[TokenLogprob, ...]:
+    return tuple(
+        TokenLogprob(
+            entry["token"],
+            entry["logprob"],
+            tuple(TokenLogprob(t["token"], t["logprob"]) for t in entry.get("top_logprobs", ())),
+        )
+        for entry in entries
+    )
+
+
+def _finish(reason: str, usage: dict[str, Any]) -> Finish:
+    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+    return Finish(
+        "length" if reason == "length" else "stop",
+        usage["prompt_tokens"],
+        usage["completion_tokens"],
+        cached,
+    )

@@ -1,0 +1,227 @@
+"""Ollama's API. At the ingress under ``/ollama/api``; on the room's own port under ``/api`` too."""
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Protocol
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from autobot import __version__
+from autobot.errors import AutoBotError, Invalid
+from autobot.web.auth import require
+from autobot.web.hangup import unless_hung_up
+from deployments.llm import wire, wire_ollama
+from deployments.llm.embeddings import Vectors
+from deployments.llm.engine import ChatRequest, Start
+from deployments.llm.routes import or_gone
+from deployments.llm.schemas_ollama import (
+    Asked,
+    EmbedRequest,
+    GenerateRequest,
+    OllamaChatRequest,
+)
+from deployments.llm.service import ChatService
+from deployments.llm.shop import Shop
+from deployments.llm.tool_chat import RoomEvent, RoomStream
+from deployments.llm.tools import Toolbox
+from deployments.llm.wire_ollama import Lines, NdJson, line
+
+API_LEVEL = "0.12.6"
+"""The release of Ollama whose API this is: clients ask to know what they may use."""
+
+
+class Embedder(Protocol):
+    async def embed(
+        self, model: str, texts: list[str], dimensions: int | None = None
+    ) -> Vectors: ...
+
+
+def ollama_routes(service: ChatService, shop: Shop, embedder: Embedder) -> APIRouter:
+    """Chats need a key of scope `llm`; fetching and deleting models one of scope `admin`."""
+    router = APIRouter(prefix="/ollama/api", tags=["ollama"])
+    router.include_router(_talking(service, shop, embedder))
+    router.include_router(_models(service, shop))
+    router.include_router(_keeping(shop))
+    return router
+
+
+def _talking(service: ChatService, shop: Shop, embedder: Embedder) -> APIRouter:
+    router = APIRouter(dependencies=[Depends(require("llm"))])
+
+    @router.post("/chat", response_model=None)
+    @or_gone
+    async def chat(body: OllamaChatRequest, request: Request) -> Response:
+        if not body.messages:
+            return await _loaded(shop, body.model, body.keep_alive, {"message": _EMPTY})
+        toolbox = body.toolbox()
+        return await _answer(service, body.to_engine(), toolbox, request, body.stream, chat=True)
+
+    @router.post("/generate", response_model=None)
+    @or_gone
+    async def generate(body: GenerateRequest, request: Request) -> Response:
+        if not body.prompt:
+            return await _loaded(shop, body.model, body.keep_alive, {"response": ""})
+        return await _answer(service, body.to_engine(), None, request, body.stream, chat=False)
+
+    @router.post("/embed", response_model=None)
+    @or_gone
+    async def embed(body: EmbedRequest, request: Request) -> Response:
+        """A text that does not fit is refused with the numbers, whatever `truncate` says, unless
+        it says true: that is not offered."""
+        if body.truncate:
+            raise Invalid("truncate: this server does not cut texts; send shorter ones.")
+        made, took_ns = await _embedded(embedder, body, request)
+        told = {
+            "model": made.model,
+            "embeddings": made.vectors,
+            "total_duration": took_ns,
+            "load_duration": 0,
+            "prompt_eval_count": made.tokens,
+        }
+        return JSONResponse(told, headers=_made_by(made))
+
+    @router.post("/embeddings", response_model=None)
+    @or_gone
+    async def embeddings(body: EmbedRequest, request: Request) -> Response:
+        made, _ = await _embedded(embedder, body, request)
+        return JSONResponse({"embedding": made.vectors[0]}, headers=_made_by(made))
+
+    return router
+
+
+def _models(service: ChatService, shop: Shop) -> APIRouter:
+    router = APIRouter(dependencies=[Depends(require("llm"))])
+
+    @router.get("/tags")
+    async def tags() -> dict[str, Any]:
+        return {"models": [wire_ollama.tag(card) for card in await service.models()]}
+
+    @router.get("/ps")
+    async def ps() -> dict[str, Any]:
+        return {"models": [wire_ollama.running(card) for card in await shop.running()]}
+
+    @router.post("/show")
+    async def show(body: Asked) -> dict[str, Any]:
+        return await shop.show(body.model)
+
+    @router.get("/version")
+    async def version() -> dict[str, str]:
+        return {"version": API_LEVEL, "autobot": __version__}
+
+    return router
+
+
+def _keeping(shop: Shop) -> APIRouter:
+    router = APIRouter(dependencies=[Depends(require("admin"))])
+
+    @router.post("/pull", response_model=None)
+    @or_gone
+    async def pull(body: Asked, request: Request) -> Response:
+        """Fetch a model of the catalogue, or through the Ollama server; progress line by line."""
+        steps = shop.pull(body.model)
+        first = await unless_hung_up(request, _next(steps))
+        if body.stream:
+            return NdJson(_step_lines(first, steps), steps, {})
+        last = await unless_hung_up(request, _last(first, steps))
+        return JSONResponse(last)
+
+    @router.delete("/delete")
+    async def delete(body: Asked) -> Response:
+        await shop.delete(body.model)
+        return Response(status_code=200)
+
+    return router
+
+
+_EMPTY = {"role": "assistant", "content": ""}
+
+
+async def _loaded(
+    shop: Shop, name: str, keep_alive_s: float | None, empty: dict[str, Any]
+) -> Response:
+    card = await shop.load(name, keep_alive_s)
+    reason = "unload" if keep_alive_s == 0 else "load"
+    told = {"model": card.name, "created_at": wire_ollama.stamp(), **empty}
+    return JSONResponse(told | {"done": True, "done_reason": reason})
+
+
+async def _answer(
+    service: ChatService,
+    asked: ChatRequest,
+    toolbox: Toolbox | None,
+    request: Request,
+    stream: bool,
+    chat: bool,
+) -> Response:
+    began = time.monotonic()
+    events = service.chat(asked, toolbox)
+    try:
+        start = await unless_hung_up(request, _next(events))
+    except BaseException:
+        await events.aclose()
+        raise
+    assert isinstance(start, Start)  # the contract of every engine
+    lines, headers = Lines(start, began, chat), wire.headers(start)
+    if stream:
+        return NdJson(lines.of(events), events, headers)
+    rest = await unless_hung_up(request, _rest(events))
+    return JSONResponse(lines.whole(rest), headers=headers)
+
+
+async def _rest(events: RoomStream) -> list[RoomEvent]:
+    async with aclosing(events):
+        return [event async for event in events]
+
+
+async def _next(events: AsyncGenerator[Any, None]) -> Any:
+    return await anext(events)
+
+
+async def _step_lines(
+    first: dict[str, Any], steps: AsyncGenerator[dict[str, Any], None]
+) -> AsyncGenerator[bytes, None]:
+    yield line(first)
+    try:
+        async for step in steps:
+            yield line(step)
+    except AutoBotError as error:  # the status is sent: an error is the last line
+        yield line({"error": error.detail})
+
+
+async def _last(
+    first: dict[str, Any], steps: AsyncGenerator[dict[str, Any], None]
+) -> dict[str, Any]:
+    last = first
+    async with aclosing(steps):
+        async for step in steps:
+            last = step
+    return {"status": last.get("status", "success")}
+
+
+async def _embedded(
+    embedder: Embedder, body: EmbedRequest, request: Request
+) -> tuple[Vectors, int]:
+    began = time.monotonic()
+    work = embedder.embed(body.model, body.texts, body.dimensions)
+    made = await unless_hung_up(request, work)
+    return made, int((time.monotonic() - began) * wire_ollama.NS)
+
+
+def _made_by(made: Vectors) -> dict[str, str]:
+    return wire.headers(Start(made.model, made.engine, made.device))
+
+
+class OllamaPaths:
+    """On the room's own port ``/api/...`` means ``/ollama/api/...``, as Ollama's clients expect."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/api/"):
+            path = f"/ollama{scope['path']}"
+            scope = {**scope, "path": path, "raw_path": path.encode()}
+        await self._app(scope, receive, send)

@@ -1,0 +1,204 @@
+"""Ollama's wire format, typed and bounded. Unknown fields are tolerated.
+
+Options that only tune how a server computes are accepted and left to this one, the context among
+them: it is chosen from model and memory, and a prompt that does not fit is refused, not cut.
+Options that would change the words and are not offered here are refused.
+"""
+
+import base64
+import binascii
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, Field
+
+from deployments.llm.engine import ANY_OBJECT, ChatMessage, ChatRequest, Schema
+from deployments.llm.schema_check import checked
+from deployments.llm.schemas import (
+    LOOSE,
+    PICTURES,
+    ROLES,
+    ModelName,
+    Seed,
+    Stop,
+    Temperature,
+    ToolParam,
+    TopP,
+    make_toolbox,
+    stops,
+)
+from deployments.llm.tools import Toolbox, said_calls, said_result
+
+UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+DURATION = re.compile(r"(-?)((?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+)")
+
+
+def seconds(value: str | float | None) -> float | None:
+    """A Go duration (``5m``, ``1h30m``), or seconds; negative is for ever."""
+    if value is None or isinstance(value, int | float):
+        return value
+    if re.fullmatch(r"-?\d+", value):
+        return float(value)
+    found = DURATION.fullmatch(value)
+    if found is None:
+        raise ValueError(f"'{value}' is not a duration like 5m or 30s")
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)", found[2])
+    return (-1 if found[1] else 1) * sum(float(number) * UNITS[unit] for number, unit in parts)
+
+
+KeepAlive = Annotated[float | None, BeforeValidator(seconds), Field(allow_inf_nan=False)]
+
+
+def _picture(value: str) -> bytes:
+    try:
+        content = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError(f"images: not base64: {error}") from error
+    if not content.startswith(PICTURES):
+        raise ValueError("images: not a PNG, JPEG, WebP or GIF picture")
+    return content
+
+
+Picture = Annotated[bytes, BeforeValidator(_picture)]
+
+
+class Options(BaseModel):
+    model_config = LOOSE
+
+    mirostat: Literal[0] | None = Field(default=None, description="Not offered.")
+    typical_p: Literal[1] | None = Field(default=None, description="Not offered.")
+    tfs_z: Literal[1] | None = Field(default=None, description="Not offered.")
+    num_predict: int | None = Field(default=None, ge=-2, le=1 << 24)
+    temperature: Temperature = None
+    top_p: TopP = None
+    top_k: int | None = Field(default=None, ge=0, le=1 << 20)
+    min_p: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
+    seed: Seed = None
+    stop: Stop = None
+    repeat_penalty: float | None = Field(default=None, gt=0, le=10, allow_inf_nan=False)
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2, allow_inf_nan=False)
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2, allow_inf_nan=False)
+
+
+class Asked(BaseModel):
+    """What every kind of request has; `name` is the older word for `model`."""
+
+    model_config = LOOSE
+
+    model: ModelName = Field(validation_alias=AliasChoices("model", "name"))
+    stream: bool = True
+
+
+class _Generating(Asked):
+    format: Literal["json", ""] | dict[str, Any] | None = None
+    options: Options = Field(default_factory=Options)
+    keep_alive: KeepAlive = None
+    think: bool | str | None = None
+
+    def request(self, messages: tuple[ChatMessage, ...], prompt: str | None = None) -> ChatRequest:
+        options = self.options
+        limit = options.num_predict
+        return ChatRequest(
+            model=self.model,
+            messages=messages,
+            prompt=prompt,
+            max_tokens=limit if limit and limit > 0 else None,
+            temperature=options.temperature,
+            top_p=options.top_p,
+            top_k=options.top_k,
+            min_p=options.min_p,
+            frequency_penalty=options.frequency_penalty,
+            presence_penalty=options.presence_penalty,
+            repeat_penalty=options.repeat_penalty,
+            seed=options.seed,
+            stop=stops(options.stop),
+            schema=self._schema(),
+            keep_alive_s=self.keep_alive,
+        )
+
+    def _schema(self) -> Schema | None:
+        if not self.format:
+            return None
+        if self.format == "json":
+            return ANY_OBJECT
+        assert isinstance(self.format, dict)
+        checked(self.format, "format")
+        return self.format
+
+
+class SaidFunction(BaseModel):
+    model_config = LOOSE
+    name: str
+    arguments: dict[str, Any] = Field(default_factory=dict[str, Any])
+
+
+class SaidCall(BaseModel):
+    model_config = LOOSE
+    function: SaidFunction
+
+
+class OllamaMessage(BaseModel):
+    model_config = LOOSE
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str = ""
+    images: list[Picture] | None = None
+    tool_calls: list[SaidCall] | None = None
+
+    def to_engine(self) -> ChatMessage:
+        text = self.content
+        if self.tool_calls:
+            calls = [(call.function.name, call.function.arguments) for call in self.tool_calls]
+            text = "\n".join(filter(None, [text, said_calls(calls)]))
+        elif self.role == "tool":
+            text = said_result(text)
+        return ChatMessage(ROLES[self.role], text, tuple(self.images or ()))
+
+
+class OllamaChatRequest(_Generating):
+    """`POST /api/chat`. Without messages the model is loaded, or with keep_alive 0 unloaded."""
+
+    messages: list[OllamaMessage] = Field(default_factory=list[OllamaMessage], max_length=4096)
+    tools: list[ToolParam] | None = Field(default=None, max_length=128)
+
+    def toolbox(self) -> Toolbox | None:
+        return make_toolbox([tool.function for tool in self.tools or ()], None, None, None)
+
+    def to_engine(self) -> ChatRequest:
+        return self.request(tuple(message.to_engine() for message in self.messages))
+
+
+class GenerateRequest(_Generating):
+    """`POST /api/generate`."""
+
+    prompt: str = ""
+    system: str = ""
+    raw: bool = False
+    images: list[Picture] | None = None
+    suffix: Literal[""] | None = Field(default=None, description="Filling in is not offered.")
+    template: Literal[""] | None = Field(default=None, description="The model's own is used.")
+    context: Annotated[list[int], Field(max_length=0)] | None = Field(
+        default=None, description="Deprecated by Ollama: send the messages to /api/chat."
+    )
+
+    def to_engine(self) -> ChatRequest:
+        if self.raw:
+            return self.request((), self.prompt)
+        said = ChatMessage("user", self.prompt, tuple(self.images or ()))
+        system = (ChatMessage("system", self.system),) if self.system else ()
+        return self.request((*system, said))
+
+
+class EmbedRequest(Asked):
+    """`POST /api/embed`; ``prompt`` is the older word for ``input``."""
+
+    input: str | Annotated[list[str], Field(max_length=2048)] = Field(
+        validation_alias=AliasChoices("input", "prompt")
+    )
+    truncate: bool | None = None
+    dimensions: int | None = Field(default=None, ge=1)
+    keep_alive: KeepAlive = None
+
+    @property
+    def texts(self) -> list[str]:
+        return [self.input] if isinstance(self.input, str) else self.input

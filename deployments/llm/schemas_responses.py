@@ -1,0 +1,167 @@
+"""OpenAI's responses: what a client may send."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, model_validator
+
+from deployments.llm.engine import ChatMessage, ChatRequest
+from deployments.llm.schemas import (
+    LOOSE,
+    CalledFunction,
+    EarlierCall,
+    FunctionTool,
+    ImagePart,
+    ImageUrl,
+    Message,
+    ModelName,
+    NamedSchema,
+    ResponseFormat,
+    Temperature,
+    TextPart,
+    Tokens,
+    ToolChoice,
+    TopP,
+    make_toolbox,
+)
+from deployments.llm.tools import Toolbox
+
+
+class InputText(BaseModel):
+    type: Literal["input_text", "output_text", "text"]
+    text: str
+
+
+class InputImage(BaseModel):
+    model_config = LOOSE
+    type: Literal["input_image"]
+    image_url: str
+
+
+class InputMessage(BaseModel):
+    model_config = LOOSE
+
+    type: Literal["message"] = "message"
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[Annotated[InputText | InputImage, Field(discriminator="type")]]
+
+    def to_engine(self) -> ChatMessage:
+        parts: Any = self.content
+        if isinstance(self.content, list):
+            parts = [
+                TextPart(type="text", text=part.text)
+                if isinstance(part, InputText)
+                else ImagePart(type="image_url", image_url=ImageUrl(url=part.image_url))
+                for part in self.content
+            ]
+        return Message(role=self.role, content=parts).to_engine()
+
+
+class FunctionCall(BaseModel):
+    model_config = LOOSE
+
+    type: Literal["function_call"]
+    call_id: str
+    name: str
+    arguments: str
+
+    def to_engine(self) -> ChatMessage:
+        function = CalledFunction(name=self.name, arguments=self.arguments)
+        called = EarlierCall(id=self.call_id, function=function)
+        return Message(role="assistant", tool_calls=[called]).to_engine()
+
+
+class FunctionOutput(BaseModel):
+    model_config = LOOSE
+
+    type: Literal["function_call_output"]
+    call_id: str
+    output: str | list[InputText]
+
+    def to_engine(self) -> ChatMessage:
+        said = self.output
+        text = said if isinstance(said, str) else "".join(part.text for part in said)
+        return Message(role="tool", content=text).to_engine()
+
+
+Item = FunctionCall | FunctionOutput | InputMessage
+
+
+class TextFormat(NamedSchema):
+    type: Literal["text", "json_object", "json_schema"] = "text"
+
+
+class TextConfig(BaseModel):
+    model_config = LOOSE
+    format: TextFormat = Field(default_factory=TextFormat)
+
+
+class NamedTool(BaseModel):
+    type: Literal["function"]
+    name: str
+
+
+class ResponseTool(FunctionTool):
+    type: Literal["function"]
+
+
+class ResponseRequest(BaseModel):
+    """`POST /v1/responses`."""
+
+    model_config = LOOSE
+
+    model: ModelName
+    input: Annotated[str, Field(min_length=1)] | Annotated[list[Item], Field(max_length=4096)]
+    instructions: str | None = None
+    previous_response_id: str | None = Field(default=None, max_length=64)
+    store: bool = True
+    stream: bool = False
+    max_output_tokens: Tokens = None
+    temperature: Temperature = None
+    top_p: TopP = None
+    tools: list[ResponseTool] = Field(default_factory=list[ResponseTool], max_length=128)
+    tool_choice: ToolChoice | NamedTool = "auto"
+    parallel_tool_calls: bool | None = None
+    text: TextConfig = Field(default_factory=TextConfig)
+    truncation: Literal["auto", "disabled"] | None = None
+    metadata: dict[str, str] | None = Field(default=None, max_length=16)
+    user: str | None = None
+    background: Literal[False] | None = Field(default=None, description="Not offered.")
+    conversation: None = Field(default=None, description="Not offered.")
+
+    @model_validator(mode="after")
+    def _choice_has_tools(self) -> "ResponseRequest":
+        if self.tool_choice not in ("none", "auto") and not self.tools:
+            raise ValueError("tool_choice needs tools")
+        for item in self.items:
+            item.to_engine()  # a picture that is none is an error of the request
+        return self
+
+    @property
+    def items(self) -> list[Item]:
+        if isinstance(self.input, str):
+            return [InputMessage(role="user", content=self.input)]
+        return self.input
+
+    def toolbox(self) -> Toolbox | None:
+        choice = self.tool_choice
+        name = choice.name if isinstance(choice, NamedTool) else None
+        how = None if isinstance(choice, NamedTool) else choice
+        return make_toolbox(list(self.tools), how, name, self.parallel_tool_calls)
+
+    def to_engine(self, items: list[Item]) -> ChatRequest:
+        """`items` is the whole conversation; instructions are of this request alone."""
+        said = [item.to_engine() for item in items]
+        if self.instructions:
+            said.insert(0, ChatMessage("system", self.instructions))
+        wanted = self.text.format
+        form = ResponseFormat(
+            type=wanted.type, json_schema=wanted if wanted.type == "json_schema" else None
+        )
+        return ChatRequest(
+            model=self.model,
+            messages=tuple(said),
+            max_tokens=self.max_output_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            schema=form.schema_or_none(),
+        )

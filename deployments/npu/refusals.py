@@ -1,0 +1,33 @@
+"""What the room's routes may refuse, for the OpenAPI document; and where an answer was made."""
+
+from typing import Any
+
+OPENAI = "application/json"
+PROBLEM = "application/problem+json"
+REFUSALS: dict[int, str] = {
+    401: "No API key, or an unknown one",
+    403: "The key lacks the scope `npu`",
+    413: "More than one request may carry",
+    422: "A value is not acceptable",
+    429: "The queue is full",
+    503: "The engine is not available",
+}
+
+
+def refusals(
+    media_type: str, more: dict[int, str] | None = None
+) -> dict[int | str, dict[str, Any]]:
+    """Return `REFUSALS` and ``more`` as FastAPI's ``responses``."""
+    return {
+        status: {"description": text, "content": {media_type: {}}}
+        for status, text in sorted({**REFUSALS, **(more or {})}.items())
+    }
+
+
+def provenance(model: str, device: str, engine: str) -> dict[str, str]:
+    """The headers that say where an answer was made; room and node are added further out."""
+    return {
+        "x-autobot-model": model,
+        "x-autobot-device": device or "none",
+        "x-autobot-engine": engine,
+    }

@@ -1,0 +1,74 @@
+"""`POST /api/ocr`."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from starlette.datastructures import UploadFile
+
+from autobot.errors import Invalid
+from autobot.web.auth import require
+from autobot.web.hangup import unless_hung_up
+from deployments.npu.ocr import MAX_IMAGE_BYTES, Reader, too_large
+from deployments.npu.refusals import PROBLEM, provenance, refusals
+from deployments.npu.schemas import OcrAnswer
+
+OCR_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {"file": {"type": "string", "format": "binary"}},
+            }
+        },
+        "image/*": {"schema": {"type": "string", "format": "binary"}},
+        "application/pdf": {"schema": {"type": "string", "format": "binary"}},
+    },
+}
+
+
+def ocr_routes(reader: Reader, engine: str) -> APIRouter:
+    """Return the OCR endpoint around ``reader``; ``engine`` goes into the answer."""
+    router = APIRouter(tags=["npu"], dependencies=[Depends(require("npu"))])
+
+    @router.post(
+        "/api/ocr",
+        openapi_extra={"requestBody": OCR_BODY},
+        responses=refusals(PROBLEM),
+    )
+    async def ocr(
+        request: Request, response: Response, page: Annotated[int, Query(ge=1, le=1 << 20)] = 1
+    ) -> OcrAnswer:
+        """Read the text in an image or a page of a PDF: the bytes as the body, or a form with a
+        field `file`. `page` counts from 1."""
+        image = await _image_of(request)
+        reading = await unless_hung_up(request, reader.read(image, page))
+        response.headers.update(provenance(reading.model, reading.device, engine))
+        return OcrAnswer.of(reading, engine)
+
+    return router
+
+
+async def _image_of(request: Request) -> bytes:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return await (_uploaded(request) if kind == "multipart/form-data" else _body(request))
+
+
+async def _body(request: Request) -> bytes:
+    received = bytearray()
+    async for chunk in request.stream():
+        received += chunk
+        if len(received) > MAX_IMAGE_BYTES:
+            raise too_large(int(request.headers.get("content-length", len(received))))
+    return bytes(received)
+
+
+async def _uploaded(request: Request) -> bytes:
+    async with request.form(max_files=1, max_fields=8) as form:
+        file = form.get("file")
+        if not isinstance(file, UploadFile):
+            raise Invalid("The form has no file in a field called `file`.")
+        if (file.size or 0) > MAX_IMAGE_BYTES:
+            raise too_large(file.size or 0)
+        return await file.read()

@@ -1,0 +1,155 @@
+"""Speech to text for many callers: limits, and windows of 30 s that take turns."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autobot.errors import Busy, TooLarge
+from deployments.npu.on_demand import OnDemand
+
+Samples = NDArray[np.int16]
+"""Mono, `RATE` a second."""
+RATE = 16_000
+MAX_AUDIO_BYTES = 25 << 20
+"""As OpenAI's."""
+MAX_SECONDS = 3600
+MAX_INSIDE = 4
+"""An hour of samples is 115 MB, so few callers may hold some at once."""
+
+Decode = Callable[[bytes, int], Samples]
+"""Audio file, most seconds -> samples; raises `BadRequest` when broken, `TooLarge` when longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """``language``: ISO 639-1, None to find out. ``temperature`` 0 means the most likely words,
+    and higher ones only where those make no sense. ``prompt``: words that come before."""
+
+    language: str | None = None
+    temperature: float = 0.0
+    prompt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A few words. Times in seconds from the start of the audio; logprob is the mean of tokens."""
+
+    start: float
+    end: float
+    text: str
+    tokens: list[int]
+    temperature: float
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What was said in up to 30 s, and the language of it (ISO 639-1)."""
+
+    segments: list[Segment]
+    language: str
+
+
+class SpeechModel(Protocol):
+    """One model on one device. Every method blocks; windows are made in one thread at a time."""
+
+    @property
+    def name(self) -> str: ...
+
+    def device(self) -> str: ...
+
+    def transcribe(self, samples: Samples, asked: Asked) -> Iterator[Window]:
+        """Yield windows in order; raise `BadRequest` for a language the model does not know."""
+        ...
+
+
+class SpeechModels(Protocol):
+    """Where models come from; as `EmbeddingModels`."""
+
+    def installed(self) -> list[str]: ...
+
+    def resolve(self, name: str) -> str: ...
+
+    def load(self, name: str) -> SpeechModel: ...
+
+    def facts(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """``seconds``: how long the audio is."""
+
+    segments: list[Segment]
+    language: str
+    seconds: float
+    model: str
+    device: str
+
+    @property
+    def text(self) -> str:
+        return "".join(segment.text for segment in self.segments).strip()
+
+
+class Transcriber:
+    """Every installed speech model behind one door; models load at first use and stay.
+
+    Callers take turns window by window, so an hour of audio does not hold up a spoken sentence, and
+    a caller who goes away costs at most the window at hand.
+    """
+
+    def __init__(self, models: SpeechModels, decode: Decode) -> None:
+        self._models = models
+        self._decode = decode
+        self._loaded = OnDemand(models.load)
+        self._inside = 0
+        self._turn = asyncio.Lock()  # fair: whoever asked first goes first
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="speech")
+
+    async def transcribe(
+        self, audio: bytes, model: str = "default", asked: Asked | None = None
+    ) -> Transcript:
+        """Raise what decoding and the model raise, `ModelNotFound`, `TooLarge`, `Busy`."""
+        name = self._models.resolve(model)
+        if len(audio) > MAX_AUDIO_BYTES:
+            raise TooLarge(f"The audio has {len(audio)} bytes; at most {MAX_AUDIO_BYTES} are read.")
+        if self._inside >= MAX_INSIDE:
+            raise Busy(f"{self._inside} recordings are being transcribed; try again shortly.")
+        self._inside += 1
+        try:
+            return await self._transcribe(audio, name, asked or Asked())
+        finally:
+            self._inside -= 1
+
+    async def facts(self) -> dict[str, Any]:
+        """Does not load a model: none is in memory until somebody speaks."""
+        loaded = self._loaded.all()
+        return {
+            "device": ",".join(dict.fromkeys(model.device() for model in loaded)) or None,
+            "models": self._models.installed(),
+            "loaded": [model.name for model in loaded],
+            "inside": self._inside,
+            **self._models.facts(),
+        }
+
+    async def _transcribe(self, audio: bytes, name: str, asked: Asked) -> Transcript:
+        samples = await self._blocking(self._decode, audio, MAX_SECONDS)
+        model = await self._loaded.get(name)
+        windows = model.transcribe(samples, asked)
+        segments: list[Segment] = []
+        language = asked.language or ""
+        while (window := await self._blocking(next, windows, None)) is not None:
+            segments += window.segments
+            language = language or window.language
+        seconds = round(len(samples) / RATE, 2)
+        return Transcript(segments, language, seconds, model.name, model.device())
+
+    async def _blocking(self, work: Callable[..., Any], *args: Any) -> Any:
+        async with self._turn:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)

@@ -1,0 +1,150 @@
+"""What clients of the protocol endpoints may say."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployments.browser.guard import CdpGuard, PlaywrightGuard
+
+FOLDER = Path("/tmp/folder")
+
+
+def cdp() -> CdpGuard:
+    return CdpGuard(lambda: (0, ""), FOLDER)
+
+
+def playwright(**kinds: str) -> PlaywrightGuard:
+    guard = PlaywrightGuard(lambda: (0, ""), FOLDER)
+    for guid, kind in kinds.items():
+        created = {"method": "__create__", "params": {"guid": guid, "type": kind}}
+        assert guard.explain(json.dumps(created))
+    return guard
+
+
+def ask(guard: CdpGuard | PlaywrightGuard, method: str, guid: str = "", /, **params: Any) -> Any:
+    """Return the message that is passed on, or the refusal's text."""
+    said = {"id": 1, "guid": guid, "sessionId": "s", "method": method, "params": params}
+    verdict = guard.judge(json.dumps(said))
+    if verdict.forward is not None:
+        return json.loads(verdict.forward)
+    assert verdict.reply is not None
+    return verdict.reply
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("Page.navigate", {"url": "file:///etc/passwd"}),
+        ("Page.navigate", {"url": " \tfile:///etc/passwd"}),
+        ("Page.navigate", {"url": "fi\nle:///etc/passwd"}),
+        ("Page.navigate", {"url": "FiLe:///etc/passwd"}),
+        ("Page.navigate", {"url": "view-source:http://x/"}),
+        ("Page.navigate", {"url": "data:text/html,x"}),
+        ("Page.navigate", {"url": "javascript:alert(1)"}),
+        ("Page.navigate", {"url": "blob:http://x/1"}),
+        ("Page.navigate", {"url": "filesystem:http://x/1"}),
+        ("Page.navigate", {"url": "chrome://version"}),
+        ("Page.navigate", {"url": "chrome-extension://x/"}),
+        ("Page.navigate", {"url": "chrome-untrusted://x/"}),
+        ("Page.navigate", {"url": "devtools://devtools/bundled/inspector.html"}),
+        ("Target.createTarget", {"url": "file:///"}),
+        ("Fetch.continueRequest", {"requestId": "1", "url": "file:///etc/passwd"}),
+        ("Network.setCookie", {"url": "file:///x"}),
+        ("Target.exposeDevToolsProtocol", {"targetId": "1"}),
+        ("Target.sendMessageToTarget", {"message": "{}"}),
+        ("Target.setRemoteLocations", {}),
+        ("Browser.executeBrowserCommand", {}),
+        ("Browser.crash", {}),
+        ("Extensions.loadUnpacked", {"path": "/"}),
+        ("Tethering.bind", {"port": 1}),
+        ("PWA.install", {}),
+        ("Cast.enable", {}),
+        ("FutureDomain.anything", {}),
+        ("DOM.setFileInputFiles", {"files": ["/etc/passwd"]}),
+        ("DOM.setFileInputFiles", {"files": ["/tmp/folder/../x"]}),
+    ],
+)
+def test_a_cdp_client_cannot_leave_its_cage(method: str, params: dict[str, Any]) -> None:
+    refusal = ask(cdp(), method, **params)
+    assert isinstance(refusal, str), refusal
+    said = json.loads(refusal)
+    assert (said["id"], said["sessionId"]) == (1, "s")
+    assert said["error"]["message"]
+
+
+def test_a_cdp_clients_proxy_and_paths_become_ours() -> None:
+    made = ask(cdp(), "Target.createBrowserContext", proxyServer="direct://", proxyBypassList="*")
+    assert made["params"] == {}
+    saved = ask(cdp(), "Browser.setDownloadBehavior", behavior="allow", downloadPath="/etc")
+    assert saved["params"] == {"behavior": "allow", "downloadPath": str(FOLDER)}
+
+
+def test_ordinary_commands_pass_unchanged() -> None:
+    ordinary: list[tuple[str, dict[str, Any]]] = [
+        ("Page.navigate", {"url": "https://example.com/file:"}),
+        ("Page.navigate", {"url": "about:blank"}),
+        ("Runtime.evaluate", {"expression": "location = 'file:///x'"}),
+        ("DOM.setFileInputFiles", {"files": ["/tmp/folder/upload"]}),
+    ]
+    for method, params in ordinary:
+        assert ask(cdp(), method, **params)["params"] == params
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "[]", "1", '{"id": 1}', '{"method": 1}', "null"])
+def test_what_is_no_command_is_answered_and_not_passed_on(text: str) -> None:
+    for guard in (cdp(), playwright()):
+        verdict = guard.judge(text)
+        assert verdict.forward is None
+        assert verdict.reply
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "params"),
+    [
+        ("BrowserType", "launch", {"executablePath": "/bin/sh"}),
+        ("BrowserType", "connectOverCDP", {"endpointURL": "http://127.0.0.1:9222"}),
+        ("Electron", "launch", {"executablePath": "/bin/sh"}),
+        ("Android", "devices", {"port": 5037}),
+        ("LocalUtils", "harOpen", {"file": "/etc/passwd"}),
+        ("LocalUtils", "connect", {"endpoint": "ws://127.0.0.1"}),
+        ("SocksSupport", "socksConnected", {}),
+        ("DebugController", "kill", {}),
+        ("Playwright", "newRequest", {}),
+        ("Browser", "startServer", {"title": "x"}),
+        ("Browser", "newContextForReuse", {}),
+        ("Browser", "newContext", {"proxy": {"server": "direct://"}}),
+        ("Browser", "newContext", {"clientCertificates": [{}]}),
+        ("Browser", "newContext", {"recordVideo": {"dir": "/tmp"}}),
+        ("Browser", "newContext", {"baseURL": "file:///etc/"}),
+        ("Frame", "goto", {"url": "file:///etc/passwd"}),
+        ("Frame", "goto", {"url": "data:text/html,x"}),
+        ("Frame", "setInputFiles", {"localPaths": ["/etc/passwd"]}),
+        ("ElementHandle", "setInputFiles", {"localDirectory": "/etc"}),
+        ("Route", "continue", {"url": "file:///etc/passwd"}),
+        ("Artifact", "saveAs", {"path": "/etc/x"}),
+        ("CDPSession", "send", {"method": "Page.navigate", "params": {"url": "file:///"}}),
+        ("CDPSession", "send", {"method": "Tethering.bind", "params": {"port": 1}}),
+        ("SomethingNew", "anything", {}),
+    ],
+)
+def test_a_playwright_client_cannot_either(kind: str, method: str, params: dict[str, Any]) -> None:
+    refusal = ask(playwright(it=kind), method, "it", **params)
+    assert isinstance(refusal, str), refusal
+    assert json.loads(refusal)["error"]["error"]["message"]
+
+
+def test_an_id_the_server_never_gave_is_refused() -> None:
+    assert isinstance(ask(playwright(), "goto", "frame@1", url="http://example.com"), str)
+
+
+def test_the_reason_of_a_refused_navigation_reaches_the_client() -> None:
+    refusals = [0, ""]
+    guard = CdpGuard(lambda: (int(refusals[0]), str(refusals[1])), FOLDER)
+    assert ask(guard, "Page.navigate", url="http://inside.example/")
+    refusals[:] = [1, "it is private"]
+    answer = {"id": 1, "sessionId": "s", "result": {"errorText": "net::ERR_EMPTY_RESPONSE"}}
+    told = json.loads(guard.explain(json.dumps(answer)))
+    assert told["result"]["errorText"] == "net::ERR_EMPTY_RESPONSE (it is private)"
+    assert json.loads(guard.explain(json.dumps(answer))) == answer
