@@ -11,12 +11,16 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from autobot.errors import AutoBotError
 
 log = structlog.get_logger()
+
+CLIENT_CLOSED_REQUEST = 499
+"""What nginx logs for a caller that went away: nobody reads it but the metrics."""
 
 OPENAI_TYPES = {
     401: "authentication_error",
@@ -94,6 +98,9 @@ def install(app: FastAPI) -> None:
         answer.headers.update(error.headers or {})
         return answer
 
+    async def hung_up(request: Request, error: Exception) -> Response:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
+
     async def unknown(request: Request, error: Exception) -> JSONResponse:
         log.error("request.crashed", path=request.url.path, exc_info=error)
         return describe(AutoBotError(), request.url.path)
@@ -101,4 +108,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(AutoBotError, known)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(ClientDisconnect, hung_up)
     app.add_exception_handler(Exception, unknown)

@@ -5,6 +5,7 @@ special-purpose address registries (RFC 6890 and its successors); an IPv6 addres
 IPv4 one is judged by the address inside.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -134,6 +135,14 @@ def canonical_host(host: str) -> str:
     if not name or any(not c.isprintable() or c in " /\\?#@:<>[]^|%" for c in name):
         raise Invalid(f"`{host}` is not a host.")
     return name
+
+
+def listed_domain(pattern: str) -> str:
+    """Return an entry of a list of domains, which covers its subdomains: ``*.`` adds nothing.
+
+    Raises `Invalid` for what is no host.
+    """
+    return canonical_host(re.sub(r"^\*?\.", "", pattern))
 
 
 def target_of(url: str) -> Target:

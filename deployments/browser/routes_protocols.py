@@ -17,7 +17,7 @@ from autobot.errors import AutoBotError
 from autobot.keys import KeyRecord
 from autobot.web.auth import require
 from deployments.browser.connections import Connections, Kind, talk
-from deployments.browser.egress import Domains, canonical_host
+from deployments.browser.egress import Domains, listed_domain
 from deployments.browser.routes import answer, responses
 from deployments.browser.sockets import admitted, refuse, spoken
 
@@ -25,7 +25,7 @@ from deployments.browser.sockets import admitted, refuse, spoken
 def domains_of(websocket: WebSocket) -> Domains:
     """The lists in the query. Raises `Invalid` for what is no domain."""
     given = [websocket.query_params.get(name, "") for name in ("allow", "deny")]
-    allow, deny = (tuple(map(canonical_host, filter(None, text.split(",")))) for text in given)
+    allow, deny = (tuple(map(listed_domain, filter(None, text.split(",")))) for text in given)
     return Domains(allow, deny)
 
 

@@ -1,13 +1,12 @@
 """What callers of room browser send: a page for one action, or the making of a session."""
 
-import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
 from autobot.errors import Invalid
 from deployments.browser.actions import ONE_SHOT, Action, WaitUntil
-from deployments.browser.egress import Domains, canonical_host
+from deployments.browser.egress import Domains, listed_domain
 from deployments.browser.engine import Page, SessionSpec
 
 MAX_HTML = 8 << 20
@@ -95,7 +94,7 @@ class NewSession(Limits):
     @classmethod
     def _domains(cls, given: list[str]) -> list[str]:
         try:
-            return [canonical_host(re.sub(r"^\*?\.", "", domain)) for domain in given]
+            return [listed_domain(domain) for domain in given]
         except Invalid as error:
             raise ValueError(error.detail) from error
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
 from pydantic import BaseModel, Field
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from autobot.errors import Busy, NotFound, Unavailable
 from autobot.keys import KeyRing, NewKey, make_key
@@ -43,6 +43,10 @@ def routes() -> APIRouter:
         @router.post(f"{prefix}/body")
         async def body(body: Body) -> int:
             return body.count
+
+    @router.get("/api/hung-up")
+    async def hung_up() -> None:
+        raise ClientDisconnect
 
     @router.post("/api/raw")
     async def raw(request: Request) -> int:
@@ -192,3 +196,7 @@ def test_documents_of_rooms_become_one() -> None:
     assert list(merged["paths"]) == ["/a", "/b"]
     assert "Body" in merged["components"]["schemas"]
     assert merged["security"] == [{"key": []}]
+
+
+async def test_a_caller_who_hung_up_is_no_crash(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/api/hung-up")).status_code == 499

@@ -27,7 +27,9 @@ def test_health_with_a_key_tells_every_room(platform: Platform) -> None:
     assert set(health["rooms"]) == ROOMS
     npu, redis = health["rooms"]["npu"], health["rooms"]["redis"]
     assert npu["device"].startswith("CPU") or "NPU" in npu["device"]
-    assert npu["replicas"] == replicas_of("npu"), "one of every deployment serve.yaml gives the room"
+    assert npu["replicas"] == replicas_of("npu"), (
+        "one of every deployment serve.yaml gives the room"
+    )
     assert set(redis["facts"]["modules"]) >= {"search", "ReJSON"}
     assert redis["facts"]["durable"] is True
 

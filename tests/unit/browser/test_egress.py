@@ -1,10 +1,12 @@
 """Names, URLs and addresses: what a page may reach."""
 
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.websockets import WebSocket
 
 from autobot.errors import BlockedAddress, Invalid
 from deployments.browser.egress import (
@@ -12,10 +14,12 @@ from deployments.browser.egress import (
     Policy,
     Target,
     canonical_host,
+    listed_domain,
     parse_allowed,
     special_purpose,
     target_of,
 )
+from deployments.browser.routes_protocols import domains_of
 
 NOT_PUBLIC = {
     "0.0.0.0": "this host",
@@ -242,3 +246,18 @@ def test_lists_of_domains_cover_subdomains_and_deny_wins(
         return
     with pytest.raises(BlockedAddress, match=kept_out):
         domains.check(Target(host, 443))
+
+
+@pytest.mark.parametrize("written", ["example.com", "*.example.com", ".EXAMPLE.com"])
+def test_a_star_in_front_of_a_listed_domain_adds_nothing(written: str) -> None:
+    assert listed_domain(written) == "example.com"
+
+
+def test_the_lists_of_a_protocol_connection_read_a_star_as_those_of_a_session_do() -> None:
+    scope = {"type": "websocket", "query_string": b"deny=*.example.com,ads.example.org"}
+
+    async def nothing(*_: Any) -> Any:
+        raise AssertionError("nothing is sent or received")
+
+    domains = domains_of(WebSocket(scope, nothing, nothing))
+    assert domains == Domains((), ("example.com", "ads.example.org"))
