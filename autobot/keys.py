@@ -13,7 +13,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import structlog
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
@@ -21,6 +21,16 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from autobot.errors import Forbidden, Unauthenticated, Unavailable
 
 Scope = Literal["admin", "read", "llm", "npu", "browser", "browser:evaluate"]
+Domain = Annotated[
+    str,
+    Field(
+        max_length=253,
+        # Names as a browser sends them, so a list means what it says: an international name is
+        # written in its xn-- form.
+        pattern=r"^(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$|^\[[0-9A-Fa-f:.]+\]$",
+    ),
+]
+Domains = Annotated[tuple[Domain, ...], Field(max_length=256)]
 REFRESH_S = 2.0
 FETCH_DEADLINE_S = 2.0
 
@@ -28,7 +38,11 @@ log = structlog.get_logger()
 
 
 class KeyRecord(BaseModel, frozen=True):
-    """What is kept of a key. Times are Unix seconds; ``expires`` None means never."""
+    """What is kept of a key. Times are Unix seconds; ``expires`` None means never.
+
+    Its pages in room browser reach ``allow_domains`` only, unless that is empty, and never
+    ``deny_domains``; subdomains are included.
+    """
 
     id: str
     name: str
@@ -36,6 +50,8 @@ class KeyRecord(BaseModel, frozen=True):
     scopes: tuple[Scope, ...]
     created: float
     expires: float | None = None
+    allow_domains: tuple[str, ...] = ()
+    deny_domains: tuple[str, ...] = ()
 
     def allows(self, scope: Scope) -> bool:
         return "admin" in self.scopes or scope in self.scopes
@@ -47,6 +63,8 @@ class NewKey(BaseModel):
     name: str = Field(min_length=1, max_length=64, pattern=r"^[\w .@-]+$")
     scopes: tuple[Scope, ...] = Field(min_length=1)
     expires_in_s: float | None = Field(default=None, gt=0, le=10 * 365 * 86400)
+    allow_domains: Domains = ()
+    deny_domains: Domains = ()
 
 
 RECORDS = TypeAdapter(list[KeyRecord])
@@ -68,6 +86,8 @@ def make_key(request: NewKey, plaintext: str | None = None) -> tuple[str, KeyRec
         scopes=request.scopes,
         created=now,
         expires=now + request.expires_in_s if request.expires_in_s else None,
+        allow_domains=request.allow_domains,
+        deny_domains=request.deny_domains,
     )
     return key, record
 

@@ -27,6 +27,14 @@ def create(
         ),
     ] = None,
     days: Annotated[float | None, typer.Option(help="Expires after so many days.")] = None,
+    allow_domain: Annotated[
+        list[str] | None,
+        typer.Option(help="Its pages reach only this domain and below; may be repeated."),
+    ] = None,
+    deny_domain: Annotated[
+        list[str] | None,
+        typer.Option(help="Its pages never reach this domain or below; may be repeated."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Make a key. It is shown once; only its hash is stored."""
@@ -34,6 +42,8 @@ def create(
         "name": name,
         "scopes": scope or ["read", "llm", "npu", "browser"],
         "expires_in_s": days * 86400 if days else None,
+        "allow_domains": allow_domain or [],
+        "deny_domains": deny_domain or [],
     }
     made = run(_ask("POST", "/api/keys", json=body))
     if json:

@@ -27,7 +27,7 @@ EnvironmentFile={env_file}
 ExecStart={command}
 Restart=always
 RestartSec=1
-KillMode=control-group
+{delegate}KillMode=control-group
 KillSignal=SIG{stop_signal}
 KillSignal={kill_signal}
 TimeoutStopSec=20
@@ -68,6 +68,8 @@ def render_unit(program: Program, user: str, *, abrupt: bool = False) -> str:
         user=program.user or user,
         env_file=ENV_FILE,
         environment=environment,
+        # Room browser's node, the one that runs as root, makes control groups for Chromium in it.
+        delegate="Delegate=yes\n" if program.user == "root" else "",
         stop_signal=program.stop_signal,
         python=PYTHON,
         kill_signal="SIGKILL" if abrupt else "SIGTERM",

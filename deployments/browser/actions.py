@@ -166,7 +166,9 @@ class Scroll(Action, Element):
 
 
 class Wait(Action, Element):
-    """Wait for an element, a text, an address, a page state, or some seconds."""
+    """Wait for an element, a text, an address, a page state, or some seconds; and with `tab` first
+    for that tab to open, as one that a click opens does after the click.
+    """
 
     name = "wait"
     state: Literal["visible", "hidden", "attached", "detached"] = "visible"

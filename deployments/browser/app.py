@@ -1,11 +1,53 @@
 """Room browser: pages rendered by Chromium, away from the data."""
 
+import asyncio
 from typing import Any
 
+import ray
 from fastapi import APIRouter
 from ray import serve
+from ray.serve.handle import DeploymentHandle
 
+from autobot.errors import Unavailable
 from autobot.serving.room import RoomReplica
+
+STORE_DEADLINE_S = 5.0
+
+
+class RemoteProfiles:
+    """Serves `ProfileStore` by calls to room redis, since this room has no Redis user."""
+
+    def __init__(self) -> None:
+        self._redis: DeploymentHandle[Any] | None = None
+
+    async def _ask(self, method: str, *arguments: Any) -> Any:
+        if self._redis is None:  # kept, for making one blocks this loop
+            self._redis = serve.get_app_handle("redis")
+        try:
+            call = self._redis.profiles.remote(method, *arguments)
+            return await asyncio.wait_for(call, STORE_DEADLINE_S)
+        except Exception as error:  # whatever befell that VM, its caller is told the same
+            raise Unavailable(f"Room redis does not answer about profiles: {error}") from error
+
+    async def take(
+        self, owner: str, name: str, token: str, lease_s: float
+    ) -> tuple[str, bytes | None]:
+        return await self._ask("take", owner, name, token, lease_s)
+
+    async def renew(self, owner: str, name: str, token: str, lease_s: float) -> str:
+        return await self._ask("renew", owner, name, token, lease_s)
+
+    async def save(self, owner: str, name: str, token: str, sealed: bytes) -> str:
+        return await self._ask("save", owner, name, token, sealed)
+
+    async def release(self, owner: str, name: str, token: str) -> None:
+        await self._ask("release", owner, name, token)
+
+    async def list(self, owner: str) -> list[dict[str, Any]]:
+        return await self._ask("list", owner)
+
+    async def delete(self, owner: str, name: str) -> str:
+        return await self._ask("delete", owner, name)
 
 
 @serve.deployment
@@ -21,7 +63,14 @@ class Browser(RoomReplica):
         from deployments.browser.room import BrowserRoom
 
         replica = serve.get_replica_context().replica_id.unique_id.lower()
-        self.browser = BrowserRoom.of(self.settings, replica)
+        self.browser = BrowserRoom.of(self.settings, replica, RemoteProfiles(), self._ingress())
+
+    def _ingress(self) -> str:
+        """Where the platform's API is: Ray's control store runs on the head, and so does it."""
+        main = ray.get_runtime_context().gcs_address.rpartition(":")[0]
+        if main in (self.address, "127.0.0.1", "localhost"):
+            return self.settings.api_url
+        return f"http://{main}:{self.settings.http_port}"
 
     def router(self) -> APIRouter:
         return self.browser.router()

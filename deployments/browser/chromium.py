@@ -1,8 +1,10 @@
 """The room's browser: bounded one-shot jobs and sessions in a Chromium that is kept alive."""
 
+import contextlib
 from dataclasses import replace
 from typing import Any
 
+from autobot.errors import Unavailable
 from autobot.settings import Settings
 from deployments.browser.actions import Action, Download, Goto
 from deployments.browser.dial import Dialer, own_addresses
@@ -32,16 +34,22 @@ class ChromiumBrowser:
         self.keeper.begin()
 
     async def close(self) -> None:
+        cage = None
+        with contextlib.suppress(Unavailable):
+            cage = self.keeper.peek().chosen.cage
         await self.keeper.close()
+        if cage is not None:  # not with each life of the browser: connections are in it as well
+            cage.close()
 
     async def once(self, page: Page, action: Action) -> Rendered:
         async with self._gate.slot(page.timeout_s):
+            dialer = self.dialer.within(page.key_domains)
             if page.url is not None:
-                await self.dialer.admit_url(page.url)
+                await dialer.admit_url(page.url)
             chromium = await self.keeper.get()
             spec = SessionSpec(width=page.width, height=page.height)
             downloads = isinstance(action, Download)
-            session = await chromium.open(spec, self.dialer, max_tabs=1, downloads=downloads)
+            session = await chromium.open(spec, dialer, max_tabs=1, downloads=downloads)
             try:
                 rendered = await _visit(session, page, action)
             finally:
@@ -51,7 +59,7 @@ class ChromiumBrowser:
 
     async def open(self, spec: SessionSpec) -> ChromiumSession:
         chromium = await self.keeper.get()
-        return await chromium.open(spec, self.dialer.within(spec.domains))
+        return await chromium.open(spec, self.dialer.within(spec.key_domains, spec.domains))
 
     async def chosen(self) -> Launch:
         """Say how browsers are started here; the sandbox of one has been proved."""
@@ -64,6 +72,7 @@ class ChromiumBrowser:
             "device": DEVICE,
             "engine": chromium.engine,
             "sandbox": self._sandbox,
+            "limits": chromium.chosen.cage.told(processes["browser"][0]),
             "user": chromium.user,
             "processes": sum(map(len, processes.values())),
             "active": self._gate.active,

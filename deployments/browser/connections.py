@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 
@@ -42,7 +42,7 @@ Receive = Callable[[], Awaitable[str | None]]
 Send = Callable[[str], Awaitable[None]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Link:
     """One client's browser, ready to be spoken to."""
 
@@ -50,6 +50,18 @@ class Link:
     folder: Path
     remote: Remote
     guard: Guard
+    kind: Kind
+    proxy: EgressProxy
+    since: float
+
+    def describe(self) -> dict[str, Any]:
+        """What its client is told beside the protocol, which has no word for a refused image."""
+        return {
+            "kind": self.kind,
+            "since": self.since,
+            "refused": self.proxy.refusals,
+            "blocked": list(self.proxy.blocked),
+        }
 
 
 class Connections:
@@ -75,14 +87,17 @@ class Connections:
         return len(self._open)
 
     @contextlib.asynccontextmanager
-    async def link(self, owner: str, kind: Kind, domains: Domains) -> AsyncIterator[Link]:
-        """Start a browser for ``owner``; raises `Busy` when there is no place for it."""
+    async def link(self, owner: str, kind: Kind, *lists: Domains) -> AsyncIterator[Link]:
+        """Start a browser for ``owner`` that keeps to every one of ``lists``.
+
+        Raises `Busy` when there is no place for it.
+        """
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(self._lobby.place(owner, QUEUE_S))
             self._meter.opened(PER_CONNECTION)
             chosen = await self._chosen()
             folder = await stack.enter_async_context(folder_for_one())
-            proxy = EgressProxy(self._dialer.within(domains).open, budget=1 << 30)
+            proxy = EgressProxy(self._dialer.within(*lists).open, budget=1 << 30)
             stack.push_async_callback(proxy.close)
             url = await proxy.start()
 
@@ -96,12 +111,18 @@ class Connections:
             else:
                 browser = playwright_server(chosen, folder, url, self._driver)
                 guard = PlaywrightGuard(refusals, folder)
-            link = Link(owner, folder, await stack.enter_async_context(browser), guard)
+            remote = await stack.enter_async_context(browser)
+            link = Link(owner, folder, remote, guard, kind, proxy, time.time())
             self._open.add(link)
             stack.callback(self._open.discard, link)
             log.info("browser.connected", kind=kind)
             yield link
             log.info("browser.disconnected", kind=kind)
+
+    def all(self, owner: str) -> list[dict[str, Any]]:
+        """Describe ``owner``'s open connections, oldest first."""
+        mine = [link for link in self._open if link.owner == owner]
+        return [link.describe() for link in sorted(mine, key=lambda link: link.since)]
 
     async def download(self, owner: str, guid: str) -> Rendered:
         """Return a file a CDP client has downloaded, by the ``guid`` its events give."""

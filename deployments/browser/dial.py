@@ -46,18 +46,18 @@ def unreachable(target: Target, error: Exception) -> PageFailed:
 
 
 class Dialer:
-    """Connects pages to the world under a `Policy`, and to the ``domains`` of one session."""
+    """Connects pages to the world under a `Policy`, and under every one of ``lists``."""
 
     def __init__(
-        self, policy: Policy, resolver: Resolve = resolve, domains: Domains | None = None
+        self, policy: Policy, resolver: Resolve = resolve, lists: tuple[Domains, ...] = ()
     ) -> None:
         self._policy = policy
         self._resolve = resolver
-        self._domains = domains or Domains()
+        self._lists = lists
 
-    def within(self, domains: Domains) -> "Dialer":
-        """Return a dialer that keeps to ``domains`` as well."""
-        return Dialer(self._policy, self._resolve, domains)
+    def within(self, *lists: Domains) -> "Dialer":
+        """Return a dialer that keeps to ``lists`` as well as to its own."""
+        return Dialer(self._policy, self._resolve, (*self._lists, *lists))
 
     async def admit(self, target: Target) -> list[Address]:
         """Return the addresses of ``target`` after checking all of them.
@@ -65,7 +65,8 @@ class Dialer:
         Raises `BlockedAddress` with the reason, OSError when the name does not resolve, or
         TimeoutError.
         """
-        self._domains.check(target)  # before its name is told to any name server
+        for domains in self._lists:  # before its name is told to any name server
+            domains.check(target)
         spelled = literal(target.host)
         addresses = [spelled] if spelled else await self._resolve(target.host, target.port)
         if not addresses:

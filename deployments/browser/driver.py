@@ -21,7 +21,7 @@ from playwright.async_api import Error as PlaywrightError
 
 from autobot.errors import Unavailable
 from autobot.settings import Settings
-from deployments.browser import launch, memory
+from deployments.browser import cgroups, launch, memory
 from deployments.browser.dial import Dialer
 from deployments.browser.driver_errors import translated
 from deployments.browser.driver_session import MAX_TABS, ChromiumSession
@@ -79,10 +79,13 @@ class Chromium:
             playwright = await async_playwright().start()
             undo.push_async_callback(playwright.stop)
             await asyncio.to_thread(launch.sweep, Path(tempfile.gettempdir()))
+            bounds = memory.bounds(settings.browser_memory_mib)
+            cage = await asyncio.to_thread(cgroups.prepare, bounds)
             chosen = launch.prepare(
                 launch.find_chromium(settings.chromium, playwright.chromium.executable_path),
                 settings.run_dir / "browser",
                 sandbox=not settings.browser_no_sandbox,
+                cage=cage,
             )
             browser = await cls._launch(playwright, chosen, await denied.start())
             chromium = cls(playwright, browser, denied, chosen)

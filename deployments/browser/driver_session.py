@@ -12,7 +12,7 @@ from playwright.async_api import Page as Tab
 
 from autobot.errors import BlockedAddress, NotFound, Timeout
 from deployments.browser import driver_live
-from deployments.browser.actions import Action
+from deployments.browser.actions import Action, Wait
 from deployments.browser.dial import Dialer
 from deployments.browser.driver_actions import perform, received
 from deployments.browser.driver_errors import translated
@@ -60,6 +60,7 @@ class ChromiumSession:
         self.proxy = proxy
         self._max_tabs = max_tabs
         self._tabs: list[Tab] = []
+        self._adopted = asyncio.Event()
         self._navigations: list[tuple[Tab, str]] = []
         self._downloads: list[PlaywrightDownload] = []
         self._dialogs: list[dict[str, str]] = []
@@ -75,11 +76,13 @@ class ChromiumSession:
             await self.context.new_page()
 
     async def act(self, action: Action) -> Rendered:
-        tab = self.tab(action.tab)
         self._navigations.clear()
         with translated():
             try:
                 async with asyncio.timeout(action.timeout_s + 1):
+                    if isinstance(action, Wait) and action.tab is not None:
+                        await self._opened(action.tab)
+                    tab = self.tab(action.tab)
                     rendered = await perform(self, tab, action)
             except TimeoutError as error:
                 raise Timeout(f"No end within {action.timeout_s:g} s.") from error
@@ -88,6 +91,14 @@ class ChromiumSession:
                 raise
         self.check(tab)
         return rendered
+
+    async def _opened(self, number: int) -> None:
+        """Wait for a tab a page is opening: Chromium tells of it when its page has begun to load,
+        which is after the click that opens it is done.
+        """
+        while number >= len(self._tabs):
+            self._adopted.clear()
+            await self._adopted.wait()
 
     def tab(self, number: int | None) -> Tab:
         """Return tab ``number``, which becomes the one that actions without a number use."""
@@ -128,6 +139,7 @@ class ChromiumSession:
                 await tab.close()
             return
         self._tabs.append(tab)
+        self._adopted.set()
         self.newest = tab
         tab.on("close", self._forget)
         tab.on("download", self._keep)

@@ -177,17 +177,23 @@ def parse_allowed(text: str) -> frozenset[Target]:
 
 @dataclass(frozen=True)
 class Domains:
-    """Lists of domains, each with its subdomains. ``deny`` wins; an empty ``allow`` allows all."""
+    """Lists of domains, each with its subdomains. ``deny`` wins; an empty ``allow`` allows all.
+
+    ``whose`` is told to the caller who is refused.
+    """
 
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
+    whose: str = "session"
 
     def check(self, target: Target) -> None:
         """Raise `BlockedAddress` when the lists keep ``target`` out."""
         if _listed(target.host, self.deny):
-            raise BlockedAddress(f"{target} is blocked: {target.host} is on the deny list.")
+            why = f"is on the deny list of this {self.whose}"
+            raise BlockedAddress(f"{target} is blocked: {target.host} {why}.")
         if self.allow and not _listed(target.host, self.allow):
-            raise BlockedAddress(f"{target} is blocked: {target.host} is not on the allow list.")
+            why = f"is not on the allow list of this {self.whose}"
+            raise BlockedAddress(f"{target} is blocked: {target.host} {why}.")
 
 
 def _listed(host: str, domains: Iterable[str]) -> bool:

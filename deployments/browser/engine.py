@@ -44,7 +44,10 @@ class WheelTaken(Conflict):
 
 @dataclass(frozen=True)
 class Page:
-    """What to open: exactly one of ``url`` and ``html``. Sizes are CSS pixels, times seconds."""
+    """What to open: exactly one of ``url`` and ``html``. Sizes are CSS pixels, times seconds.
+
+    ``key_domains`` are the lists of the API key that asks.
+    """
 
     url: str | None = None
     html: str | None = None
@@ -52,11 +55,15 @@ class Page:
     height: int = 720
     wait_until: WaitUntil = "load"
     timeout_s: float = 30.0
+    key_domains: Domains = field(default_factory=Domains)
 
 
 @dataclass(frozen=True)
 class SessionSpec:
-    """How a session's browser context differs from any other's."""
+    """How a session's browser context differs from any other's.
+
+    It keeps to its own ``domains`` and to ``key_domains``, those of the API key it belongs to.
+    """
 
     width: int = 1280
     height: int = 720
@@ -66,6 +73,7 @@ class SessionSpec:
     storage: dict[str, Any] | None = None
     dialogs: Literal["accept", "dismiss"] = "dismiss"
     domains: Domains = field(default_factory=Domains)
+    key_domains: Domains = field(default_factory=Domains)
     trace: bool = False
     video: bool = False
 

@@ -125,14 +125,16 @@ class FakeBrowser:
     async def once(self, page: Page, action: Action) -> Rendered:
         async with self._gate.slot(page.timeout_s):
             if page.url is not None:
-                await self.dialer.admit_url(page.url)
+                await self.dialer.within(page.key_domains).admit_url(page.url)
             if "while(true)" in (page.html or ""):
                 await self._crashed.wait()
                 raise Unavailable("The browser crashed while it rendered this page.")
         return picture(action, page.width, page.height, page.html or "")
 
     async def open(self, spec: SessionSpec) -> FakeSession:
-        session = FakeSession(self.dialer.within(spec.domains), spec, self._crashed)
+        session = FakeSession(
+            self.dialer.within(spec.key_domains, spec.domains), spec, self._crashed
+        )
         self.sessions.append(session)
         return session
 

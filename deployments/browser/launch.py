@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from autobot.errors import SetupError
+from deployments.browser.cgroups import UNCAGED, Cage
 
 USER = "autobot-browser"
 PRIVATE = "autobot-browser-"
@@ -71,7 +72,7 @@ WRAPPER = """\
 #!/bin/sh
 # Starts Chromium so that it dies with its parent{purpose}.
 set -eu
-ulimit -c 0
+{entrance}ulimit -c 0
 for argument in "$@"; do
     case "$argument" in --user-data-dir=*) profile="${{argument#*=}}" ;; esac
 done
@@ -97,6 +98,7 @@ class Launch:
     """Recordings: a directory of ours, in which Chromium writes nothing."""
     user: str
     sandbox: bool
+    cage: Cage = UNCAGED
 
 
 def find_chromium(configured: Path | None, fallback: Path | str) -> Path:
@@ -111,7 +113,7 @@ def find_chromium(configured: Path | None, fallback: Path | str) -> Path:
     )
 
 
-def prepare(binary: Path, directory: Path, sandbox: bool) -> Launch:
+def prepare(binary: Path, directory: Path, sandbox: bool, cage: Cage = UNCAGED) -> Launch:
     """Write the wrapper into ``directory`` and say who Chromium will run as.
 
     Root gives way to the user `USER`, whose profile directory is handed over first; anybody else
@@ -122,11 +124,11 @@ def prepare(binary: Path, directory: Path, sandbox: bool) -> Launch:
     wrapper = directory / "chromium"
     fresh = directory / f".chromium.{os.getpid()}"
     account = _account()
-    fresh.write_text(_wrapper(binary, account))
+    fresh.write_text(_wrapper(binary, account, cage=cage))
     fresh.chmod(0o700)
     fresh.replace(wrapper)
     artifacts = private_directory("artifacts")
-    return Launch(wrapper, artifacts, binary, traces, account.pw_name, sandbox)
+    return Launch(wrapper, artifacts, binary, traces, account.pw_name, sandbox, cage)
 
 
 def private_directory(purpose: str) -> Path:
@@ -161,15 +163,23 @@ def plain_wrapper(chosen: Launch, folder: Path) -> Path:
     return wrapper
 
 
-def as_user() -> list[str]:
-    """Return the beginning of a command that is to run as Chromium's user and die with us."""
+def as_user(cage: Cage) -> list[str]:
+    """Return the beginning of a command that is to run as Chromium's user, in ``cage``, and die
+    with us.
+    """
     account = _account()
     change = ["--reuid", str(account.pw_uid), "--regid", str(account.pw_gid), "--clear-groups"]
     identity = change if os.geteuid() == 0 else []
-    return ["setpriv", *identity, "--inh-caps=-all", "--pdeathsig", "KILL", "--"]
+    enter = ["sh", "-c", f'set -eu\n{cage.entrance()}exec "$@"', "sh"] if cage.groups else []
+    return [*enter, "setpriv", *identity, "--inh-caps=-all", "--pdeathsig", "KILL", "--"]
 
 
-def _wrapper(binary: Path, account: pwd.struct_passwd, temporary: str | None = None) -> str:
+def _wrapper(
+    binary: Path,
+    account: pwd.struct_passwd,
+    temporary: str | None = None,
+    cage: Cage = UNCAGED,
+) -> str:
     """Without ``temporary`` it changes the user and keeps temporary files in the profile."""
     identity = ["--inh-caps=-all", "--ambient-caps=-all"]
     own_profile = ""
@@ -181,6 +191,7 @@ def _wrapper(binary: Path, account: pwd.struct_passwd, temporary: str | None = N
         identity.append(ids)
         own_profile = f'chown {account.pw_uid}:{account.pw_gid} "$profile"\n'
     return WRAPPER.format(
+        entrance=cage.entrance(),
         purpose=f" and runs as {account.pw_name}" if own_profile else "",
         own_profile=own_profile,
         identity=" ".join(identity),

@@ -11,10 +11,12 @@ import psutil
 import structlog
 
 from autobot.errors import AutoBotError
+from deployments.browser.cgroups import Bounds
 
 log = structlog.get_logger()
 
 PAGE_LIMIT = 1 << 30
+MOST_TASKS = 4096
 INTERVAL_S = 0.5
 MEASURED_EVERY_S = 2.0
 PER_SESSION = 72 << 20
@@ -66,6 +68,20 @@ def machine() -> int:
         with contextlib.suppress(OSError, ValueError):  # "max" is no number, and no bound
             bounds.append(int(Path(name).read_text()))
     return min(bounds)
+
+
+def budget(mib: int | None) -> int:
+    """Return the bytes sessions may take together: the owner's choice, or half the machine."""
+    return mib << 20 if mib else machine() // 2
+
+
+def bounds(mib: int | None) -> Bounds:
+    """Return what the kernel shall hold all browsers to.
+
+    One page may outgrow the budget by `PAGE_LIMIT` before `guard` sees it; a tenth of the CPU is
+    left to what watches over them; a page has some twenty threads, a connection two hundred.
+    """
+    return Bounds(budget(mib) + PAGE_LIMIT, MOST_TASKS, 0.9 * (os.cpu_count() or 1))
 
 
 def proportional(pids: Iterable[int]) -> int:

@@ -118,7 +118,7 @@ async def playwright_server(
     config.chmod(0o644)  # in a directory that only Chromium's user and root can enter
     server = [*driver, "launch-server", "--browser", "chromium", "--config", str(config)]
     environment = {"HOME": str(folder), "TMPDIR": str(folder)}
-    async with _running([*launch.as_user(), *server], environment) as process:
+    async with _running([*launch.as_user(chosen.cage), *server], environment) as process:
         assert process.stdout is not None
         try:
             async with asyncio.timeout(START_TIMEOUT_S):

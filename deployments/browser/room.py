@@ -2,18 +2,25 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
 
 from autobot.settings import Settings
+from deployments.browser.agent.agent import Agent
+from deployments.browser.agent.driver_model import PlatformModel
+from deployments.browser.agent.routes_extract import extract_routes, without_extract
+from deployments.browser.agent.routes_tasks import task_routes
 from deployments.browser.chromium import ChromiumBrowser
 from deployments.browser.connections import Connections
 from deployments.browser.driver import driver_command
 from deployments.browser.engine import Browser
-from deployments.browser.memory import Meter, machine
+from deployments.browser.memory import Meter, budget
+from deployments.browser.profiles import ProfileStore
 from deployments.browser.routes import browser_routes
 from deployments.browser.routes_live import live_routes
+from deployments.browser.routes_profiles import profile_routes
 from deployments.browser.routes_protocols import protocol_routes
 from deployments.browser.routes_sessions import session_routes
 from deployments.browser.sessions import Sessions
@@ -23,29 +30,48 @@ class BrowserRoom:
     """One browser, its sessions, and the routes around them."""
 
     def __init__(
-        self, browser: Browser, sessions: Sessions, connections: Connections | None = None
+        self,
+        browser: Browser,
+        sessions: Sessions,
+        profiles: ProfileStore,
+        connections: Connections | None = None,
+        agent: Agent | None = None,
     ) -> None:
         self.browser = browser
         self.sessions = sessions
+        self.profiles = profiles
         self.connections = connections
+        self.agent = agent
 
     @classmethod
-    def of(cls, settings: Settings, replica: str) -> "BrowserRoom":
+    def of(
+        cls, settings: Settings, replica: str, profiles: ProfileStore, ingress: str | None = None
+    ) -> "BrowserRoom":
+        """``ingress`` is where the agent asks for models; this machine's own when not given."""
         browser = ChromiumBrowser(settings)
-        mib = settings.browser_memory_mib
-        meter = Meter(mib << 20 if mib else machine() // 2)
+        meter = Meter(budget(settings.browser_memory_mib))
         sessions = Sessions(browser, replica, meter, settings.browser_sessions)
         connections = Connections(
             browser.chosen, driver_command(), browser.dialer, sessions.lobby, meter
         )
-        return cls(browser, sessions, connections)
+        agent = Agent(sessions, partial(PlatformModel, ingress or settings.api_url))
+        return cls(browser, sessions, profiles, connections, agent)
 
     def router(self) -> APIRouter:
         """Return every route of the room; they live as long as the application."""
-        others = [session_routes(self.sessions), live_routes(self.sessions)]
+        sessions = session_routes(self.sessions, self.profiles)
+        others = [
+            sessions,
+            profile_routes(self.profiles),
+            live_routes(self.sessions),
+        ]
         if self.connections is not None:
             others.append(protocol_routes(self.connections))
-        return browser_routes(self.browser, *others, running=self.running)
+        if self.agent is None:
+            return browser_routes(self.browser, *others, running=self.running)
+        without_extract(sessions)
+        others += [task_routes(self.agent), extract_routes(self.agent, self.browser)]
+        return without_extract(browser_routes(self.browser, *others, running=self.running))
 
     @contextlib.asynccontextmanager
     async def running(self, app: FastAPI) -> AsyncIterator[None]:
@@ -54,10 +80,13 @@ class BrowserRoom:
         try:
             yield
         finally:
+            if self.agent is not None:
+                await self.agent.close()
             await self.sessions.close()
             await self.browser.close()
 
     async def facts(self) -> dict[str, Any]:
         connections = self.connections.open_now if self.connections else 0
         facts = await self.browser.facts() | self.sessions.facts()
-        return facts | {"connections": connections}
+        tasks = self.agent.tasks.running if self.agent else 0
+        return facts | {"connections": connections, "tasks": tasks}

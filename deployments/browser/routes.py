@@ -7,12 +7,15 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Body, Depends, FastAPI, Request, Response
 
+from autobot.keys import KeyRecord
 from autobot.web.auth import require
 from autobot.web.hangup import unless_hung_up
 from deployments.browser.actions import Action, Evaluate
+from deployments.browser.egress import Domains, listed_domain
 from deployments.browser.engine import Browser, Rendered
 from deployments.browser.schemas import REQUESTS, PageRequest
 
+Owner = Annotated[KeyRecord, Depends(require("browser"))]
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 PROBLEMS: dict[int, str] = {
@@ -56,6 +59,14 @@ def answer(rendered: Rendered) -> Response:
     return Response(rendered.body, media_type=rendered.media_type, headers=headers)
 
 
+def domains_of_key(key: KeyRecord) -> Domains:
+    """The lists of domains that everything of this API key keeps to."""
+    allow, deny = (
+        tuple(map(listed_domain, given)) for given in (key.allow_domains, key.deny_domains)
+    )
+    return Domains(allow, deny, "API key")
+
+
 def scope_of(kind: type[Action]) -> list[Any]:
     """Script of the caller's own needs a scope of its own."""
     return [Depends(require("browser:evaluate"))] if kind is Evaluate else []
@@ -75,7 +86,7 @@ def browser_routes(browser: Browser, *others: APIRouter, running: Lifespan) -> A
             description=kind.__doc__,
             responses=responses(*kind.media_types),
             response_class=Response,
-            dependencies=[Depends(require("browser")), *scope_of(kind)],
+            dependencies=scope_of(kind),
         )
     return router
 
@@ -83,8 +94,8 @@ def browser_routes(browser: Browser, *others: APIRouter, running: Lifespan) -> A
 def _once(
     browser: Browser, kind: type[Action], model: type[PageRequest]
 ) -> Callable[..., Awaitable[Response]]:
-    async def once(request: Request, body: PageRequest) -> Response:
-        work = browser.once(body.page(), body.action(kind))
+    async def once(request: Request, key: Owner, body: PageRequest) -> Response:
+        work = browser.once(body.page(domains_of_key(key)), body.action(kind))
         return answer(await unless_hung_up(request, work))
 
     # FastAPI reads the model from the annotation; this one is made, not written.

@@ -6,10 +6,10 @@
 
 Each connection has a Chromium of its own, needs the scope `browser:evaluate` since both protocols
 run script, counts as a session, and ends with everything in it when the client goes. ``allow`` and
-``deny`` in the query are lists of domains, separated by commas.
+``deny`` in the query are lists of domains, separated by commas; the key's own lists hold as well.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response, WebSocket, WebSocketDisconnect
 
@@ -18,7 +18,7 @@ from autobot.keys import KeyRecord
 from autobot.web.auth import require
 from deployments.browser.connections import Connections, Kind, talk
 from deployments.browser.egress import Domains, listed_domain
-from deployments.browser.routes import answer, responses
+from deployments.browser.routes import Owner, answer, domains_of_key, responses
 from deployments.browser.sockets import admitted, refuse, spoken
 
 
@@ -26,7 +26,7 @@ def domains_of(websocket: WebSocket) -> Domains:
     """The lists in the query. Raises `Invalid` for what is no domain."""
     given = [websocket.query_params.get(name, "") for name in ("allow", "deny")]
     allow, deny = (tuple(map(listed_domain, filter(None, text.split(",")))) for text in given)
-    return Domains(allow, deny)
+    return Domains(allow, deny, "connection")
 
 
 def protocol_routes(connections: Connections) -> APIRouter:
@@ -50,10 +50,13 @@ def protocol_routes(connections: Connections) -> APIRouter:
         where = f"{scheme}://{request.url.netloc}/api/browser/cdp"
         return {"Browser": "Chromium", "Protocol-Version": "1.3", "webSocketDebuggerUrl": where}
 
+    @router.get("/connections", responses=responses("application/json"))
+    async def list_connections(key: Owner) -> dict[str, Any]:
+        """Return this key's open connections: how many addresses each was refused, and why."""
+        return {"connections": connections.all(key.id)}
+
     @router.get("/cdp/downloads/{guid}", responses=responses("application/octet-stream"))
-    async def cdp_download(
-        key: Annotated[KeyRecord, Depends(require("browser"))], guid: str
-    ) -> Response:
+    async def cdp_download(key: Owner, guid: str) -> Response:
         """Return a file that an open CDP connection has downloaded, by its event's `guid`."""
         return answer(await connections.download(key.id, guid))
 
@@ -63,7 +66,9 @@ def protocol_routes(connections: Connections) -> APIRouter:
 async def _serve(websocket: WebSocket, connections: Connections, kind: Kind) -> None:
     try:
         key = admitted(websocket, "browser", "browser:evaluate")
-        async with connections.link(key.id, kind, domains_of(websocket)) as link:
+        async with connections.link(
+            key.id, kind, domains_of_key(key), domains_of(websocket)
+        ) as link:
             await websocket.accept(subprotocol=spoken(websocket))
 
             async def receive() -> str | None:

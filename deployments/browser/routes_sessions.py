@@ -3,26 +3,27 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Depends, Request, Response
+from fastapi import APIRouter, Body, Request, Response
 
-from autobot.keys import KeyRecord
-from autobot.web.auth import require
 from autobot.web.hangup import unless_hung_up
 from deployments.browser.actions import ACTIONS, Action
-from deployments.browser.routes import answer, responses, scope_of
+from deployments.browser.profiles import ProfileStore
+from deployments.browser.routes import Owner, answer, domains_of_key, responses, scope_of
+from deployments.browser.routes_profiles import profile_of
 from deployments.browser.schemas import Extension, NewSession
 from deployments.browser.sessions import Sessions
 
-Owner = Annotated[KeyRecord, Depends(require("browser"))]
 
-
-def session_routes(sessions: Sessions) -> APIRouter:
+def session_routes(sessions: Sessions, profiles: ProfileStore) -> APIRouter:
+    """Return the routes of ``sessions``, whose named profiles are kept in ``profiles``."""
     router = APIRouter(prefix="/sessions")
 
     @router.post("", status_code=201, responses=responses("application/json"))
     async def open_session(request: Request, key: Owner, body: NewSession) -> dict[str, Any]:
         """Open a session: a browser context that shares nothing with any other."""
-        record = await unless_hung_up(request, sessions.open(key.id, body))
+        profile = profile_of(request, key, body, profiles)
+        opening = sessions.open(key.id, body, domains_of_key(key), profile)
+        record = await unless_hung_up(request, opening)
         return record.describe()
 
     @router.get("")
@@ -43,9 +44,16 @@ def session_routes(sessions: Sessions) -> APIRouter:
         return record.describe()
 
     @router.delete("/{session}", status_code=204, responses=responses())
-    async def close_session(key: Owner, session: str) -> None:
-        """Close a session; its cookies, storage, downloads and recordings are gone."""
-        await sessions.end(key.id, session)
+    async def close_session(key: Owner, session: str, save: bool = True) -> None:
+        """Close a session; its downloads and recordings are gone, and its cookies and storage
+        unless it has a profile to `save`.
+        """
+        await sessions.end(key.id, session, save=save)
+
+    @router.post("/{session}/profile", responses=responses("application/json"))
+    async def save_profile(key: Owner, session: str) -> dict[str, Any]:
+        """Save the session's profile now; return its name and how many bytes it takes."""
+        return await sessions.save(key.id, session)
 
     @router.get("/{session}/storage", responses=responses("application/json"))
     async def storage_state(key: Owner, session: str) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from deployments.browser.engine import Page, SessionSpec
 MAX_HTML = 8 << 20
 Domain = Annotated[str, Field(min_length=1, max_length=253)]
 
+ProfileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
 
 class PageRequest(Action):
     """A page by address or by content: exactly one of `url` and `html`."""
@@ -33,8 +35,9 @@ class PageRequest(Action):
             raise ValueError("give exactly one of `url` and `html`")
         return self
 
-    def page(self) -> Page:
-        return Page(self.url, self.html, self.width, self.height, self.wait_until, self.timeout_s)
+    def page(self, key_domains: Domains) -> Page:
+        size = self.width, self.height
+        return Page(self.url, self.html, *size, self.wait_until, self.timeout_s, key_domains)
 
     def action(self, kind: type[Action]) -> Action:
         """Return the part of this request that is ``kind``."""
@@ -81,6 +84,11 @@ class NewSession(Limits):
     storage: dict[str, Any] | None = Field(
         default=None, description="Cookies and local storage, as `GET .../storage` returns them."
     )
+    profile: ProfileName | None = Field(
+        default=None,
+        description="Begin with what this profile holds, and save into it at the end; one session "
+        "at a time may.",
+    )
     dialogs: Literal["accept", "dismiss"] = Field(default="dismiss", description="Their answer.")
     allow: list[Domain] = Field(
         default_factory=list, max_length=256, description="Only these domains and subdomains."
@@ -90,6 +98,12 @@ class NewSession(Limits):
     video: bool = Field(default=False, description="Record a film of the screen.")
     queue_s: float = Field(default=10, ge=0, le=60, description="How long to wait for a place.")
 
+    @model_validator(mode="after")
+    def _one_storage(self) -> Self:
+        if self.storage is not None and self.profile is not None:
+            raise ValueError("give one of `storage` and `profile`, not both")
+        return self
+
     @field_validator("allow", "deny")
     @classmethod
     def _domains(cls, given: list[str]) -> list[str]:
@@ -98,16 +112,18 @@ class NewSession(Limits):
         except Invalid as error:
             raise ValueError(error.detail) from error
 
-    def spec(self) -> SessionSpec:
+    def spec(self, key_domains: Domains, storage: dict[str, Any] | None) -> SessionSpec:
+        """Return what to open for a key with ``key_domains``, beginning with ``storage``."""
         return SessionSpec(
             width=self.width,
             height=self.height,
             locale=self.locale,
             timezone=self.timezone,
             user_agent=self.user_agent,
-            storage=self.storage,
+            storage=storage,
             dialogs=self.dialogs,
             domains=Domains(tuple(self.allow), tuple(self.deny)),
+            key_domains=key_domains,
             trace=self.trace,
             video=self.video,
         )

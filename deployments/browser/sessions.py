@@ -10,17 +10,19 @@ import contextlib
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import structlog
 
-from autobot.errors import Conflict, NotFound
+from autobot.errors import AutoBotError, Conflict, NotFound
 from deployments.browser.actions import Action
+from deployments.browser.egress import Domains
 from deployments.browser.engine import Browser, Rendered, Session, SessionEnded
 from deployments.browser.lobby import Lobby
 from deployments.browser.memory import MEASURED_EVERY_S, Meter
+from deployments.browser.profiles import RENEWED_EVERY_S, Profile
 from deployments.browser.schemas import Extension, Limits, NewSession
 from deployments.browser.wheel import Wheel
 
@@ -30,6 +32,7 @@ MAX_LIFE_S = 86_400.0
 KEPT_ENDINGS = 1000
 ID = re.compile(r"s_([0-9a-z]{4,32})_[0-9a-zA-Z_-]{16,}")
 CLOSED = "it was closed"
+SAVE_TIMEOUT_S = 15.0
 
 
 @dataclass(eq=False)
@@ -40,6 +43,7 @@ class Record:
     owner: str
     session: Session
     limits: Limits
+    profile: Profile | None = None
     created_at: float = field(default_factory=time.time)
     began: float = field(default_factory=time.monotonic)
     wheel: Wheel = field(default_factory=Wheel)
@@ -83,8 +87,20 @@ class Record:
             "idle_for_s": round(now - self.used, 1),
             "wheel": "person" if self.wheel.held() else "agent",
             "viewers": self.viewers,
+            "profile": self.profile.name if self.profile else None,
             **asdict(self.session.state()),
         }
+
+    async def save(self) -> int | None:
+        """Save its profile; return the bytes it takes, None for a session without one.
+
+        Raises `Conflict`, `TooLarge`, or `Unavailable` when room redis does not answer.
+        """
+        if self.profile is None:
+            return None
+        async with asyncio.timeout(SAVE_TIMEOUT_S):
+            storage = await self.session.storage()
+        return await self.profile.save(storage)
 
 
 class Sessions:
@@ -108,18 +124,32 @@ class Sessions:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(self._end(r, "its room stopped") for r in [*self._open.values()]))
 
-    async def open(self, owner: str, new: NewSession) -> Record:
-        """Open a session when there is a place; raises `Busy` when there is none in time."""
-        await self.lobby.enter(owner, new.queue_s)
-        self._meter.opened()
-        try:
-            session = await self._browser.open(new.spec())
-        except BaseException:
-            self.lobby.leave()
-            raise
+    async def open(
+        self,
+        owner: str,
+        new: NewSession,
+        key_domains: Domains = Domains(),  # noqa: B008  frozen
+        profile: Profile | None = None,
+    ) -> Record:
+        """Open a session when there is a place, with what ``profile`` holds.
+
+        Raises `Busy` when there is no place in time, `Conflict` when another session writes the
+        profile.
+        """
+        async with contextlib.AsyncExitStack() as undo:
+            await self.lobby.enter(owner, new.queue_s)
+            undo.callback(self.lobby.leave)
+            self._meter.opened()
+            storage = new.storage
+            if profile is not None:
+                undo.push_async_callback(profile.release)
+                await profile.take()
+                storage = profile.storage
+            session = await self._browser.open(new.spec(key_domains, storage))
+            undo.pop_all()
         limits = Limits(idle_s=new.idle_s, lifetime_s=new.lifetime_s)
         name = f"s_{self._replica}_{secrets.token_urlsafe(16)}"
-        record = self._open[name] = Record(name, owner, session, limits)
+        record = self._open[name] = Record(name, owner, session, limits, profile)
         return record
 
     def all(self, owner: str) -> list[Record]:
@@ -161,10 +191,24 @@ class Sessions:
             record.turn.release()
             record.used = time.monotonic()
 
-    async def end(self, owner: str, name: str) -> None:
-        await self._end(self.find(owner, name), CLOSED)
+    async def save(self, owner: str, name: str) -> dict[str, Any]:
+        """Save the session's profile now. Raises `Conflict` for a session without one."""
+        record = self.find(owner, name)
+        size = await record.save()
+        if record.profile is None or size is None:
+            raise Conflict("This session has no profile: give `profile` when opening it.")
+        return {"name": record.profile.name, "bytes": size}
 
-    async def _end(self, record: Record, why: str) -> None:
+    async def end(self, owner: str, name: str, *, save: bool = True) -> None:
+        """Close a session. One whose profile cannot be saved stays open, and the reason is raised:
+        its owner may try again, or close it without ``save``.
+        """
+        record = self.find(owner, name)
+        if save:
+            await record.save()
+        await self._end(record, CLOSED, save=False)
+
+    async def _end(self, record: Record, why: str, *, save: bool = True) -> None:
         if self._open.pop(record.id, None) is None:
             return
         self._endings[record.id] = (record.owner, why)
@@ -173,25 +217,43 @@ class Sessions:
         record.finished = why
         log.info("browser.session_ended", session=record.id[:12], reason=why)
         try:
+            if save and not record.session.ended.is_set():
+                await self._save_last(record)
             await record.session.close()
         finally:
+            if record.profile is not None:
+                await record.profile.release()
             self.lobby.leave()
+
+    async def _save_last(self, record: Record) -> None:
+        """Save what nobody asked to save: there is nobody to tell but the log."""
+        try:
+            await record.save()
+        except (AutoBotError, TimeoutError) as error:
+            log.error("browser.profile_not_saved", session=record.id[:12], reason=str(error))
 
     async def _look_after(self) -> None:
         """End what is over, and measure what there is: for ever."""
-        measured = 0.0
+        measured, renewed = 0.0, time.monotonic()
         while True:
             await asyncio.sleep(0.5)
             for record in [*self._open.values()]:
                 if why := record.over():
-                    self._spawn_end(record, why)
+                    self._spawn(self._end(record, why))
+            if time.monotonic() - renewed > RENEWED_EVERY_S:
+                renewed = time.monotonic()
+                self._spawn(self._renew())
             if self.lobby.inside and time.monotonic() - measured > MEASURED_EVERY_S:
                 await self._meter.measure()
                 measured = time.monotonic()
                 self.lobby.admit()
 
-    def _spawn_end(self, record: Record, why: str) -> None:
-        task = asyncio.get_running_loop().create_task(self._end(record, why))
+    async def _renew(self) -> None:
+        held = [record.profile for record in self._open.values() if record.profile]
+        await asyncio.gather(*(profile.renew() for profile in held))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -1,11 +1,14 @@
 """Room redis: what the platform keeps, and the only way in for rooms that may not reach Redis."""
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
 
 from ray import serve
 
 from autobot.keys import RECORDS, KeyRecord, NewKey, make_key
 from autobot.serving.room import Room
+
+ProfileCall = Literal["take", "renew", "save", "release", "list", "delete"]
 
 
 @serve.deployment
@@ -42,6 +45,19 @@ class Redis(Room):
 
     async def snapshot(self) -> bytes:
         return await self.store.snapshot()
+
+    async def profiles(self, method: ProfileCall, *arguments: Any) -> Any:
+        """A call of `Profiles` for room browser, which has no Redis user."""
+        profiles = self.store.profiles
+        calls: dict[ProfileCall, Callable[..., Awaitable[Any]]] = {
+            "take": profiles.take,
+            "renew": profiles.renew,
+            "save": profiles.save,
+            "release": profiles.release,
+            "list": profiles.list,
+            "delete": profiles.delete,
+        }
+        return await calls[method](*arguments)
 
     async def _seed(self) -> None:
         """Import the first keys, of which set-up left only the hashes on this node."""

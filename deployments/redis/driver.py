@@ -1,20 +1,19 @@
 """`Store` on Redis Stack."""
 
 import asyncio
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import redis.asyncio
-from redis import exceptions
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from autobot.errors import NotFound, Unavailable
 from autobot.keys import KeyRecord
+from deployments.redis.driver_errors import translated
+from deployments.redis.driver_profiles import KEYS, RedisProfiles
 
-KEYS = "autobot:redis:keys"
 TIMEOUT_S = 2.0
 SNAPSHOT_DEADLINE_S = 60.0
 
@@ -24,21 +23,6 @@ if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 redis.call('HSET', KEYS[1], unpack(ARGV))
 return #ARGV / 2
 """
-
-
-@contextlib.contextmanager
-def translated() -> Iterator[None]:
-    """Redis' own errors, as this platform's; the most specific match comes first."""
-    try:
-        yield
-    except exceptions.AuthenticationError as error:
-        raise Unavailable("Redis refused this room's password.") from error
-    except exceptions.NoPermissionError as error:
-        raise Unavailable(f"Redis refused this room's user: {error}") from error
-    except exceptions.BusyLoadingError as error:
-        raise Unavailable("Redis is loading its data.") from error
-    except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
-        raise Unavailable(f"Redis does not answer: {error}") from error
 
 
 class RedisStore:
@@ -58,6 +42,7 @@ class RedisStore:
             decode_responses=True,
         )
         self._seed = self._redis.register_script(SEED)
+        self.profiles = RedisProfiles(self._redis)
 
     async def key_records(self) -> list[KeyRecord]:
         with translated():
@@ -83,6 +68,7 @@ class RedisStore:
                 found, _ = await transaction.execute()
         if found is None:
             raise NotFound(f"There is no API key with the id '{key_id}'.")
+        await self.profiles.forget(key_id)
         return KeyRecord.model_validate_json(found)
 
     async def snapshot(self) -> bytes:

@@ -5,10 +5,14 @@ from typing import Any, Protocol
 
 from autobot.errors import NotFound
 from autobot.keys import KeyRecord
+from deployments.redis.profiles import FakeProfiles, Profiles
 
 
 class Store(Protocol):
     """Keys and their durability. Every write has reached the disk when its call returns."""
+
+    @property
+    def profiles(self) -> Profiles: ...
 
     async def key_records(self) -> list[KeyRecord]: ...
 
@@ -19,7 +23,7 @@ class Store(Protocol):
         ...
 
     async def revoke_key(self, key_id: str) -> KeyRecord:
-        """Remove a key; raise NotFound when there is none of that id."""
+        """Remove a key and its browser profiles; raise NotFound when there is none of that id."""
         ...
 
     async def snapshot(self) -> bytes:
@@ -34,6 +38,7 @@ class FakeStore:
 
     def __init__(self) -> None:
         self._keys: dict[str, KeyRecord] = {}
+        self.profiles = FakeProfiles(self._keys)
 
     async def key_records(self) -> list[KeyRecord]:
         return list(self._keys.values())
@@ -44,10 +49,11 @@ class FakeStore:
     async def seed_keys(self, records: Sequence[KeyRecord]) -> int:
         if self._keys:
             return 0
-        self._keys = {record.id: record for record in records}
+        self._keys.update({record.id: record for record in records})
         return len(records)
 
     async def revoke_key(self, key_id: str) -> KeyRecord:
+        self.profiles.forget(key_id)
         try:
             return self._keys.pop(key_id)
         except KeyError:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from autobot.errors import Forbidden, Unauthenticated, Unavailable
 from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
@@ -115,3 +116,25 @@ async def test_damaged_snapshot_is_ignored(tmp_path: Path) -> None:
     with pytest.raises(Unavailable):
         ring.check("ab_x", "llm")
     await ring.stop()
+
+
+def test_lists_of_domains_are_kept_with_the_key_and_old_records_have_none() -> None:
+    request = NewKey(
+        name="shop",
+        scopes=("browser",),
+        allow_domains=("example.com", "*.example.org"),
+        deny_domains=("ads.example.com",),
+    )
+    record = make_key(request)[1]
+    assert record.allow_domains == ("example.com", "*.example.org")
+    assert record.deny_domains == ("ads.example.com",)
+    old = record.model_dump(exclude={"allow_domains", "deny_domains"})
+    assert KeyRecord.model_validate(old).allow_domains == ()
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "https://example.com", "example.com/x", "b\u00fccher.de", "a b"]
+)
+def test_what_no_browser_sends_as_a_host_is_no_domain_of_a_list(wrong: str) -> None:
+    with pytest.raises(ValidationError):
+        NewKey(name="shop", scopes=("browser",), deny_domains=(wrong,))

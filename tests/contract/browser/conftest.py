@@ -1,17 +1,23 @@
 """The two browsers under one contract, and what they visit."""
 
+import contextlib
 import os
 import pwd
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import httpx
 import pytest
 import pytest_asyncio
+from playwright.async_api import Browser as ClientBrowser
+from playwright.async_api import Page, Playwright, async_playwright
 
+from autobot.keys import KeyRecord, KeyRing
 from autobot.settings import Settings
+from autobot.web.app import create_app
 from deployments.browser.chromium import ChromiumBrowser
 from deployments.browser.dial import Dialer
 from deployments.browser.egress import Policy, Target
@@ -19,8 +25,14 @@ from deployments.browser.engine import Browser
 from deployments.browser.fake import FakeBrowser
 from deployments.browser.launch import USER
 from deployments.browser.memory import Meter
+from deployments.browser.profiles import ProfileStore
 from deployments.browser.room import BrowserRoom
 from deployments.browser.sessions import Sessions
+from deployments.redis.profiles import FakeProfiles
+from tests.contract.browser import clients
+from tests.contract.browser.callers import KEY, PLAIN, PLAIN_KEY, RECORD, Caller, Sitting
+from tests.contract.browser.clients import Served, connected
+from tests.contract.browser.playground import playground, serve_app
 from tests.contract.browser.site import Site, Trap, serve_site, set_trap
 
 
@@ -90,7 +102,107 @@ def real_browser(home: Path, allow: str, dialer: Dialer | None = None) -> Chromi
     return ChromiumBrowser(settings, dialer)
 
 
-def room_of(browser: Browser, most: int = 4) -> BrowserRoom:
+def room_of(browser: Browser, most: int = 4, profiles: ProfileStore | None = None) -> BrowserRoom:
     """The room around ``browser``, whose memory is without bounds."""
     sessions = Sessions(browser, "here", Meter(1 << 40, lambda: 0), most)
-    return BrowserRoom(browser, sessions)
+    return BrowserRoom(browser, sessions, profiles or FakeProfiles(()))
+
+
+@contextlib.asynccontextmanager
+async def serve_room(
+    browser: Browser, records: Sequence[KeyRecord], **options: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    """The room around ``browser`` over HTTP, for the keys of ``records``."""
+
+    async def known() -> Sequence[KeyRecord]:
+        return records
+
+    keys = KeyRing(known)
+    await keys.refresh()
+    room = room_of(browser, most=6, **options)
+    app = create_app("browser", [room.router()], keys, lifespan=None)
+    room.sessions.start()
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://room", timeout=60) as http:
+        try:
+            yield http
+        finally:
+            await room.sessions.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def callers(
+    tmp_path_factory: pytest.TempPathFactory, browser_user: None
+) -> AsyncIterator[tuple[Caller, Caller]]:
+    async with playground() as port:
+        browser = real_browser(tmp_path_factory.mktemp("home"), f"127.0.0.1:{port}")
+        browser.start()
+        home = f"http://127.0.0.1:{port}"
+        async with serve_room(browser, [RECORD, PLAIN]) as http:
+            yield Caller(http, home, KEY), Caller(http, home, PLAIN_KEY)
+        await browser.close()
+
+
+@pytest.fixture
+def caller(callers: tuple[Caller, Caller]) -> Caller:
+    return callers[0]
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def sitting(caller: Caller) -> AsyncIterator[Sitting]:
+    session = await caller.open()
+    yield session
+    await caller.ask("DELETE", session.path)
+
+
+@contextlib.asynccontextmanager
+async def serve_protocols(home: Path, port: int) -> AsyncIterator[Served]:
+    """The room on a port, for the keys of `clients`; it may visit loopback's ``port``."""
+
+    async def known() -> Sequence[KeyRecord]:
+        return [clients.RECORD, clients.PLAIN, clients.LISTED]
+
+    keys = KeyRing(known)
+    await keys.refresh()
+    settings = Settings(home=home, browser_allow=f"127.0.0.1:{port}", browser_sessions=5)
+    room = BrowserRoom.of(settings, "here", FakeProfiles(()))
+    app = create_app("browser", [room.router()], keys)
+    async with serve_app(app) as mine:
+        yield Served(room, mine, f"http://127.0.0.1:{port}")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served(
+    tmp_path_factory: pytest.TempPathFactory, browser_user: None
+) -> AsyncIterator[Served]:
+    home = tmp_path_factory.mktemp("home")
+    async with playground() as port, serve_protocols(home, port) as serving:
+        yield serving
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def playwright() -> AsyncIterator[Playwright]:
+    async with async_playwright() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["playwright", "cdp"])
+async def browser(
+    request: pytest.FixtureRequest, playwright: Playwright, served: Served
+) -> AsyncIterator[ClientBrowser]:
+    async with connected(playwright, served, request.param) as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: ClientBrowser, served: Served) -> AsyncIterator[Page]:
+    context = await browser.new_context(base_url=served.site)
+    page = await context.new_page()
+    page.set_default_timeout(10_000)
+    yield page
+    await context.close()
+
+
+async def processes(rig: Rig) -> dict[str, list[int]]:
+    assert isinstance(rig.browser, ChromiumBrowser)
+    return await (await rig.browser.keeper.get()).processes()

@@ -12,7 +12,7 @@ from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
 from autobot.web.app import create_app
 from deployments.browser.actions import Action, Pdf, Screenshot
 from deployments.browser.dial import Dialer
-from deployments.browser.egress import Policy
+from deployments.browser.egress import Domains, Policy
 from deployments.browser.engine import Browser, Page, Rendered
 from deployments.browser.fake import FakeBrowser
 from tests.contract.browser.conftest import Rig, room_of
@@ -179,7 +179,7 @@ async def test_every_option_reaches_the_browser() -> None:
         await client.post(PDF, json={**page, "paper": "A3", "landscape": True})
     (first, shot), (second, pdf) = browser.jobs
     assert first == second
-    assert vars(first) == {"url": None, **page}
+    assert vars(first) == {"url": None, "key_domains": Domains(whose="API key"), **page}
     assert isinstance(shot, Screenshot)
     assert (shot.full_page, shot.format, shot.timeout_s) == (True, "jpeg", 7)
     assert isinstance(pdf, Pdf)

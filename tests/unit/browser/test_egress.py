@@ -260,4 +260,4 @@ def test_the_lists_of_a_protocol_connection_read_a_star_as_those_of_a_session_do
         raise AssertionError("nothing is sent or received")
 
     domains = domains_of(WebSocket(scope, nothing, nothing))
-    assert domains == Domains((), ("example.com", "ads.example.org"))
+    assert domains == Domains((), ("example.com", "ads.example.org"), "connection")

@@ -36,6 +36,12 @@ def test_a_unit_restarts_for_ever_and_takes_all_its_processes_along() -> None:
     assert "KillSignal=SIGKILL" in render_unit(Program("ray", ("ray",)), "autobot", abrupt=True)
 
 
+def test_only_the_unit_that_runs_as_root_may_make_control_groups() -> None:
+    browser = Program("ray", ("/bin/ray", "start"), user="root")
+    assert "Delegate=yes" in render_unit(browser, "autobot").splitlines()
+    assert "Delegate" not in render_unit(Program("ray", ("/bin/ray", "start")), "autobot")
+
+
 def test_the_ray_node_and_its_environment_hold_no_secret(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, api_key="ab_the_first_key_0123456789")  # pyright: ignore[reportArgumentType]
     node = ray_node(

@@ -1,0 +1,309 @@
+"""One task from its first page to its end: look, decide, act, again.
+
+The model never acts by itself: each step is one decision under a schema made for the page it sees,
+done through the session's own gate. A decision made while a person took the wheel is thrown away.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Iterator
+from typing import Any, TypeVar
+
+import structlog
+from pydantic import ValidationError
+
+from autobot.errors import AutoBotError, BlockedAddress, ContextLengthExceeded, Invalid
+from deployments.browser.agent import fill
+from deployments.browser.agent.hands import Hands
+from deployments.browser.agent.model import Answered, Model, ModelFailed, Question
+from deployments.browser.agent.prompt import RULES, Memory, Past, Sight, look, prompt
+from deployments.browser.agent.repeats import Repeats
+from deployments.browser.agent.schemas import Limit
+from deployments.browser.agent.steps import Decision, Do, schema_for
+from deployments.browser.agent.tasks import Task
+from deployments.browser.agent.view import View
+from deployments.browser.engine import SessionEnded, WheelTaken
+
+log = structlog.get_logger()
+
+PAGE_TOKENS = 1000
+LEAST_PAGE_TOKENS = 200
+OUTPUT_TOKENS = 1200
+MOST_QUESTIONS = 5
+MOST_FAILURES = 3
+"""Answers of no use in a row, and navigations outside the task's domains in all."""
+BOLD = 0.7
+"""Temperature for a model that repeats itself: the same question would get the same answer."""
+POLL_S = 0.1
+
+T = TypeVar("T")
+
+
+class Stopped(Exception):
+    """A limit of the task."""
+
+    def __init__(self, limit: Limit) -> None:
+        super().__init__(limit)
+        self.limit: Limit = limit
+
+
+class Pursuit:
+    """Pursues ``task`` with ``model`` and ``hands``."""
+
+    def __init__(self, task: Task, hands: Hands, model: Model) -> None:
+        self._task, self._hands, self._model = task, hands, model
+        self._limits = task.wanted.limits
+        self._memory = Memory(task.wanted.goal)
+        self._repeats = Repeats()
+        self._clock = asyncio.timeout(None)
+        self._budget = PAGE_TOKENS
+        self._before: View | None = None
+        self._start = 0
+        self._read = ""
+        self._warning = ""
+        self._questions = 0
+        self._useless = 0
+        self._outside = 0
+
+    async def ending(self) -> dict[str, Any]:
+        """Do all of it; return the state it ends in and what goes with it."""
+        try:
+            async with asyncio.timeout(self._limits.seconds) as self._clock:
+                return await self._all()
+        except Stopped as stopped:
+            return {"state": "limit", "limit": stopped.limit}
+        except TimeoutError:
+            return {"state": "limit", "limit": "seconds"}
+        except AutoBotError as error:
+            return {"state": "failed", "error": {"type": error.type, "detail": error.detail}}
+
+    async def _all(self) -> dict[str, Any]:
+        try:
+            await self._hands.open(self._task.wanted.start_url)
+        except BlockedAddress as error:
+            if _is_outside(error):
+                raise Stopped("domains") from error
+            raise
+        while True:
+            if len(self._task.steps) >= self._limits.steps:
+                raise Stopped("steps")
+            try:
+                await self._hands_off()
+                ending = await self._step()
+            except WheelTaken:
+                continue
+            if ending is not None:
+                return ending
+
+    async def _step(self) -> dict[str, Any] | None:
+        view = await self._hands.look()
+        self._task.visited(view.url)
+        if self._before is None or view.url != self._before.url:
+            self._start, self._read = 0, ""
+        sight, decision = await self._decide(view)
+        if decision is None:
+            return None
+        step = decision.action
+        did = step.describe(view.elements.get(step.ref))
+        if step.kind == "done":
+            return await self._done(decision, view, did)
+        self._memory.note(decision.note)
+        if self._hands.record.wheel.held():
+            return None  # the page may not be what was decided upon: look again afterwards
+        situation = (view.url, hash(view.text), self._start, self._read)
+        if self._repeats.stuck(situation, did):
+            outcome = "not done again: it was done three times here without effect"
+        else:
+            outcome = await self._outcome(step, view, sight)
+        self._warning = self._repeats.warning(situation, did) or (
+            self._warning if outcome.startswith("not done again") else ""
+        )
+        await self._record(decision, view, did, outcome)
+        self._before = view
+        if self._outside >= MOST_FAILURES:
+            raise Stopped("domains")
+        return None
+
+    async def _record(self, decision: Decision, view: View, did: str, outcome: str) -> None:
+        self._memory.past.append(Past(decision.thought, did, outcome))
+        try:
+            picture = await self._hands.picture()
+        except SessionEnded:
+            picture = None  # the next look says so
+        self._task.step(
+            picture,
+            thought=decision.thought,
+            action=decision.action.model_dump(exclude_defaults=True),
+            did=did,
+            outcome=outcome,
+            url=view.url,
+        )
+
+    async def _decide(self, view: View) -> tuple[Sight, Decision | None]:
+        """Ask the model; None when a person took the wheel meanwhile, or it said nothing of use."""
+        while True:
+            start, end = look(view, self._start, self._budget, self._read)
+            sight = Sight(view, start, end, self._before, self._read, self._warning)
+            left = self._limits.steps - len(self._task.steps)
+            more = ["up"] * (start > 0) + ["down"] * (end < len(view.lines))
+            schema = schema_for(
+                view.usable(start, end), more=more, asking=self._questions < MOST_QUESTIONS
+            )
+            temperature = BOLD if self._warning or self._useless else 0.0
+            text = prompt(self._memory, sight, left)
+            try:
+                answered = await self._attended(
+                    self._model.answer(Question(RULES, text, schema, temperature=temperature))
+                )
+                decision = self._understood(answered, view) if answered else None
+            except ContextLengthExceeded:
+                if self._budget <= LEAST_PAGE_TOKENS:
+                    raise
+                self._budget //= 2
+                self._read = self._read[: len(self._read) // 2]
+                continue
+            except ModelFailed as error:
+                self._useless += 1
+                if self._useless >= MOST_FAILURES:
+                    raise
+                self._warning = f"Your last answer was no use: {error.detail[:200]}"
+                return sight, None
+            self._useless = 0
+            return sight, decision
+
+    def _understood(self, answered: Answered, view: View) -> Decision:
+        """Raises `ModelFailed` for what is no decision, or about what is not on the page."""
+        try:
+            decision = Decision.model_validate(answered.value)
+        except ValidationError as error:
+            raise ModelFailed(f"It is no step: {error.errors()[0]['msg']}") from error
+        step = decision.action
+        if step.kind in ("click", "type", "select") and step.ref not in view.elements:
+            raise ModelFailed(f"There is no {step.ref or 'such element'} on this page.")
+        return decision
+
+    async def _attended(self, asking: Coroutine[Any, Any, Answered]) -> Answered | None:
+        """Await the model while watching the session; None when a person takes the wheel.
+
+        Raises `Stopped` when no tokens are left, `SessionEnded` when there is nothing to drive.
+        """
+        if self._task.tokens >= self._limits.tokens:
+            asking.close()
+            raise Stopped("tokens")
+        self._task.requests += 1
+        answering = asyncio.ensure_future(asking)
+        try:
+            while not answering.done():
+                await asyncio.wait([answering], timeout=POLL_S)
+                self._hands.alive()
+                if self._hands.record.wheel.held():
+                    return None
+            answered = answering.result()
+        finally:
+            if not answering.done():
+                answering.cancel()
+                await asyncio.gather(answering, return_exceptions=True)
+        self._task.tokens += answered.tokens
+        return answered
+
+    async def answer(self, question: Question) -> Answered:
+        """Ask within the task's limits, again when a person took the wheel: `Model` for `fill`."""
+        while True:
+            answered = await self._attended(self._model.answer(question))
+            if answered is not None:
+                return answered
+            await self._hands_off()
+
+    async def close(self) -> None:
+        await self._model.close()
+
+    async def _hands_off(self) -> None:
+        """Wait while a person drives; then everything is looked at anew."""
+        wheel = self._hands.record.wheel
+        if not wheel.held():
+            return
+        self._task.tell("paused", reason="a person has the wheel")
+        with self._off_the_clock():
+            while wheel.held():
+                self._hands.alive()
+                await asyncio.sleep(POLL_S)
+        self._before, self._start, self._read = None, 0, ""
+        self._warning = "A person has driven the browser meanwhile: look at the page anew."
+        self._task.tell("resumed")
+
+    @contextlib.contextmanager
+    def _off_the_clock(self) -> Iterator[None]:
+        """What a person takes is not the task's time."""
+        loop = asyncio.get_running_loop()
+        left = (self._clock.when() or loop.time()) - loop.time()
+        self._clock.reschedule(None)
+        try:
+            yield
+        finally:
+            self._clock.reschedule(loop.time() + left)
+
+    async def _outcome(self, step: Do, view: View, sight: Sight) -> str:
+        """Do it and say what came of it, in the words the model is told."""
+        if step.kind == "ask":
+            return await self._ask(step.text)
+        if step.kind == "read":
+            self._read, left = fill.cut(await self._hands.read(), self._budget // 2)
+            return "read" + (f", {left} more letters left out" if left else "")
+        try:
+            await self._hands.do(step, view.url)
+        except (SessionEnded, WheelTaken):
+            raise
+        except BlockedAddress as error:
+            return await self._refused(error)
+        except ValidationError as error:
+            return f"failed: {error.errors()[0]['msg']}"
+        except AutoBotError as error:
+            return f"failed: {error.detail[:200]}"
+        if step.kind == "scroll":
+            rows = max(1, sight.end - sight.start)
+            self._start = sight.end if step.text == "down" else max(0, sight.start - rows)
+        return "done"
+
+    async def _refused(self, error: BlockedAddress) -> str:
+        """Tell the model, and leave the error page that Chromium may show instead."""
+        self._outside += _is_outside(error)
+        view = await self._hands.look()
+        if not view.url.startswith("http"):
+            with contextlib.suppress(AutoBotError):
+                await self._hands.do(Do(kind="back"), "")
+        return f"refused: {error.detail[:200]}"
+
+    async def _ask(self, question: str) -> str:
+        self._questions += 1
+        with self._off_the_clock():
+            answer = await self._task.ask(question, self._limits.answer_s)
+        if answer is None:
+            self._questions = MOST_QUESTIONS
+            return "the person did not answer: go on without"
+        self._memory.note(f"Asked: {question[:100]} The person said: {answer[:400]}")
+        return f"the person said: {answer}"
+
+    async def _done(self, decision: Decision, view: View, did: str) -> dict[str, Any]:
+        said = decision.action.text
+        output = None
+        if self._task.wanted.schema_ is not None:
+            self._memory.note(decision.note)
+            output = await self._output(said)
+        await self._record(decision, view, did, "done")
+        return {"state": "done", "result": said, "output": output}
+
+    async def _output(self, said: str) -> dict[str, Any]:
+        """Fill the caller's schema from what the task found. Raises `ModelFailed` after retries."""
+        try:
+            page = await self._hands.read()
+        except Invalid:
+            page = ""
+        facts = "\n".join([f"Found: {said}", *self._memory.notes, "The last page:", page])
+        text, _ = fill.cut(facts, OUTPUT_TOKENS)
+        asking = fill.fill(self, self._task.wanted.schema_ or {}, self._memory.goal, text)
+        return (await asking).value
+
+
+def _is_outside(error: BlockedAddress) -> bool:
+    """Whether the task's own list of domains refused it."""
+    return "allow list of this session" in error.detail

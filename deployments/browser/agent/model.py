@@ -1,0 +1,50 @@
+"""What the agent needs of a language model: one structured answer to one question."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pydantic import SecretStr
+
+from autobot.errors import AutoBotError
+from deployments.browser.agent.steps import Schema
+
+
+class ModelFailed(AutoBotError):
+    """The model gave no answer that could be used."""
+
+    status = 502
+    type = "model-failed"
+
+
+@dataclass(frozen=True)
+class Question:
+    """``rules`` are the same for all of a task. The answer is an object under ``schema``."""
+
+    rules: str
+    text: str
+    schema: Schema
+    name: str = "step"
+    max_tokens: int = 500
+    temperature: float = 0.0
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An object that the model said under the question's schema, and what it cost in tokens."""
+
+    value: dict[str, Any]
+    tokens: int
+
+
+class Model(Protocol):
+    """Answers. Raises `ContextLengthExceeded`, `Forbidden`, `ModelNotFound`, `Busy`, `Unavailable`
+    as the platform's own API did, and `ModelFailed` for an answer that is no use."""
+
+    async def answer(self, question: Question) -> Answered: ...
+
+    async def close(self) -> None: ...
+
+
+Models = Callable[[str, SecretStr], Model]
+"""Makes the model called so, asked with the caller's own key."""

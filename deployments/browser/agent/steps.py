@@ -1,0 +1,100 @@
+"""What the agent may do in one step, as a JSON schema made for the page it is looking at.
+
+The model is decoded under that schema, so a reference that is not on the page, or a text typed into
+a link, cannot be said at all: a small model's commonest mistakes are gone before they are made.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from deployments.browser.agent.view import Element
+
+Schema = dict[str, Any]
+Kind = Literal["goto", "click", "type", "select", "scroll", "back", "read", "wait", "ask", "done"]
+
+MOST_THOUGHT = 160
+MOST_SAID = 400
+MOST_ANSWER = 1200
+NAMED: Schema = {"type": "string", "minLength": 1}
+
+
+class Do(BaseModel):
+    """One action. Which fields it has depends on ``kind``; the schema sees to that."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Kind
+    ref: str = ""
+    text: str = Field(default="", max_length=4000)
+    submit: bool = False
+
+    def describe(self, element: Element | None = None) -> str:
+        """Say it in a short line; elements by name, as references change from page to page."""
+        what = str(element) if element else self.ref
+        said = f'"{self.text[:80]}"'
+        return {
+            "goto": f"goto {self.text[:120]}",
+            "click": f"click {what}",
+            "type": f"type {said} into {what}" + (" and press Enter" if self.submit else ""),
+            "select": f"select {said} in {what}",
+            "scroll": f"scroll {self.text}",
+            "ask": f"ask the person {said}",
+            "done": f"done {said}",
+        }.get(self.kind, self.kind)
+
+
+class Decision(BaseModel):
+    """What the model says: why, what to keep in mind, and what to do."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    thought: str = ""
+    note: str = ""
+    action: Do
+
+
+def schema_for(
+    usable: Sequence[Element], *, more: Sequence[str] = (), asking: bool = True
+) -> Schema:
+    """Return the schema of a `Decision` where ``usable`` is shown and scrolling goes ``more``."""
+    by_can = {can: [e for e in usable if e.can == can] for can in ("click", "type", "select")}
+    ways: list[Schema] = []
+    if by_can["click"]:
+        ways.append(_way("click", ref=_one_of(by_can["click"])))
+    if by_can["type"]:
+        text: Schema = {"type": "string", "maxLength": MOST_SAID}
+        submit: Schema = {"type": "boolean"}
+        ways.append(_way("type", ref=_one_of(by_can["type"]), text=text, submit=submit))
+    for element in by_can["select"]:
+        options = list(dict.fromkeys(filter(None, element.options)))
+        if options:
+            ways.append(_way("select", ref=_one_of([element]), text={"enum": options}))
+    if more:
+        ways.append(_way("scroll", text={"enum": list(more)}))
+    ways += [_way("read"), _way("back"), _way("wait")]
+    ways.append(_way("goto", text={**NAMED, "maxLength": MOST_SAID}))
+    if asking:
+        ways.append(_way("ask", text={**NAMED, "maxLength": MOST_SAID}))
+    ways.append(_way("done", text={**NAMED, "maxLength": MOST_ANSWER}))
+    thought: Schema = {"type": "string", "maxLength": MOST_THOUGHT}
+    return _object({"thought": thought, "note": thought, "action": {"anyOf": ways}}, {"note"})
+
+
+def _one_of(elements: Sequence[Element]) -> Schema:
+    return {"enum": [element.ref for element in elements]}
+
+
+def _way(kind: Kind, **fields: Schema) -> Schema:
+    return _object({"kind": {"const": kind}, **fields})
+
+
+def _object(properties: Schema, optional: set[str] | None = None) -> Schema:
+    required = [name for name in properties if name not in (optional or set())]
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }

@@ -1,0 +1,23 @@
+"""Redis' own errors, as this platform's."""
+
+import contextlib
+from collections.abc import Iterator
+
+from redis import exceptions
+
+from autobot.errors import Unavailable
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Redis' own errors, as this platform's; the most specific match comes first."""
+    try:
+        yield
+    except exceptions.AuthenticationError as error:
+        raise Unavailable("Redis refused this room's password.") from error
+    except exceptions.NoPermissionError as error:
+        raise Unavailable(f"Redis refused this room's user: {error}") from error
+    except exceptions.BusyLoadingError as error:
+        raise Unavailable("Redis is loading its data.") from error
+    except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
+        raise Unavailable(f"Redis does not answer: {error}") from error

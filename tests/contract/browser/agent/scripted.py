@@ -1,0 +1,95 @@
+"""An OpenAI-compatible model that follows a script: deterministic, but blind without the prompt.
+
+It knows elements by name only and finds their references in the page it is shown; what is not on
+the page it cannot use, and then it says so. A step that has been done is known from the prompt.
+"""
+
+import asyncio
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tests.contract.browser.agent.jobs import JOBS, Move
+
+Reply = dict[str, Any]
+
+
+@dataclass
+class Scripted:
+    """``others`` are scripts by goal beside the jobs' own; ``outputs`` are said in their order."""
+
+    others: dict[str, list[Reply]] = field(default_factory=dict[str, list[Reply]])
+    outputs: list[Any] = field(default_factory=list[Any])
+    asked: list[str] = field(default_factory=list[str])
+    keys: set[str] = field(default_factory=set[str])
+    slow_s: float = 0.0
+    status: int = 200
+
+    def app(self) -> Starlette:
+        return Starlette(routes=[Route("/v1/chat/completions", self._chat, methods=["POST"])])
+
+    async def _chat(self, request: Request) -> Response:
+        body = await request.json()
+        self.keys.add(request.headers["authorization"])
+        if self.status != 200:
+            said = {"message": "no model today", "type": "server_error", "code": "unavailable"}
+            return JSONResponse({"error": said}, self.status)
+        form = body["response_format"]["json_schema"]
+        text = body["messages"][-1]["content"]
+        self.asked.append("\n".join(str(m["content"]) for m in body["messages"]))
+        await asyncio.sleep(self.slow_s)
+        said = self.outputs.pop(0) if form["name"] == "output" else self.step(text, form["schema"])
+        message = {"role": "assistant", "content": json.dumps(said)}
+        usage = {"prompt_tokens": len(text) // 4, "completion_tokens": 20}
+        return JSONResponse(
+            {
+                "id": "c",
+                "object": "chat.completion",
+                "created": 1,
+                "model": body["model"],
+                "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+                "usage": {**usage, "total_tokens": sum(usage.values())},
+            }
+        )
+
+    def step(self, prompt: str, schema: dict[str, Any]) -> Reply:
+        found = re.search(r"^Goal: (.*)$", prompt, re.M)
+        goal = found[1] if found else ""
+        if replies := self.others.get(goal):
+            reply = replies.pop(0) if len(replies) > 1 else replies[0]
+            return named(reply, prompt)
+        job = next(job for job in JOBS if job.goal == goal)
+        done = len(re.findall(r"^\d+\. ", prompt.partition("Steps so far:")[2], re.M))
+        if done < len(job.moves):
+            return named(move(job.moves[done]), prompt)
+        page = prompt.rpartition("\nPage: ")[2]
+        answer = re.search(job.said, page)
+        return reply_of("done", text=answer[1] if answer else "not on this page")
+
+
+def move(it: Move) -> Reply:
+    kind, name, *text = it
+    extra: dict[str, Any] = {"submit": False} if kind == "type" else {}
+    return reply_of(kind, ref=f"={name}", **({"text": text[0]} if text else {}), **extra)
+
+
+def reply_of(kind: str, **fields: Any) -> Reply:
+    return {"thought": f"the script says {kind}", "action": {"kind": kind, **fields}}
+
+
+def named(reply: Reply, prompt: str) -> Reply:
+    """Replace the name in ``ref`` by the reference that the page shows for it."""
+    ref = str(reply["action"].get("ref", ""))
+    if not ref.startswith("="):
+        return reply
+    page = prompt.rpartition("\nPage: ")[2]
+    found = re.search(rf'\[((?:f\d+)?e\d+)\] \w+ "{re.escape(ref[1:])}"', page)
+    if found is None:
+        return reply_of("done", text=f"there is no {ref[1:]}")
+    return {**reply, "action": {**reply["action"], "ref": found[1]}}
