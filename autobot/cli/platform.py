@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated
 
 import typer
@@ -12,7 +13,7 @@ from autobot.client import Client
 from autobot.cluster.topology import ROOMS
 from autobot.errors import NotFound, SetupError
 from autobot.local.checks import problems
-from autobot.local.demo import Shown, demonstrate
+from autobot.local.demo import Shown, show_chat, show_other_rooms
 from autobot.local.supervisor import Supervisor, log_files
 from autobot.local.up import up as bring_up
 from autobot.serving.deploy import Restarts
@@ -40,10 +41,26 @@ def up(
     """Start the whole platform on this machine, or bring a running one up to date."""
     settings = Settings()
     started = time.perf_counter()
+    shown: list[Shown] = []
+
+    async def show(what: Callable[[Client], AsyncIterator[Shown]]) -> None:
+        async with Client.of(settings) as client:
+            async for item in what(client):
+                shown.append(item)
+                if not json:
+                    _print_shown(item)
+
     with err.status("checking this machine") as status:
-        secrets = run(bring_up(settings, lambda line: status.update(line)))
+
+        async def show_first() -> None:
+            status.stop()  # its line and the answer's would mix
+            await show(show_chat)
+            status.start()
+
+        secrets = run(bring_up(settings, status.update, show_first if demo else None))
     took = time.perf_counter() - started
-    shown: list[Shown] = run(_demonstrate(settings, quiet=json)) if demo else []
+    if demo:
+        run(show(show_other_rooms))
     if json:
         key = {"api_key": secrets.owner_key} if secrets.owner_key else {}
         print_json(
@@ -71,16 +88,9 @@ def _urls(settings: Settings) -> dict[str, str]:
     }
 
 
-async def _demonstrate(settings: Settings, *, quiet: bool) -> list[Shown]:
-    shown: list[Shown] = []
-    async with Client.of(settings) as client:
-        async for item in demonstrate(client):
-            shown.append(item)
-            if not quiet:
-                place = f"{item.room} · {item.device}"
-                took = f"{item.milliseconds:>7.0f} ms"
-                out.print(f"  [bold]{item.what:<11}[/] {place:<16} {took}  {item.result}")
-    return shown
+def _print_shown(item: Shown) -> None:
+    place, took = f"{item.room} · {item.device}", f"{item.milliseconds:>7.0f} ms"
+    out.print(f"  [bold]{item.what:<11}[/] {place:<16} {took}  {item.result}")
 
 
 async def _rooms(settings: Settings) -> None:

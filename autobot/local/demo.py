@@ -25,8 +25,12 @@ class Shown:
     result: str
 
 
-async def demonstrate(client: Client) -> AsyncIterator[Shown]:
+async def show_chat(client: Client) -> AsyncIterator[Shown]:
+    """What room llm alone can do: at a first start it serves before the others."""
     yield await _chat(client)
+
+
+async def show_other_rooms(client: Client) -> AsyncIterator[Shown]:
     yield await _embedding(client)
     for shown in await _read_page(client):
         yield shown

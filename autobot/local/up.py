@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import httpx
@@ -21,6 +21,9 @@ from autobot.settings import Settings
 
 READY_DEADLINE_S = 240.0
 STALLED = ("DEPLOY_FAILED", "UNHEALTHY")
+
+# A chat needs these two. Where all rooms' replicas import at once on a few cores, each comes last.
+CHAT_APPLICATIONS = ("redis", "llm")
 
 Say = Callable[[str], None]
 """Shows one line of progress; called often with the same step while it lasts."""
@@ -40,11 +43,14 @@ async def ensure_files(settings: Settings, say: Say) -> None:
     await build_web()
 
 
-async def up(settings: Settings, say: Say) -> Secrets:
+async def up(
+    settings: Settings, say: Say, when_chat_answers: Callable[[], Awaitable[None]] | None = None
+) -> Secrets:
     """Start or update the platform and wait until every room is ok. Returns the secrets.
 
-    Raises SetupError with every problem of the machine at once, or with what Serve says of the
-    room that does not come up.
+    ``when_chat_answers`` runs as soon as room llm serves; at a first start that is before the
+    other rooms come up. Raises SetupError with every problem of the machine at once, or with what
+    Serve says of the room that does not come up.
     """
     supervisor = Supervisor(settings)
     running = supervisor.process() is not None
@@ -59,10 +65,20 @@ async def up(settings: Settings, say: Say) -> Secrets:
     say("starting Redis, the desktop and Ray")
     await supervisor.apply(one_machine_programs(settings))
     say("deploying the rooms")
+    if not running:
+        await begin_with_chat(settings, say)
+    if when_chat_answers:
+        await when_chat_answers()
     config = await deploy(settings)
     await wait_until_running(settings, [app["name"] for app in config["applications"]], say)
     await wait_until_healthy(settings, say)
     return secrets
+
+
+async def begin_with_chat(settings: Settings, say: Say) -> None:
+    """Deploy what a chat needs, on a platform that has nothing deployed yet, and wait for it."""
+    await deploy(settings, only=CHAT_APPLICATIONS)
+    await wait_until_running(settings, CHAT_APPLICATIONS, say)
 
 
 def forget_last_cluster(settings: Settings) -> None:
@@ -76,7 +92,7 @@ def forget_last_cluster(settings: Settings) -> None:
         shutil.rmtree(session, ignore_errors=True)
 
 
-async def wait_until_running(settings: Settings, names: list[str], say: Say) -> None:
+async def wait_until_running(settings: Settings, names: Sequence[str], say: Say) -> None:
     async with ServeApi(settings) as api:
         waiting: dict[str, str] = {}
 

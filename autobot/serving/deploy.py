@@ -130,9 +130,15 @@ class ServeApi:
         return answer.json()["applications"]
 
 
-async def deploy(settings: Settings) -> dict[str, Any]:
-    """Render and declare everything; Serve rolls what differs. Returns the configuration sent."""
+async def deploy(settings: Settings, only: Container[str] | None = None) -> dict[str, Any]:
+    """Render and declare everything; Serve rolls what differs. Returns the configuration sent.
+
+    ``only`` names the applications a new platform begins with. Serve ends what is not declared:
+    with it, a running platform would lose the others.
+    """
     config = render(settings)
+    if only is not None:
+        config["applications"] = [app for app in config["applications"] if app["name"] in only]
     async with ServeApi(settings) as api:
         await api.put(config)
     return config

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ from autobot.serving.deploy import (
     CHECKOUT,
     Restarts,
     ServeApi,
+    deploy,
     render,
     room_applications,
     room_of,
@@ -131,3 +133,20 @@ async def test_a_refused_deployment_says_why(settings: Settings) -> None:
         with pytest.raises(SetupError, match="share a prefix"):
             await api.put({})
     assert seen[0].headers["authorization"] == "Bearer token"
+
+
+async def test_a_platform_can_begin_with_some_applications_only(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[list[str]] = []
+
+    async def put(self: ServeApi, config: dict[str, Any]) -> None:
+        sent.append([application["name"] for application in config["applications"]])
+
+    monkeypatch.setattr(ServeApi, "put", put)
+    settings.secrets_dir.mkdir(parents=True, exist_ok=True)
+    (settings.secrets_dir / "ray_token").write_text("t")
+    await deploy(settings, only=("redis", "llm"))
+    everything = await deploy(settings)
+    assert sent == [["redis", "llm"], [app["name"] for app in everything["applications"]]]
+    assert len(sent[1]) > 2
