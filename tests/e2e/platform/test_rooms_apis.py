@@ -115,3 +115,34 @@ async def test_a_session_is_watched_through_the_ingress(platform: Platform, sess
         while not {"picture", "screen", "state"} <= kinds:
             message = await live.recv()
             kinds.add("picture" if isinstance(message, bytes) else json.loads(message)["type"])
+
+
+def test_a_profile_is_kept_by_room_redis_and_has_one_writer(platform: Platform) -> None:
+    with platform.client() as client:
+        opened = client.post("/api/browser/sessions", json={"profile": "shop"})
+        assert opened.status_code == 201, opened.text
+        second = client.post("/api/browser/sessions", json={"profile": "shop"})
+        assert second.status_code == 409, second.text
+        closed = client.delete(f"/api/browser/sessions/{opened.json()['id']}")
+        assert closed.status_code == 204, closed.text
+        assert "shop" in client.get("/api/browser/profiles").text
+        assert client.delete("/api/browser/profiles/shop").status_code == 204
+        assert "shop" not in client.get("/api/browser/profiles").text
+
+
+def test_extract_by_schema_asks_the_model_with_the_callers_key(platform: Platform) -> None:
+    page = "<h1>Blue kettle</h1><p>The price is 42 euro. In stock.</p>"
+    price = {"type": "object", "properties": {"price": {"type": "integer"}}, "required": ["price"]}
+    with platform.client() as client:
+        answer = client.post("/api/browser/extract", json={"html": page, "schema": price})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["data"] == {"price": 42}
+
+
+def test_a_task_on_a_blocked_address_ends_with_the_reason(platform: Platform) -> None:
+    goal = {"goal": "Read the title.", "start_url": f"http://127.0.0.1:{platform.port('redis')}/"}
+    with platform.client() as client:
+        task = client.post("/api/browser/tasks?wait=60", json=goal)
+        assert task.is_success, task.text
+        assert task.json()["state"] == "failed"
+        assert task.json()["error"]["type"].endswith("blocked-address")
