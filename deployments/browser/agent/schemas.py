@@ -74,7 +74,7 @@ class PersonsAnswer(BaseModel):
     answer: Annotated[str, Field(min_length=1, max_length=2000)]
 
 
-class Usage(BaseModel):
+class TaskUsage(BaseModel):
     """What a task has cost: ``requests`` to the model, ``tokens`` in and out, ``seconds``."""
 
     steps: int
@@ -116,7 +116,7 @@ class TaskSummary(BaseModel):
     output: dict[str, Any] | None = Field(description="In state `done`, under the given schema.")
     pages: list[str] = Field(description="The addresses it has seen, in order, at most 100.")
     created: float = Field(description="Unix seconds.")
-    usage: Usage
+    usage: TaskUsage
 
 
 class TaskView(TaskSummary):
