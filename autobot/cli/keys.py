@@ -66,10 +66,11 @@ def list_keys(json: Json = False) -> None:
             " ".join(key["scopes"]),
             _day(key["created"]),
             _day(key["expires"]),
+            " ".join([*key["allow_domains"], *(f"-{name}" for name in key["deny_domains"])]),
         )
         for key in found
     ]
-    out.print(table(("id", "name", "scopes", "created", "expires"), rows))
+    out.print(table(("id", "name", "scopes", "created", "expires", "domains"), rows))
 
 
 @app.command()

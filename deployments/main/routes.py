@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from autobot import __version__
 from autobot.errors import Unauthenticated
@@ -33,6 +33,8 @@ class KeyInfo(BaseModel):
     scopes: tuple[Scope, ...]
     created: float
     expires: float | None
+    allow_domains: tuple[str, ...] = Field(description="Empty: its pages reach any domain.")
+    deny_domains: tuple[str, ...]
 
 
 class CreatedKey(KeyInfo):
