@@ -5,7 +5,6 @@ reads what it last saw, so a dead VM never makes an answer slow.
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,10 +17,14 @@ from autobot import __version__
 from autobot.rooms import NodeRef, PlatformHealth, RoomHealth, RoomReport, State
 
 INTERVAL_S = 1.0
+SERVING_INTERVAL_S = 2.0
 WORST_FIRST: tuple[State, ...] = ("down", "degraded", "ok")
 
 Probe = Callable[[str], Awaitable[dict[str, Any]]]
 """Takes a Serve application's name, returns a `RoomReport` as plain data, or raises."""
+
+AskServing = Callable[[], Awaitable["Serving"]]
+"""What Serve says now; raises what it likes when Serve does not answer."""
 
 log = structlog.get_logger()
 
@@ -59,13 +62,18 @@ class HealthMonitor:
     """Probes ``apps`` (room -> its Serve applications) until stopped."""
 
     def __init__(
-        self, apps: Mapping[str, Sequence[str]], probe: Probe, deadline_s: float = 0.8
+        self,
+        apps: Mapping[str, Sequence[str]],
+        probe: Probe,
+        ask_serving: AskServing,
+        deadline_s: float = 0.8,
     ) -> None:
         self._apps = apps
         self._probe = probe
+        self._ask_serving = ask_serving
         self._deadline_s = deadline_s
-        self._task: asyncio.Task[None] | None = None
-        self.serving = Serving()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._serving = Serving()
         self._sightings: dict[str, Sighting] = {}
         start = now_iso()
         self._rooms: dict[str, RoomHealth] = {
@@ -74,26 +82,39 @@ class HealthMonitor:
         }
 
     def start(self) -> None:
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._watch())
+        if not self._tasks:
+            loop = asyncio.get_running_loop()
+            self._tasks = [
+                loop.create_task(self._repeat(self.sweep, INTERVAL_S)),
+                loop.create_task(self._repeat(self._refresh_serving, SERVING_INTERVAL_S)),
+            ]
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _watch(self) -> None:
+    async def _repeat(self, work: Callable[[], Awaitable[object]], interval_s: float) -> None:
         while True:
             started = time.monotonic()
-            await self.sweep()
-            await asyncio.sleep(max(0.05, INTERVAL_S - (time.monotonic() - started)))
+            await work()
+            await asyncio.sleep(max(0.05, interval_s - (time.monotonic() - started)))
+
+    async def _refresh_serving(self) -> None:
+        """Ask Serve; while it does not answer, what it said last stands."""
+        try:
+            self._serving = await asyncio.wait_for(self._ask_serving(), self._deadline_s)
+        except Exception as error:
+            log.warning("serve.status_failed", reason=str(error) or type(error).__name__)
 
     async def sweep(self) -> PlatformHealth:
         """Probe everything once, in parallel, within the deadline."""
         names = [name for apps in self._apps.values() for name in apps]
         seen = await asyncio.gather(*(self._look(name) for name in names))
         self._sightings = dict(zip(names, seen, strict=True))
+        if any(self._sightings[n].report and not self._serving.replicas.get(n) for n in names):
+            # It answers, so it has a replica: Serve was last asked before that one ran.
+            await self._refresh_serving()
         for room, apps in self._apps.items():
             self._record(self._conclude(room, apps))
         return self.health
@@ -108,7 +129,7 @@ class HealthMonitor:
         try:
             answer = await asyncio.wait_for(self._probe(app), self._deadline_s)
         except TimeoutError:
-            why = self.serving.messages.get(app)
+            why = self._serving.messages.get(app)
             reason = f"{app}: no answer within {self._deadline_s} s"
             return Sighting("down", f"{reason}; Serve says: {why}" if why else reason)
         except Exception as error:  # whatever a probe raises is the reason shown to the owner
@@ -138,7 +159,7 @@ class HealthMonitor:
             reason="; ".join(reasons) or None,
             latency_ms=max(latencies, default=None),
             node=NodeRef(id=first.node_id, address=first.address) if first else None,
-            replicas=sum(self.serving.replicas.get(app, 0) for app in apps),
+            replicas=sum(self._serving.replicas.get(app, 0) for app in apps),
             device=first.device if first else None,
             models=[model for report in reports for model in report.models],
             version=first.version if first else None,

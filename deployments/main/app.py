@@ -25,10 +25,12 @@ class Main(RoomReplica):
         super().__init__()
         self.cluster = ClusterView(room_applications())
         self.monitor = HealthMonitor(
-            room_applications(), self.cluster.probe, self.settings.probe_deadline_s
+            room_applications(),
+            self.cluster.probe,
+            self.cluster.serving,
+            self.settings.probe_deadline_s,
         )
         self.monitor.start()
-        self.cluster.watch(self.monitor)
 
     async def facts(self) -> dict[str, Any]:
         desktop = await desktop_answers(self.settings.desktop_port)

@@ -5,20 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
-import structlog
 from ray import serve
-from ray.exceptions import RayError
 
 from autobot.errors import Unavailable
-from autobot.health import HealthMonitor, Serving
+from autobot.health import Serving
 from autobot.keys import KeyRecord, NewKey
 from autobot.rooms import NodeRef
 
 CALL_DEADLINE_S = 3.0
 SNAPSHOT_DEADLINE_S = 90.0
-STATUS_INTERVAL_S = 2.0
-
-log = structlog.get_logger()
 
 
 class ClusterView:
@@ -27,26 +22,14 @@ class ClusterView:
     def __init__(self, apps: Mapping[str, Sequence[str]]) -> None:
         self._apps = apps
         self._names = [name for names in apps.values() for name in names]
-        self._tasks: set[asyncio.Task[None]] = set()
         self._documents: dict[str, dict[str, Any]] = {}
         self._handles: dict[str, Any] = {}
 
     async def probe(self, app: str) -> dict[str, Any]:
         return await self._handle(app).probe.remote()
 
-    def watch(self, monitor: HealthMonitor) -> None:
-        """Keep ``monitor.serving`` current in the background."""
-        task = asyncio.get_running_loop().create_task(self._watch(monitor))
-        self._tasks.add(task)
-
-    async def _watch(self, monitor: HealthMonitor) -> None:
-        while True:
-            try:
-                status = await asyncio.wait_for(asyncio.to_thread(serve.status), CALL_DEADLINE_S)
-                monitor.serving = summarise(status)
-            except (TimeoutError, RayError, RuntimeError) as error:
-                log.warning("cluster.status_failed", reason=str(error) or type(error).__name__)
-            await asyncio.sleep(STATUS_INTERVAL_S)
+    async def serving(self) -> Serving:
+        return summarise(await asyncio.to_thread(serve.status))
 
     async def nodes(self) -> list[dict[str, Any]]:
         """Every node Ray knows, dead ones too, with the rooms its resources pin to it."""

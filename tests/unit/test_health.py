@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from autobot.health import HealthMonitor, overall
+from autobot.health import HealthMonitor, Serving, overall
 
 APPS = {"redis": ["redis"], "npu": ["npu", "npu-ocr"], "llm": ["llm"]}
 
@@ -32,6 +32,8 @@ class Cluster:
         self.dead: set[str] = set()
         self.silent: set[str] = set()
         self.answers: dict[str, dict[str, Any]] = {}
+        self.replicas: dict[str, int] = {}
+        self.asked = 0
 
     async def probe(self, app: str) -> dict[str, Any]:
         if app in self.silent:
@@ -39,6 +41,10 @@ class Cluster:
         if app in self.dead:
             raise ConnectionError("actor died")
         return self.answers.get(app, report(app))
+
+    async def serving(self) -> Serving:
+        self.asked += 1
+        return Serving(dict(self.replicas))
 
 
 @pytest.fixture
@@ -48,7 +54,7 @@ def cluster() -> Cluster:
 
 @pytest.fixture
 def monitor(cluster: Cluster) -> HealthMonitor:
-    return HealthMonitor(APPS, cluster.probe, deadline_s=0.1)
+    return HealthMonitor(APPS, cluster.probe, cluster.serving, deadline_s=0.1)
 
 
 async def test_all_rooms_ok(monitor: HealthMonitor) -> None:
@@ -111,3 +117,18 @@ def test_overall_word() -> None:
     assert overall(["ok", "ok"]) == "ok"
     assert overall(["ok", "down"]) == "degraded"
     assert overall(["down", "down"]) == "down"
+
+
+async def test_a_room_that_just_came_up_is_counted_whole_in_the_same_sweep(
+    monitor: HealthMonitor, cluster: Cluster
+) -> None:
+    cluster.replicas = {"redis": 1, "npu": 1, "llm": 1}
+    cluster.dead = {"npu-ocr"}
+    assert (await monitor.sweep()).rooms["npu"].replicas == 1
+    asked = cluster.asked
+    await monitor.sweep()
+    assert cluster.asked == asked, "Serve is not asked in every sweep"
+    cluster.dead, cluster.replicas = set(), cluster.replicas | {"npu-ocr": 1}
+    health = await monitor.sweep()
+    assert health.rooms["npu"].state == "ok"
+    assert health.rooms["npu"].replicas == 2
