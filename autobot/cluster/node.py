@@ -51,9 +51,8 @@ def node_settings(topology: Topology, room: str) -> Settings:
     spec = topology.rooms[room]
     port = {} if spec.port is None else {_port_setting(room): spec.port}
     home = Path.home() / ".autobot"
-    return Settings(
-        **{**port, "home": home, "bind": "0.0.0.0", "node_ip": own_address(topology, room)}
-    )
+    given = {**port, "home": home, "bind": "0.0.0.0", "node_ip": own_address(topology, room)}
+    return Settings(**{**given, "npu_replicas": len(topology.rooms["npu"].addresses)})
 
 
 def _port_setting(room: str) -> str:
@@ -111,6 +110,7 @@ def node_environment(topology: Topology, settings: Settings, current: str) -> di
         **ray_env(settings),
         **{f"AUTOBOT_{_port_setting(r).upper()}": str(s.port) for r, s in _with_port(topology)},
         "AUTOBOT_CLUSTER_FILE": str(settings.home / "cluster.yaml"),
+        "AUTOBOT_NPU_REPLICAS": str(settings.npu_replicas),
         "PATH": f"/opt/autobot/venv/bin:{SYSTEM_PATH}",
         **kept,
         **told,

@@ -79,6 +79,11 @@ def render(settings: Settings, checkout: Path = CHECKOUT) -> dict[str, Any]:
     restarts = Restarts(settings).read()
     for application in config["applications"]:
         room = room_of(application["name"])
+        if room == "npu":
+            # Any replica can answer any of its requests; the other rooms' hold sessions, stored
+            # responses or the platform's one state.
+            for deployment in application["deployments"]:
+                deployment["num_replicas"] = settings.npu_replicas
         library, own = checkout / "autobot", checkout / "deployments" / room
         code = sources_digest(library, own, without=OUTSIDE_ROOMS)
         application["runtime_env"] = {

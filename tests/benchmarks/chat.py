@@ -4,6 +4,8 @@ import json
 import queue
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,20 +16,23 @@ from tests.benchmarks.report import Figure, median
 from tests.platform import Platform
 
 ROUNDS = 5
+TOGETHER = 4
+TOGETHER_ROUNDS = 3
 TOKENS = 96
 PROMPT = "Write a story of several paragraphs about a lighthouse keeper who owns {n} boats."
 
 
 @dataclass(frozen=True)
 class Timed:
-    """Tokens per second after the first, and seconds until the first."""
+    """Tokens per second after the first, seconds until the first, and how many there were."""
 
     rate: float
     first_s: float
+    tokens: int
 
 
 def timed(stamps: list[float], started: float, tokens: int) -> Timed:
-    return Timed((tokens - 1) / (stamps[-1] - stamps[0]), stamps[0] - started)
+    return Timed((tokens - 1) / (stamps[-1] - stamps[0]), stamps[0] - started, tokens)
 
 
 def body(number: int) -> dict[str, Any]:
@@ -92,6 +97,14 @@ def through(platform: Platform, client: httpx.Client, number: int) -> Timed:
     return timed(stamps, started, usage.get_nowait())
 
 
+def together(chat: Callable[[int], Timed], first: int) -> float:
+    """Tokens per second of several chats at once, reading their prompts included."""
+    started = time.perf_counter()
+    with ThreadPoolExecutor(TOGETHER) as pool:
+        tokens = sum(done.tokens for done in pool.map(chat, range(first, first + TOGETHER)))
+    return tokens / (time.perf_counter() - started)
+
+
 def measure(
     platform: Platform, model: Path, context: int, slots: int, threads: int
 ) -> list[Figure]:
@@ -104,11 +117,20 @@ def measure(
         for number in range(10, 10 + ROUNDS):
             floors.append(direct.chat(number))
             found.append(through(platform, client, number))
+        crowds = [
+            (
+                together(direct.chat, 100 + 10 * turn),
+                together(lambda n: through(platform, client, n), 100 + 10 * turn),
+            )
+            for turn in range(TOGETHER_ROUNDS)
+        ]
     rate, floor = median([t.rate for t in found]), median([t.rate for t in floors])
+    crowd, crowd_floor = median([c for _, c in crowds]), median([f for f, _ in crowds])
     added = median([(t.first_s - f.first_s) * 1000 for t, f in zip(found, floors, strict=True)])
     return [
         Figure("chat", rate, floor, "tokens/s", ">= 0.95", model.name),
-        Figure("chat, added to first token", added, None, "ms"),
+        Figure(f"chat, {TOGETHER} at once", crowd, crowd_floor, "tokens/s", ">= 0.95"),
+        Figure("chat, added to first token", added, None, "ms", "<= 15 ms"),
         Figure("chat, first token", median([t.first_s * 1000 for t in found]), None, "ms"),
     ]
 

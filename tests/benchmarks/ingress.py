@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 
@@ -40,8 +41,11 @@ class Load:
     p50_ms: float
 
 
-def wrk(url: str, connections: int) -> Load:
+def wrk(url: str, connections: int, script: Path | None = None) -> Load:
+    """Load ``url`` for a few seconds; a Lua ``script`` says what is sent. Raises on any non-2xx."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--latency", url]
+    if script is not None:
+        command[1:1] = ["-s", str(script)]
     said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
     p50 = re.search(r"50%\s+([\d.]+)(us|ms|s)", said)

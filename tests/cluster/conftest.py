@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,20 +18,20 @@ from .sixvms import SixVms
 def bury_the_dead(labs: Path) -> None:
     """Take down labs whose test run was killed before it could."""
     for record in labs.glob("test-*/"):
-        named = re.fullmatch(r"test-(\d+)b?", record.name)
+        named = re.fullmatch(r"test-(\d+)[bc]?", record.name)
         if named is not None and not psutil.pid_exists(int(named[1])):
             Lab(record.name).down()
 
 
 @contextmanager
-def running_lab(suffix: str = "") -> Iterator[Lab]:
-    """Six running VMs and an operator, this test run's own.
+def running_lab(suffix: str = "", rooms: Mapping[str, str] | None = None) -> Iterator[Lab]:
+    """Running VMs, the six unless ``rooms`` says otherwise, and an operator: this test run's own.
 
     Skips where a lab cannot be, and fails instead when AUTOBOT_REQUIRE_LAB is 1. For work on one
     test, AUTOBOT_LAB_ATTACH names a running lab to use and leave running.
     """
     attach = os.environ.get("AUTOBOT_LAB_ATTACH")
-    made = Lab(attach or f"test-{os.getpid()}{suffix}")
+    made = Lab(attach or f"test-{os.getpid()}{suffix}", rooms=rooms)
     reasons = made.missing()
     if reasons:
         complaint = "no lab on this machine: " + "; ".join(reasons)

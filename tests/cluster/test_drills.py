@@ -87,6 +87,11 @@ def killed(cluster: SixVms, room: str, process: str) -> Callable[[], bool]:
         ("browser", "^ray::ServeReplica:[b]rowser:"),
         ("redis", "[r]edis-server "),
         ("main", "[X]tigervnc"),
+        *(
+            pytest.param(room, "raylet/[r]aylet ", marks=pytest.mark.drill)
+            for room in ROOMS
+            if room != "npu"
+        ),
     ],
 )
 def test_a_killed_process_comes_back_and_the_other_rooms_serve(

@@ -1,13 +1,16 @@
 """Six bare VMs become one cluster by one command, and only what may be open is open."""
 
 import json
+import os
 import re
+import signal
+import subprocess
 
 import pytest
 
 from autobot.settings import Settings
 from tests.cluster.lab.lab import ROOMS
-from tests.cluster.sixvms import SixVms
+from tests.cluster.sixvms import RAY, SixVms, wait_for
 
 SCAN = """
 import asyncio, sys
@@ -63,6 +66,44 @@ def test_ray_status_shows_one_node_and_one_resource_a_room(cluster: SixVms) -> N
     for room in ROOMS:
         assert re.search(rf"^\s*1 {room}\b", said, re.MULTILINE), said
         assert re.search(rf"/1\.0 {room}\b", said), said
+
+
+def test_ray_attach_opens_a_shell_on_the_head(cluster: SixVms) -> None:
+    # `ray attach` wants a terminal; `script` is one.
+    said = cluster.lab.operator(
+        ["script", "-qec", f"{RAY} attach cluster.yaml", "/dev/null"],
+        env=cluster.environment,
+        cwd=cluster.checkout,
+        stdin="hostname -I; exit\n",
+        timeout=120,
+    ).stdout
+    assert ROOMS["main"] in said
+
+
+def test_ray_dashboard_brings_the_heads_dashboard_to_the_operators_loopback(
+    cluster: SixVms,
+) -> None:
+    url = "http://127.0.0.1:8265/api/version"
+    assert cluster.get(url)[0] == 0, "nothing is there before"
+    forwarding = cluster.lab.operator_popen(
+        [str(RAY), "dashboard", "cluster.yaml"],
+        env=cluster.environment,
+        cwd=cluster.checkout,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(lambda: cluster.get(url)[0] in (200, 401), 60, lambda: "no dashboard")
+    finally:
+        os.killpg(forwarding.pid, signal.SIGTERM)
+        forwarding.wait(20)
+
+
+def test_ray_rsync_up_brings_a_file_to_the_head(cluster: SixVms) -> None:
+    file = cluster.home / "note.txt"
+    file.write_text("from the operator")
+    cluster.ray("rsync-up", "cluster.yaml", str(file), "/tmp/note.txt")
+    assert cluster.lab.vm("main").shell("cat /tmp/note.txt").stdout == "from the operator"
 
 
 def test_each_rooms_own_port_answers_on_its_own_vm(cluster: SixVms) -> None:

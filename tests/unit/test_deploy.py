@@ -57,6 +57,14 @@ def test_every_room_has_its_application_pinned_by_a_fraction_of_its_own_resource
             assert 0 < sum(resources.values()) < 0.5, "the next replica must fit beside this one"
 
 
+def test_every_npu_application_has_as_many_replicas_as_the_settings_say(
+    settings: Settings,
+) -> None:
+    for application in render(settings.model_copy(update={"npu_replicas": 3}))["applications"]:
+        (deployment,) = application["deployments"]
+        assert deployment["num_replicas"] == (3 if application["name"] in NPU else 1)
+
+
 def test_ports_come_from_the_settings(settings: Settings) -> None:
     assert render(settings)["http_options"]["port"] == 9001
 

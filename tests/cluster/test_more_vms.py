@@ -1,0 +1,59 @@
+"""A room with two VMs: one more line in cluster.yaml, and either VM may be lost."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cluster.conftest import running_lab
+from tests.cluster.lab.lab import ROOMS
+from tests.cluster.sixvms import SixVms, wait_for
+
+SECOND = "172.16.168.26"
+FIRST_URL, SECOND_URL = f"http://{ROOMS['npu']}:8081/health", f"http://{SECOND}:8081/health"
+
+pytestmark = [pytest.mark.drill, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def seven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SixVms]:
+    with running_lab("c", rooms={**ROOMS, "npu2": SECOND}) as lab:
+        made = SixVms(lab, tmp_path_factory.mktemp("operator"))
+        made.prepare()
+        add_address(made.checkout / "cluster.yaml", "npu", SECOND)
+        made.up()
+        made.wait_until_ok(120)
+        yield made
+
+
+def add_address(file: Path, room: str, address: str) -> None:
+    config = yaml.safe_load(file.read_text())
+    config["provider"]["rooms"][room]["addresses"].append(address)
+    file.write_text(yaml.safe_dump(config))
+
+
+def embeds(cluster: SixVms) -> bool:
+    answer = cluster.post("/v1/embeddings", {"model": "default", "input": "which one?"})
+    return "data" in answer
+
+
+def test_both_vms_of_a_room_serve_and_are_counted(seven: SixVms) -> None:
+    assert {seven.get(url)[0] for url in (FIRST_URL, SECOND_URL)} == {200}
+    assert seven.health()["rooms"]["npu"]["replicas"] == 10, "five applications on two VMs"
+    assert all(embeds(seven) for _ in range(10))
+    said = seven.ray("exec", "cluster.yaml", "ray status").stdout
+    assert "2 npu" in said
+
+
+def test_one_of_two_vms_may_be_lost_and_returns(seven: SixVms) -> None:
+    with seven.traffic(FIRST_URL) as found:
+        vm = seven.lab.vm("npu2")
+        vm.power_off()
+        wait_for(lambda: all(embeds(seven) for _ in range(10)), 60, seven.why)
+        vm.power_on()
+        wait_for(lambda: seven.get(SECOND_URL)[0] == 200, 240, seven.why)
+        seven.wait_until_ok(120)
+    ((answers, failures, first),) = found.values()
+    assert answers
+    assert failures == 0, first
