@@ -9,6 +9,10 @@ from collections.abc import Mapping
 
 USERS = ("main", "frontend", "npu", "redis", "llm", "operator")
 
+# Nobody can be this user: it is off and has no password. Its rights are for the server itself,
+# which reads the append-only file as `default` and silently skips transactions it may not run.
+DEFAULT_USER = "user default off resetpass ~* &* +@all"
+
 # Listed one by one instead of @read and @write: those also take in module commands, and RediSearch
 # reads documents through its indexes without asking whose keys they are.
 ROOM_COMMANDS = (
@@ -22,7 +26,7 @@ REDIS_COMMANDS = "+@all -@admin -@dangerous +info +bgsave +lastsave"
 
 def render_acl(hashes: Mapping[str, str]) -> str:
     """Return the users file; ``hashes`` are the passwords' SHA-256 in hexadecimal, by user."""
-    lines = ["user default off"]
+    lines = [DEFAULT_USER]
     for user in USERS:
         lines.append(f"user {user} on sanitize-payload #{hashes[user]} {_rules(user)}")
     return "\n".join(lines) + "\n"

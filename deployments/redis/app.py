@@ -9,6 +9,7 @@ from autobot.keys import RECORDS, KeyRecord, NewKey, make_key
 from autobot.serving.room import Room
 
 ProfileCall = Literal["take", "renew", "save", "release", "list", "delete"]
+ResponseCall = Literal["put", "get", "delete"]
 
 
 @serve.deployment
@@ -56,6 +57,16 @@ class Redis(Room):
             "release": profiles.release,
             "list": profiles.list,
             "delete": profiles.delete,
+        }
+        return await calls[method](*arguments)
+
+    async def responses(self, method: ResponseCall, *arguments: str) -> Any:
+        """A call of `Responses` for room llm, whose replicas on all its VMs share them."""
+        responses = self.store.responses
+        calls: dict[ResponseCall, Callable[..., Awaitable[Any]]] = {
+            "put": responses.put,
+            "get": responses.get,
+            "delete": responses.delete,
         }
         return await calls[method](*arguments)
 

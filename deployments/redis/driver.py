@@ -13,6 +13,7 @@ from autobot.errors import NotFound, Unavailable
 from autobot.keys import KeyRecord
 from deployments.redis.driver_errors import translated
 from deployments.redis.driver_profiles import KEYS, RedisProfiles
+from deployments.redis.driver_responses import RedisResponses
 
 TIMEOUT_S = 2.0
 SNAPSHOT_DEADLINE_S = 60.0
@@ -43,6 +44,7 @@ class RedisStore:
         )
         self._seed = self._redis.register_script(SEED)
         self.profiles = RedisProfiles(self._redis)
+        self.responses = RedisResponses(self._redis)
 
     async def key_records(self) -> list[KeyRecord]:
         with translated():
@@ -69,6 +71,7 @@ class RedisStore:
         if found is None:
             raise NotFound(f"There is no API key with the id '{key_id}'.")
         await self.profiles.forget(key_id)
+        await self.responses.forget(key_id)
         return KeyRecord.model_validate_json(found)
 
     async def snapshot(self) -> bytes:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from autobot.errors import NotFound
 from autobot.keys import KeyRecord
 from deployments.redis.profiles import FakeProfiles, Profiles
+from deployments.redis.responses import FakeResponses, Responses
 
 
 class Store(Protocol):
@@ -13,6 +14,9 @@ class Store(Protocol):
 
     @property
     def profiles(self) -> Profiles: ...
+
+    @property
+    def responses(self) -> Responses: ...
 
     async def key_records(self) -> list[KeyRecord]: ...
 
@@ -23,7 +27,7 @@ class Store(Protocol):
         ...
 
     async def revoke_key(self, key_id: str) -> KeyRecord:
-        """Remove a key and its browser profiles; raise NotFound when there is none of that id."""
+        """Remove a key with its profiles and responses; NotFound when there is none of that id."""
         ...
 
     async def snapshot(self) -> bytes:
@@ -39,6 +43,7 @@ class FakeStore:
     def __init__(self) -> None:
         self._keys: dict[str, KeyRecord] = {}
         self.profiles = FakeProfiles(self._keys)
+        self.responses = FakeResponses(self._keys)
 
     async def key_records(self) -> list[KeyRecord]:
         return list(self._keys.values())
@@ -54,6 +59,7 @@ class FakeStore:
 
     async def revoke_key(self, key_id: str) -> KeyRecord:
         self.profiles.forget(key_id)
+        self.responses.forget(key_id)
         try:
             return self._keys.pop(key_id)
         except KeyError:

@@ -114,3 +114,14 @@ async def test_a_revoked_keys_profiles_leave_nothing_in_redis(server: Server) ->
     await store.revoke_key(owner)
     assert not [key for key in server.client("operator").keys("*") if "profile" in str(key)]
     await store.close()
+
+
+async def test_a_saved_profile_survives_a_killed_server(server: Server) -> None:
+    store = server.store()
+    owner = await owner_in(store)
+    await keep(store, owner, "shop", b"sealed")
+    server.kill()
+    server.start()
+    assert [found["name"] for found in await store.profiles.list(owner)] == ["shop"]
+    assert await store.profiles.take(owner, "shop", "t", LEASE_S) == ("ok", b"sealed")
+    await store.close()

@@ -155,3 +155,14 @@ async def test_what_is_acknowledged_is_on_the_disk_and_nothing_is_evicted(
     told = {name: (await operator.config_get(name))[name] for name in wanted}
     assert told == wanted
     assert int((await operator.config_get("maxmemory"))["maxmemory"]) > 0
+
+
+async def test_nobody_can_be_the_default_user_whose_rights_are_for_reading_the_log(
+    port: int, connect: Connect
+) -> None:
+    await connect("operator")
+    for password in (None, "", "default"):
+        stranger = redis.asyncio.Redis(port=port, password=password)
+        with pytest.raises(AuthenticationError):
+            await stranger.set("autobot:redis:keys", "x")
+        await stranger.aclose()

@@ -1,0 +1,69 @@
+"""`Responses` in Redis.
+
+autobot:redis:responses:OWNER        a sorted set: name -> when it was stored
+autobot:redis:response:OWNER:NAME    the text, which expires
+"""
+
+import time
+
+import redis.asyncio
+
+from deployments.redis.driver_errors import translated
+from deployments.redis.driver_profiles import KEYS
+from deployments.redis.responses import KEPT_S, MOST_CHARACTERS, MOST_RESPONSES, Outcome
+
+INDEX = "autobot:redis:responses:"
+TEXT = "autobot:redis:response:"
+
+# KEYS: the API keys, index, text. ARGV: owner, name, text, now, seconds to keep, most, prefix.
+# One script: a key that is revoked meanwhile leaves nothing behind.
+PUT = """
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 'lost' end
+redis.call('SET', KEYS[3], ARGV[3], 'EX', ARGV[5])
+redis.call('ZADD', KEYS[2], ARGV[4], ARGV[2])
+redis.call('EXPIRE', KEYS[2], ARGV[5])
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', tonumber(ARGV[4]) - tonumber(ARGV[5]))
+for _, name in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1 - tonumber(ARGV[6]))) do
+    redis.call('UNLINK', ARGV[7] .. name)
+    redis.call('ZREM', KEYS[2], name)
+end
+return 'ok'
+"""
+
+
+class RedisResponses:
+    """Uses the store's connection."""
+
+    def __init__(self, client: redis.asyncio.Redis, most: int = MOST_RESPONSES) -> None:
+        self._redis = client
+        self._most = most
+        self._put = client.register_script(PUT)
+
+    async def put(self, owner: str, name: str, text: str) -> Outcome:
+        if len(text) > MOST_CHARACTERS:
+            return "large"
+        mine = f"{TEXT}{owner}:"
+        with translated():
+            return await self._put(
+                keys=[KEYS, INDEX + owner, mine + name],
+                args=[owner, name, text, time.time(), KEPT_S, self._most, mine],
+            )
+
+    async def get(self, owner: str, name: str) -> str | None:
+        with translated():
+            found: str | None = await self._redis.get(f"{TEXT}{owner}:{name}")  # pyright: ignore[reportAssignmentType]
+        return found
+
+    async def delete(self, owner: str, name: str) -> bool:
+        with translated():
+            async with self._redis.pipeline(transaction=True) as transaction:
+                transaction.unlink(f"{TEXT}{owner}:{name}")
+                transaction.zrem(INDEX + owner, name)
+                gone, _ = await transaction.execute()
+        return bool(gone)
+
+    async def forget(self, owner: str) -> None:
+        """Remove all of a revoked key's."""
+        with translated():
+            names = await self._redis.zrange(INDEX + owner, 0, -1)
+            await self._redis.unlink(INDEX + owner, *(f"{TEXT}{owner}:{name}" for name in names))
