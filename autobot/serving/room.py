@@ -99,11 +99,15 @@ class RoomReplica(Room):
 
     async def key_records(self) -> Sequence[KeyRecord]:
         """The keys as room redis has them now."""
+        return RECORDS.validate_python(await self.redis().key_records.remote())
+
+    def redis(self) -> DeploymentHandle[Any]:
+        """Room redis, for calls through Ray."""
         if self._redis is None:
             # Kept: making a handle asks the control store and blocks this loop until it answers,
             # which with room main switched off it does not.
             self._redis = serve.get_app_handle("redis")
-        return RECORDS.validate_python(await self._redis.key_records.remote())
+        return self._redis
 
     async def openapi(self) -> dict[str, Any]:
         """This room's part of the platform's OpenAPI document."""

@@ -152,7 +152,7 @@ class Chromium:
         page = await self._browser.new_page()
         try:
             await page.goto("about:blank")
-            launch.prove_sandbox(await self._renderers())
+            await launch.prove_sandbox(await self._renderers())
         finally:
             await page.close()
 

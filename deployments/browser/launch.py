@@ -1,5 +1,6 @@
 """How Chromium starts: which binary, which user, which flags, and proof of its sandbox."""
 
+import asyncio
 import contextlib
 import os
 import pwd
@@ -7,6 +8,7 @@ import shlex
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -233,22 +235,33 @@ def environment() -> dict[str, str]:
     return {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": os.environ.get("TZ", "UTC")}
 
 
-def prove_sandbox(renderers: Iterable[int]) -> None:
+async def prove_sandbox(renderers: Iterable[int], within_s: float = 5.0) -> None:
     """Raise `SetupError` unless each renderer process is confined, by the kernel's own account.
 
-    Confined means: in a process-id namespace of its own, under a seccomp filter, and not root.
+    Confined means: in a process-id namespace of its own, under a seccomp filter, and not root. A
+    renderer puts the filter on itself as it starts, so each has ``within_s`` seconds to do so.
     """
+    deadline = time.monotonic() + within_s
     for pid in renderers:
-        status = dict(
-            line.split(":\t", 1)
-            for line in Path(f"/proc/{pid}/status").read_text().splitlines()
-            if ":\t" in line
-        )
-        namespaced = len(status.get("NSpid", "").split()) > 1
-        filtered = status.get("Seccomp", "0").strip() == "2"
-        ordinary = "0" not in status["Uid"].split()
-        if not (namespaced and filtered and ordinary):
-            raise no_sandbox(f"namespace {namespaced}, seccomp {filtered}, unprivileged {ordinary}")
+        while (why := _unconfined(pid)) and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        if why:
+            raise no_sandbox(why)
+
+
+def _unconfined(pid: int) -> str:
+    """What a renderer lacks, or nothing; one that has ended can do no harm."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    namespaced = len(status.get("NSpid", "").split()) > 1
+    filtered = status.get("Seccomp", "0").strip() == "2"
+    ordinary = "0" not in status["Uid"].split()
+    if namespaced and filtered and ordinary:
+        return ""
+    return f"namespace {namespaced}, seccomp {filtered}, unprivileged {ordinary}"
 
 
 def no_sandbox(cause: str) -> SetupError:

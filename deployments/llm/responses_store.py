@@ -1,24 +1,19 @@
-"""Stored responses: SQLite beside the replica. What was acknowledged is on the disk.
+"""Stored responses, which room redis keeps: all VMs of this room find them, and backups have them.
 
 They belong to the API key that made them; another key is told there is no such response. The oldest
-leave when there are more than `MOST`. A replica on another VM of the room has a file of its own.
+leave when a key has a thousand, and each after thirty days.
 """
 
-import asyncio
 import json
-import sqlite3
-import threading
-import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from autobot.errors import NotFound
+from autobot.errors import Conflict, NotFound, TooLarge
 
-MOST = 10_000
-TABLE = """CREATE TABLE IF NOT EXISTS responses (
-    id TEXT PRIMARY KEY, owner TEXT NOT NULL, created REAL NOT NULL,
-    items TEXT NOT NULL, response TEXT NOT NULL) STRICT"""
+Ask = Callable[..., Awaitable[Any]]
+"""Calls room redis: ``put`` (owner, name, text) -> a word, ``get`` (owner, name) -> text or None,
+``delete`` (owner, name) -> whether there was one. Raises `Unavailable` when it does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,70 +25,30 @@ class Stored:
 
 
 class ResponseStore:
-    """Opened at the first use. Safe to use from many tasks, and beside another replica's."""
+    """Safe to use from many tasks, replicas and VMs."""
 
-    def __init__(self, path: Path, most: int = MOST) -> None:
-        self._path = path
-        self._most = most
-        self._lock = threading.Lock()
-        self._database: sqlite3.Connection | None = None
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
 
     async def put(self, owner: str, stored: Stored) -> None:
-        """Return when it is durable."""
-        await asyncio.to_thread(self._put, owner, stored)
+        """Return when it is durable. Raises `TooLarge`, and `Conflict` for a revoked key."""
+        text = json.dumps({"items": stored.items, "response": stored.response})
+        outcome = await self._ask("put", owner, stored.response["id"], text)
+        if outcome == "large":
+            raise TooLarge(
+                f"With all that was said before it this response has {len(text)} characters, more "
+                "than is stored; `store: false` answers without keeping it."
+            )
+        if outcome == "lost":
+            raise Conflict("The API key was revoked while this was answered.")
 
     async def get(self, owner: str, name: str) -> Stored:
         """Raises `NotFound` for one that is not there, or another key's."""
-        return await asyncio.to_thread(self._get, owner, name)
+        text = await self._ask("get", owner, name)
+        if text is None:
+            raise NotFound(f"There is no response '{name}'.")
+        return Stored(**json.loads(text))
 
     async def delete(self, owner: str, name: str) -> None:
-        await asyncio.to_thread(self._delete, owner, name)
-
-    def close(self) -> None:
-        with self._lock:
-            if self._database:
-                self._database.close()
-            self._database = None
-
-    def _open(self) -> sqlite3.Connection:
-        if self._database is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._path.touch(mode=0o600)
-            database = sqlite3.connect(self._path, check_same_thread=False, timeout=10)
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = FULL")  # each commit reaches the disk
-            database.execute(TABLE)
-            database.execute("CREATE INDEX IF NOT EXISTS age ON responses (created)")
-            self._database = database
-        return self._database
-
-    def _put(self, owner: str, stored: Stored) -> None:
-        row = (stored.response["id"], owner, time.time())
-        with self._lock, self._open() as database:
-            database.execute(
-                "INSERT INTO responses VALUES (?, ?, ?, ?, ?)",
-                (*row, json.dumps(stored.items), json.dumps(stored.response)),
-            )
-            database.execute(
-                "DELETE FROM responses WHERE id IN "
-                "(SELECT id FROM responses ORDER BY created DESC LIMIT -1 OFFSET ?)",
-                (self._most,),
-            )
-
-    def _get(self, owner: str, name: str) -> Stored:
-        with self._lock:
-            found = self._open().execute(
-                "SELECT items, response FROM responses WHERE id = ? AND owner = ?", (name, owner)
-            )
-            row = found.fetchone()
-        if row is None:
-            raise NotFound(f"There is no response '{name}'.")
-        return Stored(json.loads(row[0]), json.loads(row[1]))
-
-    def _delete(self, owner: str, name: str) -> None:
-        with self._lock, self._open() as database:
-            gone = database.execute(
-                "DELETE FROM responses WHERE id = ? AND owner = ?", (name, owner)
-            )
-        if gone.rowcount == 0:
+        if not await self._ask("delete", owner, name):
             raise NotFound(f"There is no response '{name}'.")

@@ -10,7 +10,7 @@ from deployments.llm.driver_llamacpp import LlamaCppEngine
 from deployments.llm.driver_ollama import OllamaEngine
 from deployments.llm.embeddings import Embed, Embeddings, Vectors
 from deployments.llm.library import Library
-from deployments.llm.responses_store import ResponseStore
+from deployments.llm.responses_store import Ask, ResponseStore
 from deployments.llm.service import ChatService
 from deployments.llm.shop import Shop
 
@@ -19,9 +19,13 @@ class ChatRoom:
     """llama.cpp first, then Ollama: a model both have runs without a second server."""
 
     def __init__(
-        self, settings: Settings, library: Library | None = None, npu: Embed | None = None
+        self,
+        settings: Settings,
+        library: Library | None = None,
+        npu: Embed | None = None,
+        redis: Ask | None = None,
     ) -> None:
-        """`npu` asks room npu for embeddings."""
+        """`npu` asks room npu for embeddings, `redis` room redis for stored responses."""
         self.library = library or Library(settings)
         self.llamacpp = LlamaCppEngine(
             self.library.files,
@@ -39,7 +43,7 @@ class ChatRoom:
             settings.chat_fallbacks,
         )
         self.shop = Shop(self.library.catalogue, self.llamacpp, self.ollama, self.service.model)
-        self.responses = ResponseStore(settings.home / "state" / "llm" / "responses.db")
+        self.responses = ResponseStore(redis or _no_redis)
         self.embeddings = Embeddings(self.ollama, npu or _no_npu)
         self._reload: asyncio.Task[None] | None = None
 
@@ -83,7 +87,6 @@ class ChatRoom:
 
     async def close(self) -> None:
         await self.service.close()
-        self.responses.close()
 
     async def _bring_back(self, name: str) -> None:
         """Start one load; raise what the last one said when it has failed since the last probe."""
@@ -101,3 +104,7 @@ class ChatRoom:
 
 async def _no_npu(model: str, texts: list[str], dimensions: int | None) -> Vectors:
     raise Unavailable("Room npu, which makes embeddings, is not there.")
+
+
+async def _no_redis(method: str, *arguments: str) -> Any:
+    raise Unavailable("Room redis, which keeps responses, is not there: `store: false` needs none.")

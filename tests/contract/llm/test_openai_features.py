@@ -18,6 +18,7 @@ from autobot.settings import Settings
 from deployments.llm.engine import ChatMessage, ChatRequest
 from deployments.llm.room import ChatRoom
 from deployments.llm.routes_all import room_routes
+from deployments.redis.responses import FakeResponses
 from tests.contract.llm.conftest import SMALL, imported
 from tests.contract.llm.served import key_of, served
 
@@ -60,8 +61,11 @@ async def room(
         "default_chat_model": SMALL,
         "ollama_url": ollama_url,
     }
-    chats = ChatRoom(Settings.model_validate(values))
     (key, record), (other, other_record) = key_of("llm"), key_of("llm")
+    kept = FakeResponses({record.id, other_record.id})
+    chats = ChatRoom(
+        Settings.model_validate(values), redis=lambda call, *a: getattr(kept, call)(*a)
+    )
     async with (
         imported(ollama_url, small_model),
         served([room_routes(chats)], [record, other_record]) as url,
