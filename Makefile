@@ -32,8 +32,9 @@ lint: ## Formatting, lint, types, import rules
 	$(VENV)/bin/pyright
 	$(VENV)/bin/lint-imports
 
-web: ## Check and build the web interface
-	cd deployments/frontend/web && npm ci --no-audit --no-fund && npm test && npm run build
+web: setup ## Build and check the web interface
+	$(PYTHON) -m autobot.local.web
+	cd deployments/frontend/web && { [ -d node_modules ] || npm ci --no-audit --no-fund; } && npm test
 
 test: lab-setup ollama ## Every test: lint, web, unit, contract, browser, the lab
 	$(MAKE) lint web

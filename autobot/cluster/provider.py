@@ -5,6 +5,7 @@ where Ray's autoscaler sets up the other rooms. A VM cannot be bought or thrown 
 "create" means to take a VM of the room into service, and "terminate" to let it go.
 """
 
+import asyncio
 import atexit
 import os
 import socket
@@ -37,6 +38,7 @@ from autobot.cluster.state import Node, Nodes, StateFile
 from autobot.cluster.topology import ROOMS, Topology, load_topology
 from autobot.errors import SetupError
 from autobot.keys import write_private
+from autobot.local.web import build_web, is_built
 from autobot.settings import Settings, default_home
 
 # A VM that answers on SSH for so long without its Ray node was reinstalled, or lost its disk.
@@ -103,12 +105,16 @@ class AutoBotNodeProvider(NodeProvider):
         }
 
     def _prepare_operator(self) -> None:
-        """Make the secrets and stage the code, before the launcher looks at what it shall sync.
+        """Build the page, make the secrets and stage the code, before the launcher looks at what it
+        shall sync.
 
         The owner's API key is printed when this process ends, below all that the launcher says.
         """
 
         def prepare() -> None:
+            if not is_built():
+                print("building the web interface", flush=True)
+                asyncio.run(build_web())
             first = self._settings.api_key
             secrets = ensure_secrets(
                 self._directory / "secrets", first.get_secret_value() if first else None

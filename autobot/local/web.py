@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 from pathlib import Path
 
 from autobot.errors import SetupError
@@ -13,17 +14,28 @@ BUILD_DEADLINE_S = 600
 
 async def build_web(web: Path = WEB) -> bool:
     """Run `npm ci` and `npm run build` when needed; return whether a build ran."""
-    mark = web / "dist" / ".sources"
-    wanted = sources_digest(web)
-    if mark.exists() and mark.read_text() == wanted:
+    if is_built(web):
         return False
+    wanted = sources_digest(web)
     await _run(web, "npm", "ci", "--no-audit", "--no-fund")
     await _run(web, "npm", "run", "build")
-    mark.write_text(wanted)
+    _mark(web).write_text(wanted)
     return True
 
 
+def is_built(web: Path = WEB) -> bool:
+    """Whether the page that was built last is the sources' own."""
+    mark = _mark(web)
+    return mark.exists() and mark.read_text() == sources_digest(web)
+
+
+def _mark(web: Path) -> Path:
+    return web / "dist" / ".sources"
+
+
 async def _run(folder: Path, *command: str) -> None:
+    if shutil.which(command[0]) is None:
+        raise SetupError("Node is not installed; it builds the web interface.", "Install Node 20.")
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=folder,
@@ -43,3 +55,7 @@ async def _run(folder: Path, *command: str) -> None:
             f"`{' '.join(command)}` failed in the web interface:\n{said}",
             "Check that the npm registry is reachable and Node is 20 or newer.",
         )
+
+
+if __name__ == "__main__":
+    asyncio.run(build_web())

@@ -164,3 +164,22 @@ def test_each_room_is_a_node_type_with_as_many_nodes_as_vms() -> None:
     assert types["npu"]["resources"] == {"npu": 1.0}
     assert filled["max_workers"] == 6
     assert filled["head_node_type"] == "main"
+
+
+def test_the_operators_command_builds_the_page_before_the_code_is_staged(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    async def build_web() -> bool:
+        done.append("built")
+        return True
+
+    monkeypatch.setattr(module, "is_built", lambda: "built" in done)
+    monkeypatch.setattr(module, "build_web", build_web)
+    monkeypatch.setattr(module, "stage_code", lambda _: done.append("staged"))
+    monkeypatch.setattr(module.atexit, "register", lambda *_: None)
+    filled = fill(config(), topology())
+    for _ in range(2):
+        AutoBotNodeProvider(filled["provider"], "autobot")
+    assert done == ["built", "staged", "staged"]
