@@ -83,8 +83,9 @@ def test_ray_attach_opens_a_shell_on_the_head(cluster: SixVms) -> None:
 def test_ray_dashboard_brings_the_heads_dashboard_to_the_operators_loopback(
     cluster: SixVms,
 ) -> None:
-    url = "http://127.0.0.1:8265/api/version"
-    assert cluster.get(url)[0] == 0, "nothing is there before"
+    secrets = cluster.home / ".autobot" / "clusters" / "autobot" / "secrets"
+    token = (secrets / "ray_token").read_text().strip()
+    assert dashboard(cluster, token) == "000", "nothing is there before"
     forwarding = cluster.lab.operator_popen(
         [str(RAY), "dashboard", "cluster.yaml"],
         env=cluster.environment,
@@ -93,10 +94,19 @@ def test_ray_dashboard_brings_the_heads_dashboard_to_the_operators_loopback(
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_for(lambda: cluster.get(url)[0] in (200, 401), 60, lambda: "no dashboard")
+        wait_for(lambda: dashboard(cluster, token) == "200", 60, lambda: dashboard(cluster, token))
+        assert dashboard(cluster, "another") in ("401", "403")
     finally:
-        os.killpg(forwarding.pid, signal.SIGTERM)
+        os.killpg(forwarding.pid, signal.SIGINT)  # as a person's Ctrl-C
         forwarding.wait(20)
+
+
+def dashboard(cluster: SixVms, token: str) -> str:
+    """The status of what answers on the operator's port 8265, 000 when nothing does."""
+    command = ["curl", "-s", "-m", "3", "-o", "/dev/null", "-w", "%{http_code}", "-K", "-"]
+    header = f'header = "Authorization: Bearer {token}"\n'
+    url = "http://127.0.0.1:8265/api/version"
+    return cluster.lab.operator([*command, url], stdin=header, check=False).stdout
 
 
 def test_ray_rsync_up_brings_a_file_to_the_head(cluster: SixVms) -> None:
