@@ -13,6 +13,7 @@ from deployments.llm.engine import (
     Delta,
     Finish,
     ModelCard,
+    Schema,
     Start,
     TokenLogprob,
 )
@@ -89,7 +90,7 @@ class FakeEngine:
         if self._script:
             yield from _split(self._script.pop(0))
         elif request.schema is not None:
-            yield from _split(json.dumps(example(request.schema, request.schema)))
+            yield from _split(json.dumps(_example(request.schema)))
         else:
             yield from _numbers(request)
 
@@ -116,6 +117,13 @@ def _logprobs(word: str, wanted: int | None) -> tuple[TokenLogprob, ...]:
         return ()
     others = tuple(TokenLogprob(f"{word}{n}", -1.0 - n) for n in range(wanted))
     return (TokenLogprob(word, -0.5, others),)
+
+
+def _example(schema: Schema) -> Any:
+    try:
+        return example(schema, schema)
+    except (RecursionError, LookupError, TypeError, AttributeError) as error:
+        raise BadRequest(f"This schema has no example: {error!r}.") from error
 
 
 def example(schema: Any, root: Any) -> Any:

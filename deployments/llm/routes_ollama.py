@@ -86,6 +86,8 @@ def _talking(service: ChatService, shop: Shop, embedder: Embedder) -> APIRouter:
     @router.post("/embeddings", response_model=None)
     @or_gone
     async def embeddings(body: EmbedRequest, request: Request) -> Response:
+        if len(body.texts) > 1:
+            raise Invalid("prompt: one text is embedded here; /api/embed takes several.")
         made, _ = await _embedded(embedder, body, request)
         return JSONResponse({"embedding": made.vectors[0]}, headers=_made_by(made))
 

@@ -1,5 +1,6 @@
 """JSON schemas that strangers send: well-formed, bounded, and never fetched from anywhere."""
 
+import json
 from typing import Any
 
 from jsonschema.exceptions import SchemaError
@@ -38,6 +39,12 @@ def _bounded(schema: Schema, where: str) -> None:
             parts += [(value, depth + 1) for value in part.values()]
         elif isinstance(part, list):
             parts += [(value, depth + 1) for value in part]
+    if not isinstance(schema.get("$schema", ""), str):
+        raise Invalid(f"{where}: '$schema' is no text.")
+    try:  # Python reads NaN as if it were JSON, and no engine does
+        json.dumps(schema, allow_nan=False)
+    except ValueError as error:
+        raise Invalid(f"{where}: the schema holds what is not JSON: {error}.") from error
 
 
 def moved(part: Any, below: str) -> Any:

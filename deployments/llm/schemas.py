@@ -27,6 +27,27 @@ LOOSE = ConfigDict(extra="ignore")
 PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF", b"GIF8")
 
 
+class Body(BaseModel):
+    """A request. JSON can say half a surrogate pair; no engine can read it, nor can it be sent
+    back, so it is refused wherever it stands."""
+
+    model_config = LOOSE
+
+    @model_validator(mode="before")
+    @classmethod
+    def _text_is_unicode(cls, value: Any) -> Any:
+        parts: list[Any] = [value]
+        for part in parts:  # it grows while it is read
+            if isinstance(part, str):
+                if not part.isascii():
+                    part.encode()  # raises a ValueError
+            elif isinstance(part, dict):
+                parts += [*part, *part.values()]
+            elif isinstance(part, list):
+                parts += part
+        return value
+
+
 class TextPart(BaseModel):
     type: Literal["text"]
     text: str
@@ -106,7 +127,7 @@ class Message(BaseModel):
 def _arguments(function: CalledFunction) -> Any:
     try:
         return json.loads(function.arguments)
-    except ValueError:
+    except (ValueError, RecursionError):
         return function.arguments
 
 
@@ -203,10 +224,8 @@ def stops(value: str | list[str] | None) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value or ())
 
 
-class ChatCompletionRequest(BaseModel):
+class ChatCompletionRequest(Body):
     """`POST /v1/chat/completions`. `model` may be `default`."""
-
-    model_config = LOOSE
 
     model: ModelName
     messages: list[Message] = Field(min_length=1, max_length=4096)

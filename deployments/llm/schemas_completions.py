@@ -7,8 +7,8 @@ from pydantic import BaseModel, Field, model_validator
 from deployments.llm.choices import repeated
 from deployments.llm.engine import ChatRequest
 from deployments.llm.schemas import (
-    LOOSE,
     MOST_CHOICES,
+    Body,
     ModelName,
     Penalty,
     Seed,
@@ -24,10 +24,8 @@ from deployments.llm.schemas_answers import ChatUsage
 Prompt = Annotated[str, Field(min_length=1)]
 
 
-class CompletionRequest(BaseModel):
+class CompletionRequest(Body):
     """`POST /v1/completions`. Token ids are refused: they mean nothing without their tokenizer."""
-
-    model_config = LOOSE
 
     model: ModelName
     prompt: Prompt | Annotated[list[Prompt], Field(min_length=1, max_length=MOST_CHOICES)]

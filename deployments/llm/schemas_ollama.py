@@ -10,7 +10,7 @@ import binascii
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, Field
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, Field
 
 from deployments.llm.engine import ANY_OBJECT, ChatMessage, ChatRequest, Schema
 from deployments.llm.schema_check import checked
@@ -18,6 +18,7 @@ from deployments.llm.schemas import (
     LOOSE,
     PICTURES,
     ROLES,
+    Body,
     ModelName,
     Seed,
     Stop,
@@ -29,13 +30,15 @@ from deployments.llm.schemas import (
 )
 from deployments.llm.tools import Toolbox, said_calls, said_result
 
+LONGEST_S = 100 * 366 * 86400.0
+"""No calendar is needed for a model that stays longer than this: it stays for ever."""
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 DURATION = re.compile(r"(-?)((?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+)")
 
 
-def seconds(value: str | float | None) -> float | None:
-    """A Go duration (``5m``, ``1h30m``), or seconds; negative is for ever."""
-    if value is None or isinstance(value, int | float):
+def seconds(value: Any) -> Any:
+    """A Go duration (``5m``, ``1h30m``) in seconds; what is no text is left as it is."""
+    if not isinstance(value, str):
         return value
     if re.fullmatch(r"-?\d+", value):
         return float(value)
@@ -46,10 +49,18 @@ def seconds(value: str | float | None) -> float | None:
     return (-1 if found[1] else 1) * sum(float(number) * UNITS[unit] for number, unit in parts)
 
 
-KeepAlive = Annotated[float | None, BeforeValidator(seconds), Field(allow_inf_nan=False)]
+def _or_for_ever(value: float) -> float:
+    return -1.0 if value > LONGEST_S else value
 
 
-def _picture(value: str) -> bytes:
+Stay = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_or_for_ever)]
+KeepAlive = Annotated[Stay | None, BeforeValidator(seconds)]
+"""Seconds; negative is for ever."""
+
+
+def _picture(value: Any) -> bytes:
+    if not isinstance(value, str):
+        raise ValueError("images: each is a text of base64")
     try:
         content = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError) as error:
@@ -80,10 +91,8 @@ class Options(BaseModel):
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2, allow_inf_nan=False)
 
 
-class Asked(BaseModel):
+class Asked(Body):
     """What every kind of request has; `name` is the older word for `model`."""
-
-    model_config = LOOSE
 
     model: ModelName = Field(validation_alias=AliasChoices("model", "name"))
     stream: bool = True
@@ -192,7 +201,7 @@ class GenerateRequest(_Generating):
 class EmbedRequest(Asked):
     """`POST /api/embed`; ``prompt`` is the older word for ``input``."""
 
-    input: str | Annotated[list[str], Field(max_length=2048)] = Field(
+    input: str | Annotated[list[str], Field(min_length=1, max_length=2048)] = Field(
         validation_alias=AliasChoices("input", "prompt")
     )
     truncate: bool | None = None

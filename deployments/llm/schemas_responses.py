@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, model_validator
 from deployments.llm.engine import ChatMessage, ChatRequest
 from deployments.llm.schemas import (
     LOOSE,
+    Body,
     CalledFunction,
     EarlierCall,
     FunctionTool,
@@ -104,10 +105,8 @@ class ResponseTool(FunctionTool):
     type: Literal["function"]
 
 
-class ResponseRequest(BaseModel):
+class ResponseRequest(Body):
     """`POST /v1/responses`."""
-
-    model_config = LOOSE
 
     model: ModelName
     input: Annotated[str, Field(min_length=1)] | Annotated[list[Item], Field(max_length=4096)]

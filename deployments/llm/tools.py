@@ -174,7 +174,8 @@ class Toolbox:
             return None
         try:
             self._validators[name].validate(arguments)
-        except (ValidationError, Unresolvable, RecursionError):
+            json.dumps(arguments, ensure_ascii=False).encode()  # half a surrogate pair cannot be
+        except (ValidationError, Unresolvable, RecursionError, ValueError, ArithmeticError):
             return None
         return ToolCall(f"call_{secrets.token_hex(12)}", name, arguments)
 
@@ -188,7 +189,8 @@ def could_be_call(text: str) -> bool:
 def said_calls(calls: Sequence[tuple[str, Any]]) -> str:
     """Earlier calls (name and arguments) in the words `PROMPT` asks for."""
     said = ({"name": name, "arguments": arguments} for name, arguments in calls)
-    return "\n".join(json.dumps(one, ensure_ascii=False) for one in said)
+    text = "\n".join(json.dumps(one, ensure_ascii=False) for one in said)
+    return text.encode(errors="replace").decode()  # half a surrogate pair is in no model's alphabet
 
 
 def said_result(content: str) -> str:

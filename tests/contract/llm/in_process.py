@@ -1,0 +1,88 @@
+"""The whole room in one process, with engines and neighbours that are fakes."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from fastapi import FastAPI
+
+from autobot.catalogue import Catalogue
+from autobot.errors import ModelNotFound
+from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
+from autobot.web.app import create_app
+from deployments.llm.embeddings import Embeddings, Vectors
+from deployments.llm.engine import ModelCard
+from deployments.llm.fake import FakeEngine
+from deployments.llm.responses_store import ResponseStore, Stored
+from deployments.llm.routes import chat_routes
+from deployments.llm.routes_completions import completion_routes
+from deployments.llm.routes_ollama import ollama_routes
+from deployments.llm.routes_responses import response_routes
+from deployments.llm.service import ChatService
+from deployments.llm.shop import Shop
+from deployments.redis.responses import FakeResponses
+
+KEPT = "resp_kept"
+KEY, RECORD = make_key(NewKey.model_validate({"name": "all", "scopes": ["llm", "admin"]}))
+
+
+class Server:
+    """An Ollama server that is there, and has nothing but what it is asked to fetch."""
+
+    reason = None
+
+    async def models(self) -> list[ModelCard]:
+        return []
+
+    async def running(self) -> list[ModelCard]:
+        return []
+
+    async def show(self, name: str) -> dict[str, Any]:
+        return {"capabilities": ["completion"]}
+
+    async def delete(self, name: str) -> None: ...
+    async def unload(self, name: str) -> None: ...
+    async def load(self, name: str, keep_alive_s: float | None) -> None: ...
+
+    async def pull(self, name: str) -> AsyncGenerator[dict[str, Any], None]:
+        yield {"status": "pulling manifest"}
+        yield {"status": "success"}
+
+    async def embeds(self, name: str) -> bool:
+        return False
+
+    async def embed(self, model: str, texts: list[str], dimensions: int | None) -> Vectors:
+        raise AssertionError("it embeds nothing")
+
+
+async def npu(model: str, texts: list[str], dimensions: int | None) -> Vectors:
+    if model not in ("fake", "default"):
+        raise ModelNotFound
+    return Vectors(model, [[1.0] for _ in texts], len(texts), "fake", "CPU")
+
+
+async def room() -> FastAPI:
+    """Models `fake` (the default), `seeing` and `list`, and one stored response."""
+    engines = [FakeEngine(["fake"]), FakeEngine(["seeing"], vision=True)]
+    places = {"list": ["nowhere/fake", "fake/fake"]}
+    service = ChatService(engines, lambda: "fake", places)
+    kept = FakeResponses({RECORD.id})
+    store = ResponseStore(lambda call, *arguments: getattr(kept, call)(*arguments))
+    said = [{"type": "message", "role": "user", "content": "hello"}]
+    await store.put(RECORD.id, Stored(said, {"id": KEPT, "output": []}))
+    server = Server()
+    shop = Shop(Catalogue(Path(mkdtemp())), server, server, service.model)
+    routers = [
+        chat_routes(service),
+        completion_routes(service),
+        response_routes(service, store),
+        ollama_routes(service, shop, Embeddings(server, npu)),
+    ]
+    ring = KeyRing(keys)
+    await ring.refresh()
+    return create_app("llm", routers, ring)
+
+
+async def keys() -> list[KeyRecord]:
+    return [RECORD]

@@ -1,0 +1,140 @@
+"""Requests that are wrong on purpose: refused in the API's own shape, and the room goes on."""
+
+import json
+import math
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from tests.contract.llm.documented import assert_told
+from tests.contract.llm.in_process import KEPT, KEY, room
+
+HALF = "\ud83d"  # the first half of a surrogate pair: JSON can say it, UTF-8 cannot
+SAID: Any = [{"role": "user", "content": "hello"}]
+DEEP = "[" * 100_000
+BODIES: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {"model": "fake", "messages": SAID, "max_tokens": 1},
+    "/v1/completions": {"model": "fake", "prompt": "hello", "max_tokens": 1},
+    "/v1/responses": {"model": "fake", "input": "hello", "max_output_tokens": 1},
+    "/ollama/api/chat": {"model": "fake", "messages": SAID, "stream": False},
+    "/ollama/api/generate": {"model": "fake", "prompt": "hello", "stream": False},
+    "/ollama/api/embed": {"model": "fake", "input": "hello"},
+    "/ollama/api/embeddings": {"model": "fake", "prompt": "hello"},
+}
+TABLE: list[tuple[str, dict[str, Any], int]] = [
+    *((path, {"model": "nobody"}, 404) for path in BODIES),
+    *((path, {"model": value}, 422) for path in BODIES for value in (None, 7, [], {}, "", HALF)),
+    ("/v1/chat/completions", {"messages": [{"role": "user", "content": "w " * 5_000_000}]}, 400),
+    ("/v1/completions", {"prompt": "w " * 5_000_000}, 400),
+    ("/v1/responses", {"input": "w " * 5_000_000}, 400),
+    ("/ollama/api/generate", {"prompt": "w " * 5_000_000}, 400),
+    ("/v1/chat/completions", {"temperature": math.nan}, 422),
+    ("/v1/completions", {"temperature": math.inf}, 422),
+    ("/v1/responses", {"temperature": -math.inf}, 422),
+    ("/ollama/api/chat", {"options": {"temperature": math.nan}}, 422),
+    ("/ollama/api/chat", {"keep_alive": math.nan}, 422),
+    ("/ollama/api/chat", {"keep_alive": ["5m"]}, 422),
+    ("/ollama/api/chat", {"messages": [{"role": "user", "images": [5]}]}, 422),
+    ("/ollama/api/chat", {"messages": [{"role": "user", "images": [None]}]}, 422),
+    ("/ollama/api/generate", {"images": [{"data": "x"}]}, 422),
+    ("/ollama/api/generate", {"images": ["bm8gcGljdHVyZQ=="]}, 422),
+    ("/ollama/api/generate", {"format": {"minimum": math.nan}}, 422),
+    ("/ollama/api/generate", {"format": {"$schema": ["x"]}}, 422),
+    ("/ollama/api/embed", {"input": []}, 422),
+    ("/ollama/api/embeddings", {"prompt": ["one", "two"]}, 422),
+    ("/v1/responses", {"metadata": {"a": HALF}}, 422),
+    ("/v1/responses", {"metadata": {HALF: "a"}}, 422),
+    ("/v1/responses", {"instructions": HALF}, 422),
+    ("/v1/chat/completions", {"messages": [{"role": "user", "content": HALF}]}, 422),
+    ("/v1/completions", {"prompt": HALF, "echo": True}, 422),
+    ("/ollama/api/chat", {"messages": [{"role": "user", "content": HALF}]}, 422),
+    ("/ollama/api/embed", {"input": ["fine", HALF]}, 422),
+    ("/v1/responses", {"tools": [{"type": "function", "name": "a", "parameters": 5}]}, 422),
+]
+
+
+def picture(url: str) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]
+
+
+def function(parameters: Any) -> list[dict[str, Any]]:
+    return [{"type": "function", "function": {"name": "look", "parameters": parameters}}]
+
+
+TABLE += [
+    ("/v1/chat/completions", {"messages": picture(url)}, 422)
+    for url in ("data:image/png;base64,!!", "data:image/png;base64,eA==", "http://10.0.0.1/a.png")
+]
+TABLE += [
+    ("/v1/chat/completions", {"tools": function(parameters)}, 422)
+    for parameters in (
+        {"default": math.nan},
+        {"default": HALF},
+        {"$schema": {}},
+        {"$ref": "http://10.0.0.1/schema"},
+        {"pattern": "("},
+    )
+]
+# What is odd and yet has a meaning: it is answered.
+SERVED: list[tuple[str, dict[str, Any]]] = [
+    ("/ollama/api/chat", {"keep_alive": None}),
+    ("/ollama/api/generate", {"keep_alive": 1e300}),
+    ("/ollama/api/embed", {"keep_alive": None}),
+    ("/v1/responses", {"previous_response_id": KEPT}),
+]
+SERVED += [
+    (
+        "/v1/chat/completions",
+        {
+            "messages": [
+                *SAID,
+                {"role": "assistant", "tool_calls": [{"function": {"name": "a", "arguments": x}}]},
+            ]
+        },
+    )
+    for x in (DEEP, '"\\ud83d"', "NaN", "9" * 5000)
+]
+
+
+@pytest_asyncio.fixture
+async def client() -> AsyncGenerator[httpx.AsyncClient, None]:
+    headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
+    transport = httpx.ASGITransport(await room())  # a crash is raised here
+    async with httpx.AsyncClient(transport=transport, base_url="http://room") as made:
+        made.headers.update(headers)
+        yield made
+
+
+def name(value: object) -> str | None:
+    return json.dumps(value)[:50] if isinstance(value, dict) else None
+
+
+@pytest.mark.parametrize(("path", "wrong", "status"), TABLE, ids=name)
+async def test_wrong_value_is_refused_in_the_apis_shape_and_the_room_goes_on(
+    client: httpx.AsyncClient, path: str, wrong: dict[str, Any], status: int
+) -> None:
+    answer = await client.post(path, content=json.dumps(BODIES[path] | wrong))
+    assert answer.status_code == status, answer.text[:300]
+    assert_told(answer)
+    assert (await client.post(path, json=BODIES[path])).status_code == 200
+
+
+@pytest.mark.parametrize(("path", "odd"), SERVED, ids=name)
+async def test_odd_value_that_has_a_meaning_is_answered(
+    client: httpx.AsyncClient, path: str, odd: dict[str, Any]
+) -> None:
+    answer = await client.post(path, content=json.dumps(BODIES[path] | odd))
+    assert answer.status_code == 200, answer.text[:300]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", DEEP.encode(), b"7", b"null"])
+@pytest.mark.parametrize("path", BODIES)
+async def test_body_that_is_no_request_is_refused_in_the_apis_shape(
+    client: httpx.AsyncClient, path: str, content: bytes
+) -> None:
+    answer = await client.post(path, content=content)
+    assert 400 <= answer.status_code < 500
+    assert_told(answer)
