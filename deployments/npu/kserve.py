@@ -145,11 +145,11 @@ def to_array(name: str, datatype: str, shape: Sequence[int], data: Sequence[Any]
     try:
         with np.errstate(over="raise"):
             array = np.array(data, dtype=DATATYPES[datatype])
+        if array.size == size:
+            return array.reshape(shape)  # an empty array too has a largest shape
     except (ValueError, TypeError, OverflowError, FloatingPointError) as error:
         raise BadRequest(f"Input {name!r} is no {datatype} tensor: {error}.") from error
-    if array.size != size:
-        raise BadRequest(f"Input {name!r} has {array.size} numbers; its shape says {size}.")
-    return array.reshape(shape)
+    raise BadRequest(f"Input {name!r} has {array.size} numbers; its shape says {size}.")
 
 
 def check_inputs(model: InferenceModel, feed: Mapping[str, Array]) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-OPENAI = "application/json"
+OPENAI = KSERVE = "application/json"
 PROBLEM = "application/problem+json"
 REFUSALS: dict[int, str] = {
     401: "No API key, or an unknown one",
@@ -25,9 +25,12 @@ def refusals(
 
 
 def provenance(model: str, device: str, engine: str) -> dict[str, str]:
-    """The headers that say where an answer was made; room and node are added further out."""
+    """The headers that say where an answer was made; room and node are added further out.
+
+    An owner's model may be called anything that a file can be, and a header may not.
+    """
     return {
-        "x-autobot-model": model,
+        "x-autobot-model": model.encode("ascii", "backslashreplace").decode(),
         "x-autobot-device": device or "none",
         "x-autobot-engine": engine,
     }

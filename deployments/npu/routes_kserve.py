@@ -11,7 +11,8 @@ from autobot.errors import Invalid
 from autobot.web.auth import require
 from autobot.web.hangup import unless_hung_up
 from deployments.npu.kserve import MAX_ELEMENTS, Array, Inference, InferenceModel, Port, to_array
-from deployments.npu.refusals import PROBLEM, provenance, refusals
+from deployments.npu.refusals import KSERVE, provenance, refusals
+from deployments.npu.schemas import Text
 
 Size = Annotated[int, Field(ge=0, le=MAX_ELEMENTS)]
 
@@ -19,9 +20,9 @@ Size = Annotated[int, Field(ge=0, le=MAX_ELEMENTS)]
 class KServeTensor(BaseModel):
     """``data`` may be flat or nested; JSON only, the binary extension is not offered."""
 
-    name: str
+    name: Text
     shape: Annotated[list[Size], Field(max_length=16)]
-    datatype: str
+    datatype: Text
     data: list[Any]
 
     def array(self) -> Array:
@@ -29,11 +30,11 @@ class KServeTensor(BaseModel):
 
 
 class KServeWanted(BaseModel):
-    name: str
+    name: Text
 
 
 class KServeRequest(BaseModel):
-    id: str | None = None
+    id: Text | None = None
     inputs: Annotated[list[KServeTensor], Field(min_length=1, max_length=64)]
     outputs: Annotated[list[KServeWanted], Field(max_length=64)] = Field(default=[])
 
@@ -51,7 +52,7 @@ def kserve_routes(inference: Inference, engine: str) -> APIRouter:
     router = APIRouter(tags=["npu"])
     keyed = APIRouter(
         dependencies=[Depends(require("npu"))],
-        responses=refusals(PROBLEM, {400: "Not what the model takes", 404: "No such model"}),
+        responses=refusals(KSERVE, {400: "Not what the model takes", 404: "No such model"}),
     )
 
     @router.get("/v2/health/live")

@@ -10,18 +10,19 @@ from autobot.web.auth import require
 from autobot.web.hangup import unless_hung_up
 from deployments.npu.refusals import OPENAI, provenance, refusals
 from deployments.npu.rerank import MAX_DOCUMENTS, Ranked, Reranker
+from deployments.npu.schemas import Text
 
 
 class Document(BaseModel):
     """A document as an object; only its text is read."""
 
-    text: str
+    text: Text
 
 
 class RerankRequest(BaseModel):
-    model: str = Field("default", description="`default`, or the name of a model.")
-    query: str
-    documents: Annotated[list[str | Document], Field(min_length=1, max_length=MAX_DOCUMENTS)] = (
+    model: Text = Field("default", description="`default`, or the name of a model.")
+    query: Text
+    documents: Annotated[list[Text | Document], Field(min_length=1, max_length=MAX_DOCUMENTS)] = (
         Field(
             description="Texts, or objects with a `text`. None is cut: long ones are read in parts."
         )

@@ -4,7 +4,7 @@ import base64
 import sys
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import AfterValidator, BaseModel, Field, field_validator
 
 from deployments.npu.batcher import Vector
 from deployments.npu.ocr import Reading
@@ -12,13 +12,22 @@ from deployments.npu.ocr import Reading
 MAX_TEXTS = 2048
 
 
+def _unicode(text: str) -> str:
+    text.encode()  # raises a ValueError
+    return text
+
+
+Text = Annotated[str, AfterValidator(_unicode)]
+"""JSON can say half a surrogate pair: it is in no vocabulary, and cannot be sent back."""
+
+
 class EmbeddingRequest(BaseModel):
     """OpenAI's request. ``user`` is accepted and not used."""
 
-    input: str | Annotated[list[str], Field(min_length=1, max_length=MAX_TEXTS)] = Field(
+    input: Text | Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)] = Field(
         description=f"A text, or up to {MAX_TEXTS} of them."
     )
-    model: str = Field("default", description="`default`, or the name of an embedding model.")
+    model: Text = Field("default", description="`default`, or the name of an embedding model.")
     encoding_format: Literal["float", "base64"] = Field(
         "float", description="`base64`: float32 numbers, little-endian."
     )

@@ -103,16 +103,29 @@ async def test_a_model_is_described_ready_and_run(client: httpx.AsyncClient) -> 
         {"inputs": [GOOD[0], tensor("b", [1], [MAX_ELEMENTS, MAX_ELEMENTS])]},
         {"inputs": [GOOD[0], tensor("b", [1], [10**30])]},
         {"inputs": [GOOD[0], tensor("b", [1], [1] * 40)]},
+        {"inputs": [GOOD[0], tensor("b", [], [0] + [MAX_ELEMENTS] * 15)]},
         {"inputs": GOOD, "outputs": [{"name": "difference"}]},
+        {"inputs": GOOD, "id": "half \ud800"},
+        {"inputs": GOOD, "outputs": [{"name": "\ud800"}]},
     ],
     ids=lambda body: json.dumps(body)[-60:],
 )
 async def test_what_the_model_does_not_take_is_refused(
     client: httpx.AsyncClient, body: dict[str, Any]
 ) -> None:
-    answer = await client.post("/v2/models/adder/infer", content=json.dumps(body))
+    headers = {"content-type": "application/json"}
+    content = json.dumps(body)
+    answer = await client.post("/v2/models/adder/infer", content=content, headers=headers)
     assert 400 <= answer.status_code < 500
-    assert answer.json()
+    assert set(answer.json()) == {"error"}
+
+
+async def test_a_model_may_be_called_anything() -> None:
+    routes = kserve_routes(Inference(FakeModels(FakeInferenceModel("größe-模型"))), "an engine")
+    async with client_of(await app_of(routes)) as client:
+        answer = await client.post("/v2/models/größe-模型/infer", json={"inputs": GOOD})
+    assert answer.json()["model_name"] == "größe-模型"
+    assert answer.headers["x-autobot-model"] == r"gr\xf6\xdfe-\u6a21\u578b"
 
 
 async def test_numbers_that_json_cannot_carry_are_said_to_be(client: httpx.AsyncClient) -> None:

@@ -116,6 +116,7 @@ async def test_the_answer_has_the_shape_of_cohere_and_jina(client: httpx.AsyncCl
         {"documents": [{"title": "no text"}]},
         {"documents": ["x"] * (MAX_DOCUMENTS + 1)},
         {"documents": ["\ud800"]},
+        {"documents": [{"text": "half \ud800"}], "return_documents": True},
         {"top_n": 0},
         {"top_n": "some"},
         {"model": "../../etc/passwd"},
@@ -127,7 +128,8 @@ async def test_bad_requests_are_told_in_openais_shape(
     client: httpx.AsyncClient, change: dict[str, Any]
 ) -> None:
     body = {"query": QUERY, "documents": DOCUMENTS, **change}
-    answer = await client.post("/v1/rerank", content=json.dumps(body))
+    headers = {"content-type": "application/json"}
+    answer = await client.post("/v1/rerank", content=json.dumps(body), headers=headers)
     assert 400 <= answer.status_code < 500
     assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
 

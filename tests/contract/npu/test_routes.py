@@ -15,6 +15,7 @@ from deployments.npu.ocr import MAX_IMAGE_BYTES
 from deployments.npu.schemas import MAX_TEXTS
 from tests.contract.npu.conftest import KEY, MODELS, READ_ONLY, WRITTEN, as_file, draw
 
+AS_JSON = {"content-type": "application/json"}
 TEXTS = ["the first text", "another, longer text about something else", "third"]
 
 
@@ -100,7 +101,7 @@ async def test_answers_say_where_they_were_made(client: httpx.AsyncClient) -> No
 async def test_bad_requests_are_told_in_openais_shape(
     client: httpx.AsyncClient, body: dict[str, Any]
 ) -> None:
-    answer = await client.post("/v1/embeddings", content=json.dumps(body))
+    answer = await client.post("/v1/embeddings", content=json.dumps(body), headers=AS_JSON)
     assert 400 <= answer.status_code < 500
     assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
     assert answer.json()["error"]["message"]
@@ -110,7 +111,7 @@ async def test_bad_requests_are_told_in_openais_shape(
 async def test_bodies_that_are_no_request_are_told_in_openais_shape(
     client: httpx.AsyncClient, content: bytes
 ) -> None:
-    answer = await client.post("/v1/embeddings", content=content)
+    answer = await client.post("/v1/embeddings", content=content, headers=AS_JSON)
     assert 400 <= answer.status_code < 500
     assert answer.json()["error"]["message"]
 
