@@ -84,8 +84,10 @@ def requested_host(request: Request) -> str:
 
 
 def content_policy(api: str) -> str:
-    """The page's own files, calls to the API, pictures it was given as blobs; nothing else."""
+    """The page's own files, calls and sockets to the API, pictures it was given as blobs."""
     origin = "{0.scheme}://{0.netloc}".format(urlsplit(api))
+    # To a policy, http: does not include ws:, and the live view of a session is a WebSocket.
+    socket = origin.replace("http", "ws", 1)
     return "; ".join(
         [
             "default-src 'none'",
@@ -93,7 +95,7 @@ def content_policy(api: str) -> str:
             "style-src 'self'",
             "font-src 'self'",
             "img-src 'self' blob:",
-            f"connect-src 'self' {origin}",
+            f"connect-src 'self' {origin} {socket}",
             "base-uri 'none'",
             "form-action 'none'",
             "frame-ancestors 'none'",

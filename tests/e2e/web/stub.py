@@ -19,6 +19,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.middleware.cors import CORSMiddleware
 
+from tests.e2e.web.stub_browser import Browsing
+
 KEY = "ab_test_the-right-key"
 CHAT_ONLY_KEY = "ab_test_chat-only-key"
 ADDRESSES = {
@@ -64,6 +66,7 @@ class Platform:
     disconnected: threading.Event = field(default_factory=threading.Event)
     step: threading.Semaphore | None = None
     """When set, each word of an answer waits for one release."""
+    browsing: Browsing = field(default_factory=lambda: Browsing(KEY))
 
     @property
     def state(self) -> str:
@@ -117,6 +120,7 @@ class Platform:
                 png(640, 400), media_type="image/png", headers={"x-autobot-room": "browser"}
             )
 
+        app.include_router(self.browsing.router())
         return app
 
     def refusal(self, request: Request, scope: str) -> Response | None:

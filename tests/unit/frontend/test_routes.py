@@ -130,7 +130,7 @@ async def test_policy_lets_the_page_call_the_api_and_nothing_else(page: httpx.As
     policy = (await page.get("/")).headers["content-security-policy"]
     rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
     assert rules["default-src"] == "'none'"
-    assert rules["connect-src"] == "'self' http://box.lan:8001"
+    assert rules["connect-src"] == "'self' http://box.lan:8001 ws://box.lan:8001"
     assert rules["frame-ancestors"] == "'none'"
     assert rules["script-src"] == "'self'"
     assert "unsafe" not in policy
@@ -158,7 +158,7 @@ async def test_on_six_machines_the_api_is_on_main(dist: Path) -> None:
         policy = (await page.get("/")).headers["content-security-policy"]
     assert config["api"] == "http://172.16.168.20:8001"
     assert config["desktop"] == "http://172.16.168.20:6080/vnc.html"
-    assert "connect-src 'self' http://172.16.168.20:8001;" in policy
+    assert "connect-src 'self' http://172.16.168.20:8001 ws://172.16.168.20:8001;" in policy
 
 
 async def test_owner_can_name_the_api(dist: Path) -> None:
@@ -166,7 +166,7 @@ async def test_owner_can_name_the_api(dist: Path) -> None:
     async with client(dist, named) as page:
         assert (await page.get("/config.json")).json()["api"] == "https://home.example/autobot"
         policy = (await page.get("/")).headers["content-security-policy"]
-    assert "connect-src 'self' https://home.example;" in policy
+    assert "connect-src 'self' https://home.example wss://home.example;" in policy
 
 
 @pytest.mark.parametrize("host", ["evil; script-src *", "a b", "", "x'y", "evil,b"])

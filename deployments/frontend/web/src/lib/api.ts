@@ -1,5 +1,17 @@
 import { ApiError, errorOf, toApiError } from "./errors";
-import { parseHealth, type Config, type Health } from "./types";
+import { PROTOCOL } from "./live";
+import {
+  parseHealth,
+  parseSession,
+  record,
+  type BrowserSession,
+  type Config,
+  type Health,
+} from "./types";
+
+const SESSIONS = "/api/browser/sessions";
+/** Seconds a session that a person opened may lie idle: people pause for longer than programs. */
+const IDLE_S = 1800;
 
 export interface ChatTurn {
   role: "user" | "assistant";
@@ -65,6 +77,39 @@ export class Api {
     return this.post("/api/browser/screenshot", signal, { url });
   }
 
+  async sessions(signal: AbortSignal): Promise<BrowserSession[]> {
+    const response = await this.call(SESSIONS, { signal, cache: "no-store" });
+    const listed = record(await json(response)).sessions;
+    return (Array.isArray(listed) ? listed : []).map(parseSession).filter((one) => one !== null);
+  }
+
+  async openSession(signal: AbortSignal): Promise<BrowserSession> {
+    const response = await this.post(SESSIONS, signal, { idle_s: IDLE_S });
+    const session = parseSession(await json(response));
+    if (session) return session;
+    throw new ApiError("refused", "What came back is not a session.");
+  }
+
+  /** Returns when the page begins to show; how it goes on is seen live. */
+  async goto(id: string, url: string, signal: AbortSignal): Promise<void> {
+    await this.post(`${pathOf(id)}/goto`, signal, { url, wait_until: "commit" });
+  }
+
+  /** Fails with the reason when the session is not there to be watched. */
+  async inspectSession(id: string, signal: AbortSignal): Promise<void> {
+    await this.call(pathOf(id), { signal, cache: "no-store" });
+  }
+
+  async closeSession(id: string, signal: AbortSignal): Promise<void> {
+    await this.call(pathOf(id), { method: "DELETE", signal });
+  }
+
+  /** The live view of a session. The key goes as a subprotocol, which is in no address and no log. */
+  watch(id: string): WebSocket {
+    const address = `${this.base.replace(/^http/, "ws")}${pathOf(id)}/live`;
+    return new WebSocket(address, [PROTOCOL, `${PROTOCOL}.key.${this.key}`]);
+  }
+
   private post(path: string, signal: AbortSignal, body: unknown): Promise<Response> {
     const headers = { "content-type": "application/json" };
     return this.call(path, { method: "POST", signal, headers, body: JSON.stringify(body) });
@@ -81,5 +126,16 @@ export class Api {
     }
     if (!response.ok) throw await errorOf(response);
     return response;
+  }
+}
+
+const pathOf = (id: string) => `${SESSIONS}/${encodeURIComponent(id)}`;
+
+async function json(response: Response): Promise<unknown> {
+  try {
+    return await response.json();
+  } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw toApiError(cause);
+    throw new ApiError("refused", "What came back is not JSON.");
   }
 }

@@ -39,12 +39,12 @@ export interface Health {
   rooms: Partial<Record<RoomName, RoomHealth>>;
 }
 
-type Json = Record<string, unknown>;
+export type Json = Record<string, unknown>;
 
-const record = (value: unknown): Json =>
+export const record = (value: unknown): Json =>
   typeof value === "object" && value !== null ? (value as Json) : {};
-const text = (value: unknown): string | null => (typeof value === "string" ? value : null);
-const number = (value: unknown): number | null => (typeof value === "number" ? value : null);
+export const text = (value: unknown): string | null => (typeof value === "string" ? value : null);
+export const number = (value: unknown): number | null => (typeof value === "number" ? value : null);
 const state = (value: unknown): State =>
   value === "ok" || value === "degraded" || value === "down" ? value : "unknown";
 
@@ -75,4 +75,45 @@ function parseRoom(room: Json): RoomHealth {
     models: models.filter((model) => typeof model === "string"),
     version: text(room.version),
   };
+}
+
+/** One tab of a browser session, in the order they were opened. */
+export interface Tab {
+  url: string;
+  newest: boolean;
+}
+
+/** An open session as `GET /api/browser/sessions` lists it. */
+export interface BrowserSession {
+  id: string;
+  /** Seconds until it ends however busy it is. */
+  expires: number;
+  wheel: "person" | "agent";
+  viewers: number;
+  tabs: Tab[];
+}
+
+export function parseTabs(json: unknown): Tab[] {
+  const tabs = Array.isArray(json) ? json.map(record) : [];
+  return tabs.map((tab) => ({ url: text(tab.url) ?? "", newest: tab.newest === true }));
+}
+
+/** A session from untrusted JSON; null when it has no id to be asked for by. */
+export function parseSession(json: unknown): BrowserSession | null {
+  const body = record(json);
+  const id = text(body.id);
+  if (id === null || id === "") return null;
+  return {
+    id,
+    expires: number(body.expires_in_s) ?? 0,
+    wheel: body.wheel === "person" ? "person" : "agent",
+    viewers: number(body.viewers) ?? 0,
+    tabs: parseTabs(body.tabs),
+  };
+}
+
+/** The address a person sees: of the newest tab, else of the last one. */
+export function addressOf(tabs: Tab[]): string {
+  const shown = tabs.find((tab) => tab.newest) ?? tabs[tabs.length - 1];
+  return shown?.url || "no page";
 }
