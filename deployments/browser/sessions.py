@@ -73,9 +73,13 @@ class Record:
         if now >= self.expires:
             return "its lifetime is over"
         busy = self.turn.locked() or self.wheel.held()
-        if not busy and now - self.used >= self.limits.idle_s:
+        if not busy and self._idle_s(now) >= self.limits.idle_s:
             return f"it was idle for {self.limits.idle_s:g} s"
         return None
+
+    def _idle_s(self, now: float) -> float:
+        """Seconds since its agent, or a person at the wheel, last did something."""
+        return now - max(self.used, self.wheel.touched)
 
     def describe(self) -> dict[str, Any]:
         now = time.monotonic()
@@ -84,7 +88,7 @@ class Record:
             "created": self.created_at,
             "idle_s": self.limits.idle_s,
             "expires_in_s": round(self.expires - now, 1),
-            "idle_for_s": round(now - self.used, 1),
+            "idle_for_s": round(self._idle_s(now), 1),
             "wheel": "person" if self.wheel.held() else "agent",
             "viewers": self.viewers,
             "profile": self.profile.name if self.profile else None,

@@ -19,28 +19,29 @@ class Wheel:
         self.holder: str | None = None
         self._free = asyncio.Event()
         self._free.set()
-        self._touched = 0.0
+        self.touched = 0.0
+        """When a person last did something, by the monotonic clock."""
 
     def take(self, viewer: str) -> None:
         """Raises `Conflict` when another person holds it."""
         if self.held() and self.holder != viewer:
             raise Conflict("Another person is driving this session.")
         self.holder = viewer
-        self._touched = time.monotonic()
+        self.touched = time.monotonic()
         self._free.clear()
 
     def release(self, viewer: str) -> None:
-        if self.holder == viewer:
+        if self.touch(viewer):
             self._let_go()
 
     def touch(self, viewer: str) -> bool:
         """Say whether ``viewer`` may act, and that it does."""
         if self.holder == viewer:
-            self._touched = time.monotonic()
+            self.touched = time.monotonic()
         return self.holder == viewer
 
     def held(self) -> bool:
-        if self.holder is not None and time.monotonic() - self._touched > HANDS_OFF_S:
+        if self.holder is not None and time.monotonic() - self.touched > HANDS_OFF_S:
             self._let_go()
         return self.holder is not None
 

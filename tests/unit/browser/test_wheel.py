@@ -6,7 +6,12 @@ import pytest
 
 from autobot.errors import Conflict
 from deployments.browser import wheel
-from deployments.browser.engine import WheelTaken
+from deployments.browser.dial import Dialer
+from deployments.browser.egress import Policy
+from deployments.browser.engine import SessionSpec, WheelTaken
+from deployments.browser.fake import FakeSession
+from deployments.browser.schemas import Limits
+from deployments.browser.sessions import Record
 from deployments.browser.wheel import Wheel
 
 pytestmark = pytest.mark.timeout(20)
@@ -49,3 +54,15 @@ async def test_a_person_who_does_nothing_has_let_go(monkeypatch: pytest.MonkeyPa
     await it.free(5)
     assert not it.touch("ann")
     it.take("bo")
+
+
+async def test_driving_is_use_and_a_session_is_not_idle_as_soon_as_a_person_lets_go() -> None:
+    session = FakeSession(Dialer(Policy()), SessionSpec(), asyncio.Event())
+    record = Record("s", "ann", session, Limits(idle_s=1, lifetime_s=60))
+    record.used -= 100
+    assert record.over() == "it was idle for 1 s"
+    record.wheel.take("ann")
+    record.wheel.release("ann")
+    assert record.over() is None
+    record.wheel.touched -= 100
+    assert record.over() == "it was idle for 1 s"
