@@ -44,12 +44,12 @@ def chat_routes(service: ChatService) -> APIRouter:
 
     @router.get("/v1/models")
     async def list_models() -> ModelList:
-        cards = await service.models()
+        cards = await service.offered()
         return ModelList(data=[wire.model(card, service.default) for card in cards])
 
     @router.get("/v1/models/{name:path}")
     async def get_model(name: str) -> Model:
-        return wire.model(await service.model(name), service.default)
+        return wire.model(await service.offer(name), service.default)
 
     @router.post("/v1/chat/completions", response_model=ChatCompletion)
     @or_gone

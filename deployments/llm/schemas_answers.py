@@ -64,7 +64,10 @@ class ChatCompletion(BaseModel):
 
 
 class Model(BaseModel):
-    """OpenAI's model object; `engine`, `context` (tokens), `loaded` and `default` are ours."""
+    """OpenAI's model object; `engine`, `context` (tokens), `loaded` and `default` are ours.
+
+    Of a declared list `engine` is ``fallback`` and `owned_by` names its places, in order.
+    """
 
     id: str
     object: Literal["model"] = "model"

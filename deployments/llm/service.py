@@ -19,6 +19,8 @@ from deployments.llm.tool_chat import RoomEvent, RoomStream, with_tools
 from deployments.llm.tools import Calls, Toolbox, ToolCall
 
 DEFAULT = "default"
+FALLBACK = "fallback"
+"""Stands for the engine of a declared list, which is whichever of its places answers."""
 Fallbacks = Mapping[str, Sequence[str]]
 """Model -> the places it may run, in order, each ``engine/model``."""
 GOES_ON = (Unavailable, Busy, ModelNotFound)
@@ -63,6 +65,20 @@ class ChatService:
             for card in await engine.models():
                 found.setdefault(card.name, card)
         return list(found.values())
+
+    async def offered(self) -> list[ModelCard]:
+        """What a chat may name: the declared lists, each of which hides a model of its name, and
+        every other model."""
+        return [
+            *map(self._list, self._fallbacks),
+            *(card for card in await self.models() if card.name not in self._fallbacks),
+        ]
+
+    async def offer(self, name: str) -> ModelCard:
+        """One entry of `offered`; raises as `model`."""
+        wanted = (self.default or name) if name == DEFAULT else name
+        found = next((one for one in (name, wanted) if one in self._fallbacks), None)
+        return self._list(found) if found else await self.model(name)
 
     async def model(self, name: str) -> ModelCard:
         """One model's card; raises `ModelNotFound` naming what there is."""
@@ -125,6 +141,9 @@ class ChatService:
         async with aclosing(engine.chat(request)) as events:
             async for event in events:
                 yield event
+
+    def _list(self, name: str) -> ModelCard:
+        return ModelCard(name, FALLBACK, 0, details={"places": ", ".join(self._fallbacks[name])})
 
     def _places(self, name: str) -> Sequence[str] | None:
         if name in self._fallbacks:

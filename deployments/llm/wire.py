@@ -12,7 +12,7 @@ from deployments.llm import schemas_answers as schemas
 from deployments.llm.choices import Indexed
 from deployments.llm.engine import Delta, Finish, ModelCard, Start, TokenLogprob
 from deployments.llm.schemas import CalledFunction
-from deployments.llm.service import Answer
+from deployments.llm.service import FALLBACK, Answer
 from deployments.llm.tools import Calls, ToolCall
 
 DONE = b"data: [DONE]\n\n"
@@ -33,7 +33,7 @@ def model(card: ModelCard, default: str | None) -> schemas.Model:
     return schemas.Model(
         id=card.name,
         created=card.created,
-        owned_by="autobot",
+        owned_by=f"{FALLBACK}: {card.details['places']}" if card.engine == FALLBACK else "autobot",
         engine=card.engine,
         context=card.context,
         loaded=card.loaded,

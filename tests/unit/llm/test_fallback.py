@@ -77,6 +77,26 @@ async def test_without_a_list_nothing_falls_back() -> None:
         await made.answer(ChatRequest("x", ASK))
 
 
+async def test_declared_lists_are_models_and_say_that_they_are_lists() -> None:
+    places = {"assistant": ["broken/x", "fake/small"], "small": ["fake/small"]}
+    made = ChatService([FakeEngine(["small", "large"])], lambda: "assistant", places)
+    told = [wire.model(card, made.default) for card in await made.offered()]
+    owners = {one.id: one.owned_by for one in told}
+    assert owners == {
+        "assistant": "fallback: broken/x, fake/small",
+        "small": "fallback: fake/small",
+        "large": "autobot",
+    }
+    assert len(told) == 3, "a list hides the model of its name"
+    assert [one.id for one in told if one.default] == ["assistant"]
+    for name in ("assistant", "default"):
+        assert (await made.offer(name)).name == "assistant"
+    assert (await made.offer("large")).engine == "fake"
+    with pytest.raises(ModelNotFound):
+        await made.offer("nobody")
+    assert [card.name for card in await made.models()] == ["small", "large"], "no engine has a list"
+
+
 def external(handle: Any, url: str | None = "http://far.test/v1") -> ExternalEngine:
     lists = {"default": ["external/big"]}
     return ExternalEngine(url, SecretStr("secret"), lists, httpx.MockTransport(handle))

@@ -62,6 +62,7 @@ def test_call_is_understood_however_it_is_wrapped(text: str) -> None:
         '{"name": "get_weather", "arguments": {}}',
         '{"name": "get_weather", "arguments": {"city": "Oslo", "unit": "C"}}',
         '{"name": "get_weather", "arguments": {"city": "Oslo", "days": NaN}}',
+        '{"name": "get_weather", "arguments": {"city": "half a pair: \\ud83d"}}',
         '{"name": "launch", "arguments": {}}',
         '{"city": "Oslo"}',
         f'{CALL}\n{{"name": "add", "arguments": {{"a": "one"}}}}',
