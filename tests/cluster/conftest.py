@@ -50,7 +50,7 @@ def running_lab(suffix: str = "", rooms: Mapping[str, str] | None = None) -> Ite
         made.down()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab() -> Iterator[Lab]:
     """The lab the platform is brought up in."""
     with running_lab() as made:
@@ -64,7 +64,7 @@ def bare_lab() -> Iterator[Lab]:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> SixVms:
     """The platform on the lab's VMs, brought up by one `ray up` and every room ok."""
     made = SixVms(lab, tmp_path_factory.mktemp("operator"))
