@@ -73,6 +73,7 @@ class HealthMonitor:
         self._ask_serving = ask_serving
         self._deadline_s = deadline_s
         self._tasks: list[asyncio.Task[None]] = []
+        self._asked: asyncio.Future[Serving] | None = None
         self._serving = Serving()
         self._sightings: dict[str, Sighting] = {}
         start = now_iso()
@@ -90,9 +91,10 @@ class HealthMonitor:
             ]
 
     async def stop(self) -> None:
-        for task in self._tasks:
+        running = [*self._tasks, *([self._asked] if self._asked else [])]
+        for task in running:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
 
     async def _repeat(self, work: Callable[[], Awaitable[object]], interval_s: float) -> None:
         while True:
@@ -101,11 +103,17 @@ class HealthMonitor:
             await asyncio.sleep(max(0.05, interval_s - (time.monotonic() - started)))
 
     async def _refresh_serving(self) -> None:
-        """Ask Serve; while it does not answer, what it said last stands."""
+        """Ask Serve; while it does not answer, what it said last stands.
+
+        One question at a time: each takes a thread, and a dead controller would take them all.
+        """
+        asked = self._asked = self._asked or asyncio.ensure_future(self._ask_serving())
         try:
-            self._serving = await asyncio.wait_for(self._ask_serving(), self._deadline_s)
+            self._serving = await asyncio.wait_for(asyncio.shield(asked), self._deadline_s)
         except Exception as error:
             log.warning("serve.status_failed", reason=str(error) or type(error).__name__)
+        if asked.done():
+            self._asked = None
 
     async def sweep(self) -> PlatformHealth:
         """Probe everything once, in parallel, within the deadline."""

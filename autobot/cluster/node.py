@@ -51,8 +51,14 @@ def node_settings(topology: Topology, room: str) -> Settings:
     spec = topology.rooms[room]
     port = {} if spec.port is None else {_port_setting(room): spec.port}
     home = Path.home() / ".autobot"
-    given = {**port, "home": home, "bind": "0.0.0.0", "node_ip": own_address(topology, room)}
-    return Settings(**{**given, "npu_replicas": len(topology.rooms["npu"].addresses)})
+    given: dict[str, Any] = {
+        **port,
+        "home": home,
+        "bind": "0.0.0.0",
+        "node_ip": own_address(topology, room),
+        "npu_replicas": len(topology.rooms["npu"].addresses),
+    }
+    return Settings(**given)
 
 
 def _port_setting(room: str) -> str:

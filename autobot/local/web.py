@@ -9,28 +9,30 @@ from autobot.errors import SetupError
 from autobot.serving.deploy import CHECKOUT, sources_digest
 
 WEB = CHECKOUT / "deployments" / "frontend" / "web"
+MARK = Path("dist/.sources")
 BUILD_DEADLINE_S = 600
 
 
 async def build_web(web: Path = WEB) -> bool:
     """Run `npm ci` and `npm run build` when needed; return whether a build ran."""
-    if is_built(web):
-        return False
     wanted = sources_digest(web)
+    if _built(web) == wanted:
+        return False
     await _run(web, "npm", "ci", "--no-audit", "--no-fund")
     await _run(web, "npm", "run", "build")
-    _mark(web).write_text(wanted)
+    (web / MARK).write_text(wanted)
     return True
 
 
 def is_built(web: Path = WEB) -> bool:
     """Whether the page that was built last is the sources' own."""
-    mark = _mark(web)
-    return mark.exists() and mark.read_text() == sources_digest(web)
+    return _built(web) == sources_digest(web)
 
 
-def _mark(web: Path) -> Path:
-    return web / "dist" / ".sources"
+def _built(web: Path) -> str | None:
+    """The digest of the sources that were built last."""
+    mark = web / MARK
+    return mark.read_text() if mark.exists() else None
 
 
 async def _run(folder: Path, *command: str) -> None:

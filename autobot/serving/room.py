@@ -21,6 +21,7 @@ from ray.serve.handle import DeploymentHandle
 from ray.util.metrics import Counter, Histogram
 
 from autobot import __version__
+from autobot.errors import Unavailable
 from autobot.keys import RECORDS, KeyRecord, KeyRing
 from autobot.rooms import RoomReport
 from autobot.settings import Settings
@@ -28,6 +29,7 @@ from autobot.web.app import create_app
 
 log = structlog.get_logger()
 
+STORE_DEADLINE_S = 5.0
 LATENCY_BOUNDARIES_S = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60]
 
 
@@ -99,10 +101,20 @@ class RoomReplica(Room):
 
     async def key_records(self) -> Sequence[KeyRecord]:
         """The keys as room redis has them now."""
-        return RECORDS.validate_python(await self.redis().key_records.remote())
+        return RECORDS.validate_python(await self._redis_handle().key_records.remote())
 
-    def redis(self) -> DeploymentHandle[Any]:
-        """Room redis, for calls through Ray."""
+    async def ask_redis(self, told: str, method: str, *arguments: Any) -> Any:
+        """A call of room redis through Ray, within a deadline.
+
+        Raises `Unavailable` with the words of ``told``, whose ``{}`` is what befell it.
+        """
+        try:
+            call = getattr(self._redis_handle(), method).remote(*arguments)
+            return await asyncio.wait_for(call, STORE_DEADLINE_S)
+        except Exception as error:  # whatever befell that VM, the caller is told the same
+            raise Unavailable(told.format(error)) from error
+
+    def _redis_handle(self) -> DeploymentHandle[Any]:
         if self._redis is None:
             # Kept: making a handle asks the control store and blocks this loop until it answers,
             # which with room main switched off it does not.

@@ -1,33 +1,24 @@
 """Room browser: pages rendered by Chromium, away from the data."""
 
-import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import ray
 from fastapi import APIRouter
 from ray import serve
-from ray.serve.handle import DeploymentHandle
 
-from autobot.errors import Unavailable
 from autobot.serving.room import RoomReplica
 
-STORE_DEADLINE_S = 5.0
+NO_PROFILES = "Room redis does not answer about profiles: {}"
 
 
 class RemoteProfiles:
     """Serves `ProfileStore` by calls to room redis, since this room has no Redis user."""
 
-    def __init__(self) -> None:
-        self._redis: DeploymentHandle[Any] | None = None
-
-    async def _ask(self, method: str, *arguments: Any) -> Any:
-        if self._redis is None:  # kept, for making one blocks this loop
-            self._redis = serve.get_app_handle("redis")
-        try:
-            call = self._redis.profiles.remote(method, *arguments)
-            return await asyncio.wait_for(call, STORE_DEADLINE_S)
-        except Exception as error:  # whatever befell that VM, its caller is told the same
-            raise Unavailable(f"Room redis does not answer about profiles: {error}") from error
+    def __init__(self, ask: Callable[..., Awaitable[Any]]) -> None:
+        """``ask`` takes the name of a call of `ProfileStore`, and what it takes."""
+        self._ask = ask
 
     async def take(
         self, owner: str, name: str, token: str, lease_s: float
@@ -63,7 +54,8 @@ class Browser(RoomReplica):
         from deployments.browser.room import BrowserRoom
 
         replica = serve.get_replica_context().replica_id.unique_id.lower()
-        self.browser = BrowserRoom.of(self.settings, replica, RemoteProfiles(), self._ingress())
+        profiles = RemoteProfiles(partial(self.ask_redis, NO_PROFILES, "profiles"))
+        self.browser = BrowserRoom.of(self.settings, replica, profiles, self._ingress())
 
     def _ingress(self) -> str:
         """Where the platform's API is: Ray's control store runs on the head, and so does it."""

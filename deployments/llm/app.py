@@ -1,6 +1,6 @@
 """Room llm: chats from llama.cpp and, when one answers, an Ollama server."""
 
-import asyncio
+from functools import partial
 from typing import Any
 
 import structlog
@@ -11,7 +11,7 @@ from ray.serve.handle import DeploymentHandle
 from autobot.errors import AutoBotError, Unavailable
 from autobot.serving.room import RoomReplica
 
-STORE_DEADLINE_S = 5.0
+NO_RESPONSES = "Room redis, which keeps responses, does not answer ({}); `store: false` needs none."
 
 log = structlog.get_logger()
 
@@ -29,7 +29,9 @@ class Llm(RoomReplica):
         from deployments.llm.room import ChatRoom
 
         self._npu: DeploymentHandle[Any] | None = None
-        self.chats = ChatRoom(self.settings, npu=self._embed, redis=self._responses)
+        self.chats = ChatRoom(
+            self.settings, npu=self._embed, redis=partial(self.ask_redis, NO_RESPONSES, "responses")
+        )
         try:
             self.chats.warm()
         except AutoBotError as error:
@@ -59,17 +61,6 @@ class Llm(RoomReplica):
             self._npu = serve.get_app_handle("npu")  # kept: making one asks the control store
         made = await self._npu.embed_texts.remote(model, texts, dimensions)
         return Vectors(**made)
-
-    async def _responses(self, method: str, *arguments: str) -> Any:
-        """Room redis' stored responses, through Ray."""
-        try:
-            call = self.redis().responses.remote(method, *arguments)
-            return await asyncio.wait_for(call, STORE_DEADLINE_S)
-        except Exception as error:  # whatever befell that VM, the caller is told the same
-            raise Unavailable(
-                f"Room redis, which keeps responses, does not answer ({error}); `store: false` "
-                "needs none."
-            ) from error
 
 
 @serve.deployment

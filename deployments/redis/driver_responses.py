@@ -1,7 +1,9 @@
 """`Responses` in Redis.
 
-autobot:redis:responses:OWNER        a sorted set: name -> when it was stored
-autobot:redis:response:OWNER:NAME    the text, which expires
+    autobot:redis:responses:OWNER        a sorted set: name -> when it was stored
+    autobot:redis:response:OWNER:NAME    the text, which expires
+
+The set tells which of an owner's texts are the oldest, and what a revoked key leaves behind.
 """
 
 import time

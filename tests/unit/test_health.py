@@ -34,6 +34,8 @@ class Cluster:
         self.answers: dict[str, dict[str, Any]] = {}
         self.replicas: dict[str, int] = {}
         self.asked = 0
+        self.answering = asyncio.Event()
+        self.answering.set()
 
     async def probe(self, app: str) -> dict[str, Any]:
         if app in self.silent:
@@ -44,6 +46,7 @@ class Cluster:
 
     async def serving(self) -> Serving:
         self.asked += 1
+        await self.answering.wait()
         return Serving(dict(self.replicas))
 
 
@@ -132,3 +135,16 @@ async def test_a_room_that_just_came_up_is_counted_whole_in_the_same_sweep(
     health = await monitor.sweep()
     assert health.rooms["npu"].state == "ok"
     assert health.rooms["npu"].replicas == 2
+
+
+async def test_while_serve_is_silent_it_is_asked_once_and_its_late_answer_counts(
+    monitor: HealthMonitor, cluster: Cluster
+) -> None:
+    cluster.answering.clear()
+    for _ in range(3):
+        assert (await monitor.sweep()).rooms["llm"].replicas == 0
+    assert cluster.asked == 1
+    cluster.replicas = {"redis": 1, "npu": 1, "npu-ocr": 1, "llm": 1}
+    cluster.answering.set()
+    assert (await monitor.sweep()).rooms["llm"].replicas == 1
+    await monitor.stop()
