@@ -22,6 +22,7 @@ from deployments.llm.routes_responses import response_routes
 from deployments.llm.service import ChatService
 from deployments.llm.shop import Shop
 from deployments.redis.responses import FakeResponses
+from tests.contract.llm.served import asking
 
 KEPT = "resp_kept"
 KEY, RECORD = make_key(NewKey.model_validate({"name": "all", "scopes": ["llm", "admin"]}))
@@ -67,8 +68,7 @@ async def room() -> FastAPI:
     engines = [FakeEngine(["fake"]), FakeEngine(["seeing"], vision=True)]
     places = {"list": ["nowhere/fake", "fake/fake"]}
     service = ChatService(engines, lambda: "fake", places)
-    kept = FakeResponses({RECORD.id})
-    store = ResponseStore(lambda call, *arguments: getattr(kept, call)(*arguments))
+    store = ResponseStore(asking(FakeResponses({RECORD.id})))
     said = [{"type": "message", "role": "user", "content": "hello"}]
     await store.put(RECORD.id, Stored(said, {"id": KEPT, "output": []}))
     server = Server()

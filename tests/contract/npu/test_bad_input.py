@@ -1,6 +1,5 @@
 """Requests that are wrong on purpose: refused in the API's own shape, and the room goes on."""
 
-import json
 import math
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -8,15 +7,14 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.contract.llm.documented import assert_told
+from tests.contract.documented import HALF, assert_refused, assert_told, in_short
 from tests.contract.npu.conftest import as_file, client_of, draw
+from tests.contract.npu.in_process import room
 from tests.contract.npu.test_ocr_contract import bomb as picture_bomb
 from tests.contract.npu.test_ocr_pdf import bomb as pdf_bomb
 from tests.contract.npu.test_ocr_pdf import one_page
-from tests.contract.npu.test_schemathesis import room
 
 TEN_MEGABYTES = "w " * 5_000_000
-HALF = "\ud83d"  # the first half of a surrogate pair: JSON can say it, UTF-8 cannot
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/embeddings": {"input": "hello"},
     "/v1/rerank": {"query": "hello", "documents": ["hello"]},
@@ -48,19 +46,11 @@ async def client() -> AsyncGenerator[httpx.AsyncClient, None]:
         yield client
 
 
-def name(value: object) -> str | None:
-    return json.dumps(value)[:50] if isinstance(value, dict) else None
-
-
-@pytest.mark.parametrize(("path", "wrong", "status"), TABLE, ids=name)
+@pytest.mark.parametrize(("path", "wrong", "status"), TABLE, ids=in_short)
 async def test_wrong_value_is_refused_in_openais_shape_and_the_room_goes_on(
     client: httpx.AsyncClient, path: str, wrong: dict[str, Any], status: int
 ) -> None:
-    headers = {"content-type": "application/json"}
-    answer = await client.post(path, content=json.dumps(BODIES[path] | wrong), headers=headers)
-    assert answer.status_code == status, answer.text[:300]
-    assert_told(answer)
-    assert (await client.post(path, json=BODIES[path])).status_code == 200
+    await assert_refused(client, path, BODIES[path], wrong, status)
 
 
 @pytest.mark.parametrize("kind", FILES)

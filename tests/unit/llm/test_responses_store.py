@@ -5,12 +5,12 @@ import pytest
 from autobot.errors import Conflict, NotFound, TooLarge
 from deployments.llm.responses_store import ResponseStore, Stored
 from deployments.redis.responses import MOST_CHARACTERS, FakeResponses
+from tests.contract.llm.served import asking
 
 
 @pytest.fixture
 def store() -> ResponseStore:
-    kept = FakeResponses({"me", "you"})
-    return ResponseStore(lambda call, *arguments: getattr(kept, call)(*arguments))
+    return ResponseStore(asking(FakeResponses({"me", "you"})))
 
 
 def stored(name: str, content: str = "é") -> Stored:
