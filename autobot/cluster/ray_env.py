@@ -50,6 +50,9 @@ def ray_env(settings: Settings) -> dict[str, str]:
         "RAY_gcs_storage_path": settings.home / "state" / "gcs",
         "RAY_gcs_rpc_server_reconnect_timeout_s": HEAD_PATIENCE_S,
         "RAY_USAGE_STATS_ENABLED": 0,
+        # Ray's default of 15 lets every other process go before a replica and what it starts: the
+        # engines, Chromium and HAProxy are what the machine is for.
+        "RAY_worker_niceness": 0,
         "RAY_SERVE_ENABLE_HA_PROXY": 1,
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": 1,
         # Calls between rooms go over Ray's own RPC, which carries the token and has known ports; by
