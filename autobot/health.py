@@ -17,7 +17,9 @@ from autobot import __version__
 from autobot.rooms import NodeRef, PlatformHealth, RoomHealth, RoomReport, State
 
 INTERVAL_S = 1.0
-SERVING_INTERVAL_S = 2.0
+# Serve's whole status is a tenth of a second of processor time, there and here.
+SERVING_INTERVAL_WELL_S = 10.0
+SERVING_INTERVAL_UNWELL_S = 2.0
 WORST_FIRST: tuple[State, ...] = ("down", "degraded", "ok")
 
 Probe = Callable[[str], Awaitable[dict[str, Any]]]
@@ -86,8 +88,8 @@ class HealthMonitor:
         if not self._tasks:
             loop = asyncio.get_running_loop()
             self._tasks = [
-                loop.create_task(self._repeat(self.sweep, INTERVAL_S)),
-                loop.create_task(self._repeat(self._refresh_serving, SERVING_INTERVAL_S)),
+                loop.create_task(self._watch_rooms()),
+                loop.create_task(self._watch_serving()),
             ]
 
     async def stop(self) -> None:
@@ -96,11 +98,23 @@ class HealthMonitor:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    async def _repeat(self, work: Callable[[], Awaitable[object]], interval_s: float) -> None:
+    async def _watch_rooms(self) -> None:
         while True:
             started = time.monotonic()
-            await work()
-            await asyncio.sleep(max(0.05, interval_s - (time.monotonic() - started)))
+            await self.sweep()
+            await asyncio.sleep(max(0.05, INTERVAL_S - (time.monotonic() - started)))
+
+    async def _watch_serving(self) -> None:
+        """Ask Serve often while a room is not ok, else rarely."""
+        while True:
+            asked = time.monotonic()
+            await self._refresh_serving()
+            while time.monotonic() - asked < self._serving_interval_s():
+                await asyncio.sleep(INTERVAL_S)
+
+    def _serving_interval_s(self) -> float:
+        well = all(room.state == "ok" for room in self._rooms.values())
+        return SERVING_INTERVAL_WELL_S if well else SERVING_INTERVAL_UNWELL_S
 
     async def _refresh_serving(self) -> None:
         """Ask Serve; while it does not answer, what it said last stands.

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,8 @@ from autobot.errors import Unavailable
 from deployments.llm.plan import LoadPlan
 from deployments.llm.unix_http import UnixHttp
 
+PREFIX = "autobot-llm-"
+SOCKET = "llama.sock"
 HOST = Path(__file__).with_name("driver_llamacpp_host.py")
 LOAD_DEADLINE_S = 300.0
 SILENCE_S = 600.0
@@ -24,6 +27,22 @@ SPINS = "1000"
 """How often a thread looks again at a barrier before it sleeps. libgomp's own 300,000 is fastest on
 an idle machine and falls to a twentieth when another process wants a core; sleeping at once costs a
 quarter always. Measured in docs/decisions/engines.md."""
+
+HUGE_PAGES = "glibc.malloc.hugetlb=1"
+"""Asks for huge pages for weights and contexts: a token reads all of them, and with small pages the
+processor looks addresses up instead of computing. Measured in docs/decisions/engines.md."""
+
+
+def remove_leftovers() -> None:
+    """Remove the folders of engines that were killed: nobody listens on their sockets any more."""
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{SOCKET}"):
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(path))
+            except ConnectionRefusedError:
+                shutil.rmtree(path.parent, ignore_errors=True)
+            except OSError:
+                continue  # somebody else's, or just gone
 
 
 class LlamaProcess:
@@ -37,15 +56,14 @@ class LlamaProcess:
         self.name = name
         self.plan = plan
         self.users = 0
-        self._folder = tempfile.mkdtemp(
-            prefix="autobot-llm-"
-        )  # 0700: nobody else reaches the socket
-        socket = f"{self._folder}/llama.sock"
+        remove_leftovers()
+        self._folder = tempfile.mkdtemp(prefix=PREFIX)  # 0700: nobody else reaches the socket
+        path = f"{self._folder}/{SOCKET}"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as errors:
             self._child = _spawn(errors.fileno())
             heard_from = log.stat().st_size
-        order = {"model": str(plan.path), "socket": socket, "context": plan.context}
+        order = {"model": str(plan.path), "socket": path, "context": plan.context}
         ready = self._exchange(order | {"slots": plan.slots, "threads": plan.threads})
         if not ready:
             self._end()
@@ -54,7 +72,7 @@ class LlamaProcess:
         found: list[dict[str, str]] = json.loads(ready)["devices"]
         accelerators = [one["name"] for one in found if one["name"] != "CPU"]
         self.device = "+".join(accelerators) or found[0]["name"]
-        self.client = UnixHttp(socket, SILENCE_S)
+        self.client = UnixHttp(path, SILENCE_S)
 
     @property
     def alive(self) -> bool:
@@ -104,7 +122,7 @@ class LlamaProcess:
 def _spawn(errors: int) -> subprocess.Popen[str]:
     # Ray sets OMP_NUM_THREADS=1 in its workers, which the engine's own threads must not inherit.
     kept = {key: value for key, value in os.environ.items() if "OMP_" not in key}
-    kept["GOMP_SPINCOUNT"] = SPINS
+    kept |= {"GOMP_SPINCOUNT": SPINS, "GLIBC_TUNABLES": HUGE_PAGES}
     return subprocess.Popen(
         [sys.executable, "-P", str(HOST)],
         stdin=subprocess.PIPE,

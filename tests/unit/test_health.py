@@ -116,6 +116,23 @@ async def test_background_watch_sees_a_change_by_itself(
     await monitor.stop()
 
 
+async def test_serve_is_asked_often_only_while_a_room_is_not_ok(
+    monitor: HealthMonitor, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autobot.health.INTERVAL_S", 0.01)
+    monkeypatch.setattr("autobot.health.SERVING_INTERVAL_UNWELL_S", 0.02)
+    cluster.replicas = dict.fromkeys(("redis", "npu", "npu-ocr", "llm"), 1)
+    monitor.start()
+    await asyncio.sleep(0.2)
+    while_well = cluster.asked
+    await asyncio.sleep(0.3)
+    assert cluster.asked == while_well
+    cluster.dead = {"llm"}
+    await asyncio.sleep(0.4)
+    assert cluster.asked > while_well + 2
+    await monitor.stop()
+
+
 def test_overall_word() -> None:
     assert overall(["ok", "ok"]) == "ok"
     assert overall(["ok", "down"]) == "degraded"
