@@ -5,6 +5,7 @@ reads what it last saw, so a dead VM never makes an answer slow.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -106,11 +107,12 @@ class HealthMonitor:
 
     async def _watch_serving(self) -> None:
         """Ask Serve often while a room is not ok, else rarely."""
+        asked = -math.inf
         while True:
-            asked = time.monotonic()
-            await self._refresh_serving()
-            while time.monotonic() - asked < self._serving_interval_s():
-                await asyncio.sleep(INTERVAL_S)
+            if time.monotonic() - asked >= self._serving_interval_s():
+                asked = time.monotonic()
+                await self._refresh_serving()
+            await asyncio.sleep(INTERVAL_S)
 
     def _serving_interval_s(self) -> float:
         well = all(room.state == "ok" for room in self._rooms.values())
