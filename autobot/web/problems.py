@@ -61,9 +61,10 @@ def error_response(
         headers["Retry-After"] = str(math.ceil(retry_after))
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if path.startswith("/v1/") or path == "/v1":
+    below = f"{path}/"  # an API's own root is part of it
+    if below.startswith("/v1/"):
         return JSONResponse(openai_error(status, slug, detail, param), status, headers)
-    if path.startswith(("/ollama/", "/v2/")):  # Ollama and KServe say it alike
+    if below.startswith(("/ollama/", "/v2/")):  # Ollama and KServe say it alike
         return JSONResponse({"error": detail}, status, headers)
     body = problem(status, slug, detail, path)
     return JSONResponse(body, status, headers, media_type="application/problem+json")

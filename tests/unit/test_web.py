@@ -142,6 +142,15 @@ async def test_unknown_route_and_method_keep_the_shape(client: httpx.AsyncClient
     assert (wrong.status_code, wrong.json()["status"]) == (405, 405)
 
 
+async def test_the_root_of_an_api_has_its_shape_and_a_longer_word_has_not(
+    client: httpx.AsyncClient,
+) -> None:
+    assert (await client.get("/v1")).json()["error"]["code"] == "not_found"
+    for root in ("/ollama", "/v2"):
+        assert (await client.get(root)).json() == {"error": "Not Found"}
+    assert (await client.get("/v2x")).json()["status"] == 404
+
+
 async def test_a_crash_tells_nothing_of_the_inside(client: httpx.AsyncClient) -> None:
     answer = await client.get("/api/crash")
     assert answer.status_code == 500
