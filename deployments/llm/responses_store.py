@@ -30,6 +30,11 @@ class ResponseStore:
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
 
+    async def reach(self) -> None:
+        """Raises `Unavailable` while room redis does not answer: before an answer is made, which
+        takes long, and not after."""
+        await self._ask("get", "", "")
+
     async def put(self, owner: str, stored: Stored) -> None:
         """Return when it is durable. Raises `TooLarge`, and `Conflict` for a revoked key."""
         text = json.dumps({"items": stored.items, "response": stored.response})

@@ -35,6 +35,8 @@ def response_routes(service: ChatService, store: ResponseStore) -> APIRouter:
     @or_gone
     async def create_response(body: ResponseRequest, request: Request, key: Key) -> Response:
         """Answer an input; `previous_response_id` continues a stored one."""
+        if body.store:
+            await store.reach()
         earlier = await _said_before(store, key.id, body.previous_response_id)
         said = [*earlier, *(item.model_dump(exclude_none=True) for item in body.items)]
         asked = body.to_engine(ITEMS.validate_python(said))
