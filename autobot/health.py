@@ -18,7 +18,7 @@ from autobot import __version__
 from autobot.rooms import NodeRef, PlatformHealth, RoomHealth, RoomReport, State
 
 INTERVAL_S = 1.0
-# Serve's whole status is a tenth of a second of processor time, there and here.
+# To read Serve's whole status takes this process almost a tenth of a second of processor time.
 SERVING_INTERVAL_WELL_S = 10.0
 SERVING_INTERVAL_UNWELL_S = 2.0
 WORST_FIRST: tuple[State, ...] = ("down", "degraded", "ok")

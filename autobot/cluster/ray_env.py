@@ -54,7 +54,7 @@ def ray_env(settings: Settings) -> dict[str, str]:
         # engines, Chromium and HAProxy are what the machine is for.
         "RAY_worker_niceness": 0,
         "RAY_SERVE_ENABLE_HA_PROXY": 1,
-        # At rest the default of ten a second takes 6 % of a core, this 3 %.
+        # Ten a second is the default: at rest most of what Serve's controller does is this.
         "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": 0.25,
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": 1,
         # Calls between rooms go over Ray's own RPC, which carries the token and has known ports; by

@@ -20,6 +20,7 @@ PREFIX = "autobot-llm-"
 SOCKET = "llama.sock"
 HOST = Path(__file__).with_name("driver_llamacpp_host.py")
 LOAD_DEADLINE_S = 300.0
+PROBE_DEADLINE_S = 0.5
 SILENCE_S = 600.0
 """Longest wait for the engine's next byte: reading a full context on a slow core is minutes."""
 
@@ -30,19 +31,21 @@ quarter always. Measured in docs/decisions/engines.md."""
 
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
 """Asks for huge pages for weights and contexts: a token reads all of them, and with small pages the
-processor looks addresses up instead of computing. Measured in docs/decisions/engines.md."""
+processor looks addresses up instead of computing. A load takes longer. Measured in
+docs/decisions/engines.md."""
 
 
 def remove_leftovers() -> None:
     """Remove the folders of engines that were killed: nobody listens on their sockets any more."""
     for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{SOCKET}"):
         with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(PROBE_DEADLINE_S)  # one that listens but never accepts
             try:
                 probe.connect(str(path))
             except ConnectionRefusedError:
                 shutil.rmtree(path.parent, ignore_errors=True)
             except OSError:
-                continue  # somebody else's, or just gone
+                continue  # alive but silent, somebody else's, or just gone
 
 
 class LlamaProcess:

@@ -35,7 +35,7 @@ def response_routes(service: ChatService, store: ResponseStore) -> APIRouter:
     @or_gone
     async def create_response(body: ResponseRequest, request: Request, key: Key) -> Response:
         """Answer an input; `previous_response_id` continues a stored one."""
-        if body.store:
+        if body.store and body.previous_response_id is None:  # to fetch one is to reach it
             await store.reach()
         earlier = await _said_before(store, key.id, body.previous_response_id)
         said = [*earlier, *(item.model_dump(exclude_none=True) for item in body.items)]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from schemathesis import GenerationMode
 
-from tests.contract.documented import MODES, ask_all, operations
+from tests.contract.documented import ask_all, cases, operations
 from tests.contract.llm.in_process import KEPT, KEY, room
 
 KNOWN: dict[str, list[Any]] = {
@@ -23,8 +23,7 @@ def test_every_api_of_the_room_is_documented() -> None:
         assert one in OPERATIONS
 
 
-@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
-@pytest.mark.parametrize("label", OPERATIONS)
+@pytest.mark.parametrize(("label", "mode"), cases(OPERATIONS))
 def test_documented_operation_never_crashes_and_refuses_in_its_own_shape(
     runner: asyncio.Runner, label: str, mode: GenerationMode
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 from schemathesis import GenerationMode
 
 from deployments.npu.kserve import DATATYPES
-from tests.contract.documented import MODES, ask_all, operations
+from tests.contract.documented import ask_all, cases, operations
 from tests.contract.npu.conftest import KEY
 from tests.contract.npu.in_process import room
 
@@ -28,8 +28,7 @@ def test_every_api_of_the_room_is_documented() -> None:
     assert REFUSING | {"POST /v1/embeddings", "POST /v1/rerank"} < set(OPERATIONS)
 
 
-@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
-@pytest.mark.parametrize("label", OPERATIONS)
+@pytest.mark.parametrize(("label", "mode"), cases(OPERATIONS))
 def test_documented_operation_never_crashes_and_refuses_in_its_own_shape(
     runner: asyncio.Runner, label: str, mode: GenerationMode
 ) -> None:
