@@ -50,8 +50,8 @@ bench: setup ## Every figure as a ratio against a floor measured in the same run
 	@scripts/setup.sh bench
 	$(PYTHON) -m tests.benchmarks
 
-lock: ## Resolve the dependencies again and write locks/
-	PATH=$(CURDIR)/$(VENV)/bin:$$PATH $(PYTHON) scripts/lock.py
+lock: ## Write locks/ for what pyproject.toml asks; ARGS=--upgrade takes newer versions
+	PATH=$(CURDIR)/$(VENV)/bin:$$PATH $(PYTHON) scripts/lock.py $(ARGS)
 
 lab: lab-setup ## Boot six VMs on this machine, for `ray up cluster.yaml` to be tried on
 	@$(VENV)/bin/autobot lab up

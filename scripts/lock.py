@@ -1,11 +1,13 @@
 """Write locks/: exact versions with hashes, for what every VM needs and for what each room adds.
 
 A VM installs ``ray.txt`` + ``base.txt`` + ``ROOM.txt``; no package stands in two of the three.
-Everything is resolved together first: no two rooms can ever disagree about a version.
+Everything is resolved together first: no two rooms can ever disagree about a version. What is
+locked stays at its version unless ``--upgrade`` is given.
 """
 
 import re
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -37,11 +39,12 @@ def main() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = list(project["optional-dependencies"])
     ray_requirement = "ray[default]"
-    everything = compile_lock("pyproject.toml", *(f"--extra={extra}" for extra in extras))
     LOCKS.mkdir(exist_ok=True)
     pins = LOCKS / ".pins.txt"
-    pins.write_text("".join(everything.values()))
+    if "--upgrade" not in sys.argv:  # uv prefers the versions it finds in its output file
+        pins.write_text("".join(lock.read_text() for lock in sorted(LOCKS.glob("[a-z]*.txt"))))
     try:
+        compile_lock("pyproject.toml", *(f"--extra={extra}" for extra in extras), f"-o={pins}")
         ray = compile_lock("-", "-c", str(pins), stdin=ray_requirement)
         base = compile_lock("pyproject.toml", "-c", str(pins))
         write("ray", ray)
@@ -49,7 +52,7 @@ def main() -> None:
         for extra in extras:
             write(extra, compile_lock("pyproject.toml", f"--extra={extra}", "-c", str(pins)), base)
     finally:
-        pins.unlink()
+        pins.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

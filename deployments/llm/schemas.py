@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from autobot.json_schema import checked
 from deployments.llm.engine import ANY_OBJECT, ChatMessage, ChatRequest, Role, Schema
-from deployments.llm.schema_check import checked
 from deployments.llm.tools import Tool, Toolbox, said_calls, said_result
 
 ROLES: dict[str, Role] = {

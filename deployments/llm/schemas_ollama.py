@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, Field
 
+from autobot.json_schema import checked
 from deployments.llm.engine import ANY_OBJECT, ChatMessage, ChatRequest, Schema
-from deployments.llm.schema_check import checked
 from deployments.llm.schemas import (
     LOOSE,
     PICTURES,

@@ -13,12 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jsonschema.exceptions import ValidationError
-from referencing.exceptions import Unresolvable
-
 from autobot.errors import Invalid
+from autobot.json_schema import checked, moved
 from deployments.llm.engine import ChatMessage, Schema
-from deployments.llm.schema_check import checked, moved
 
 MOST_CALLS = 8
 ANSWER = "the answer itself"  # no tool can have a name with spaces
@@ -175,7 +172,7 @@ class Toolbox:
         try:
             self._validators[name].validate(arguments)
             json.dumps(arguments, ensure_ascii=False).encode()  # half a surrogate pair cannot be
-        except (ValidationError, Unresolvable, RecursionError, ValueError, ArithmeticError):
+        except (RecursionError, ValueError):  # jsonschema-rs's ValidationError is a ValueError
             return None
         return ToolCall(f"call_{secrets.token_hex(12)}", name, arguments)
 

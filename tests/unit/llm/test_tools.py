@@ -110,6 +110,10 @@ def test_answer_under_the_boxes_schema_is_always_a_call(parallel: bool | None) -
         {"properties": {"a": {"$ref": "file:///etc/passwd"}}},
         json.loads('{"properties": {"a": ' * 100 + "{}" + "}}" * 100),
         {"required": "city"},
+        {"$schema": 5},
+        {"properties": {"a": {"pattern": "("}}},
+        {"properties": {"a": {"const": float("nan")}}},
+        {"properties": {"a": {"const": "half a pair: \ud83d"}}},
     ],
 )
 def test_schema_that_is_none_or_points_elsewhere_is_refused(parameters: dict[str, Any]) -> None:
