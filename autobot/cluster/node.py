@@ -80,6 +80,7 @@ def room_programs(topology: Topology, settings: Settings, room: str) -> list[Pro
     own: dict[str, list[Callable[[Settings], Program]]] = {
         "main": [programs.desktop_x, programs.desktop_wm, programs.desktop_web],
         "redis": [programs.redis],
+        "llm": [programs.ollama],
     }
     ray = programs.ray_node(
         settings,
@@ -173,7 +174,10 @@ def start(room: str) -> None:
         concerned = {unit, Path(systemd.ENV_FILE)} if program.name == "ray" else {unit}
         _sudo("systemctl", "enable", "--quiet", unit.name)
         _sudo("systemctl", "restart" if concerned & changed else "start", unit.name)
-        print(f"{unit.name}: {'restarted' if concerned & changed else 'running'}", flush=True)
+        did = "restarted" if concerned & changed else "running"
+        if program.unless is not None and not Path(program.argv[0]).exists():
+            did = f"waits for {program.argv[0]} to be installed"
+        print(f"{unit.name}: {did}", flush=True)
 
 
 def stop() -> None:

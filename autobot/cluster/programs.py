@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from autobot.cluster.desktop import desktop_env, vnc_password, write_desktop
 from autobot.cluster.ray_env import prepare_run_dir, ray_env, short_run_dir
@@ -17,6 +18,8 @@ from autobot.settings import Settings
 
 NOVNC = Path("/usr/share/novnc")
 GEOMETRY = "1440x900"
+OLLAMA = Path("/usr/local/bin/ollama")
+OLLAMAS_UNIT = Path("/etc/systemd/system/ollama.service")
 # Serve moves requests over HTTP, not through Ray's object store.
 OBJECT_STORE_BYTES = 512 << 20
 
@@ -25,7 +28,8 @@ OBJECT_STORE_BYTES = 512 << 20
 class Program:
     """One long-running process. ``user`` None means the user who starts it.
 
-    ``stop_signal`` is what ends it: a name without SIG.
+    ``stop_signal`` is what ends it: a name without SIG. ``unless`` names a file that says that
+    somebody else runs it; with one, a program that is not installed is no error either.
     """
 
     name: str
@@ -33,6 +37,7 @@ class Program:
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     user: str | None = None
     stop_signal: str = "TERM"
+    unless: Path | None = None
 
 
 def redis(settings: Settings) -> Program:
@@ -41,6 +46,15 @@ def redis(settings: Settings) -> Program:
     acl = settings.secrets_dir / "redis" / "users.acl"
     digest = hashlib.sha256(conf.read_bytes() + acl.read_bytes()).hexdigest()[:16]
     return Program("redis", (str(server.binary), str(conf)), {"AUTOBOT_CONFIG": digest})
+
+
+def ollama(settings: Settings) -> Program:
+    """The Ollama server of room llm's VM, once its owner has installed one.
+
+    Ollama's own installer leaves a unit of its own, which then runs it.
+    """
+    address = urlsplit(settings.ollama_url).netloc
+    return Program("ollama", (str(OLLAMA), "serve"), {"OLLAMA_HOST": address}, unless=OLLAMAS_UNIT)
 
 
 def desktop_x(settings: Settings) -> Program:

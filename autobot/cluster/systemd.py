@@ -17,7 +17,7 @@ Description=AutoBot {name}
 Wants=network-online.target
 After=network-online.target autobot-firewall.service
 StartLimitIntervalSec=0
-
+{conditions}
 [Service]
 User={user}
 UMask=0077
@@ -68,6 +68,7 @@ def render_unit(program: Program, user: str, *, abrupt: bool = False) -> str:
         user=program.user or user,
         env_file=ENV_FILE,
         environment=environment,
+        conditions=_conditions(program),
         # Room browser's node, the one that runs as root, makes control groups for Chromium in it.
         delegate="Delegate=yes\n" if program.user == "root" else "",
         stop_signal=program.stop_signal,
@@ -75,6 +76,13 @@ def render_unit(program: Program, user: str, *, abrupt: bool = False) -> str:
         kill_signal="SIGKILL" if abrupt else "SIGTERM",
         command=" ".join(quoted(word.replace("$", "$$")) for word in program.argv),
     )
+
+
+def _conditions(program: Program) -> str:
+    """What must hold at each start; where it does not, the unit is skipped and has not failed."""
+    if program.unless is None:
+        return ""
+    return f"ConditionFileIsExecutable={program.argv[0]}\nConditionPathExists=!{program.unless}\n"
 
 
 def quoted(word: str) -> str:

@@ -10,13 +10,20 @@ from playwright.async_api import CDPSession
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import Page as Tab
 
-from deployments.browser.engine import Frame, Input
+from deployments.browser.engine import MOST_SELECTED, Frame, Input
 
 if TYPE_CHECKING:
     from deployments.browser.driver_session import ChromiumSession
 
 QUALITY = 60
 MAX_WIDTH, MAX_HEIGHT = 1600, 1200
+SELECTED = """most => {
+    const field = document.activeElement;
+    const inside = field && typeof field.value === "string" && field.type !== "password"
+        ? field.value.slice(field.selectionStart ?? 0, field.selectionEnd ?? 0) : "";
+    return (inside || String(getSelection() ?? "")).slice(0, most);
+}"""
+"""In a text field the selection is the field's own, and the document's is empty."""
 LOOK_S = 0.5
 """How often a still screen is checked for another tab having become the newest."""
 
@@ -94,3 +101,15 @@ async def send(tab: Tab, event: Input) -> None:
             await tab.keyboard.up(event.key)
         case _:
             await tab.keyboard.insert_text(event.text)
+
+
+async def selection(tab: Tab) -> str:
+    """The selected text of the first frame that has any."""
+    # A page may make its own `getSelection` and never return from it.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LOOK_S):
+            for frame in tab.frames:
+                with contextlib.suppress(PlaywrightError):  # it may be gone
+                    if text := await frame.evaluate(SELECTED, MOST_SELECTED):
+                        return str(text)
+    return ""

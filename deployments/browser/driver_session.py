@@ -203,5 +203,9 @@ class ChromiumSession:
         with translated():
             await driver_live.send(self.tab(None), event)
 
+    async def selection(self) -> str:
+        with translated():
+            return await driver_live.selection(self.tab(None))
+
     async def close(self) -> None:
         await self._chromium.end(self)

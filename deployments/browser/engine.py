@@ -125,6 +125,9 @@ class Input:
     text: str = ""
 
 
+MOST_SELECTED = 100_000
+
+
 @dataclass
 class SessionState:
     """What a session looks like from outside."""
@@ -166,6 +169,10 @@ class Session(Protocol):
         ...
 
     async def input(self, event: Input) -> None: ...
+
+    async def selection(self) -> str:
+        """The text that is selected in the newest tab, at most `MOST_SELECTED` characters."""
+        ...
 
     async def close(self) -> None: ...
 

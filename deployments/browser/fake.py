@@ -99,6 +99,9 @@ class FakeSession:
     async def input(self, event: Input) -> None:
         self.inputs.append(event)
 
+    async def selection(self) -> str:
+        return "".join(event.text for event in self.inputs)
+
     async def close(self) -> None:
         self.closed = True
 

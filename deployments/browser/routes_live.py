@@ -8,7 +8,9 @@ From the server:
     {"type": "screen", "width", "height"}    before the picture it is about, whenever it changes:
                                              the page's size in CSS pixels
     {"type": "state", "wheel", "tabs"}       whenever it changes; wheel is "you", "person", "agent"
-    {"type": "refused", "reason"}            an input without the wheel, or not understood
+    {"type": "refused", "reason"}            an input without the wheel, one not understood, or an
+                                             address that did not open
+    {"type": "copied", "text"}               the answer to "copy"
     {"type": "ended", "reason"}              then the socket closes
 
 From the client:
@@ -19,6 +21,8 @@ From the client:
     {"type": "wheel", "x", "y", "dx", "dy"}
     {"type": "key_down" | "key_up", "key"}   Playwright's names: "Enter", "a", "Shift"
     {"type": "text", "text"}                 as if pasted
+    {"type": "goto", "url" | "history"}      as the action; another one takes its place
+    {"type": "copy"}                         asks for the text that is selected in the page
 
 A viewer who acknowledges nothing gets no more pictures. The wheel is free again when its viewer
 goes, lets go, or does nothing for three minutes.
@@ -33,6 +37,7 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from autobot.errors import AutoBotError, Conflict
+from deployments.browser.actions import Goto
 from deployments.browser.engine import Input
 from deployments.browser.sessions import Record, Sessions
 from deployments.browser.sockets import admitted, refuse, spoken
@@ -41,6 +46,7 @@ MAX_VIEWERS = 8
 IN_FLIGHT = 2
 STATE_EVERY_S = 0.25
 
+Hand = Literal["move", "down", "up", "wheel", "key_down", "key_up", "text"]
 Position = Annotated[float, Field(ge=-100_000, le=100_000)]
 
 
@@ -49,9 +55,7 @@ class Said(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    type: Literal[
-        "ack", "take", "release", "move", "down", "up", "wheel", "key_down", "key_up", "text"
-    ]
+    type: Literal["ack", "take", "release", "goto", "copy", Hand]
     x: Position = 0
     y: Position = 0
     dx: Position = 0
@@ -60,9 +64,11 @@ class Said(BaseModel):
     clicks: int = Field(default=1, ge=0, le=3)
     key: str = Field(default="", max_length=40)
     text: str = Field(default="", max_length=10_000)
+    url: str | None = None
+    history: Literal["back", "forward", "reload"] | None = None
 
     def input(self) -> Input:
-        given = self.model_dump(exclude={"type"})
+        given = self.model_dump(exclude={"type", "url", "history"})
         return Input(kind=self.type, **given)
 
 
@@ -72,9 +78,11 @@ SAID = TypeAdapter(Said)
 class Viewer:
     """One person watching, and perhaps driving, one session."""
 
-    def __init__(self, websocket: WebSocket, record: Record) -> None:
+    def __init__(self, websocket: WebSocket, sessions: Sessions, record: Record) -> None:
         self._websocket = websocket
+        self._sessions = sessions
         self._record = record
+        self._visit: asyncio.Task[None] | None = None
         self._name = secrets.token_hex(8)
         self._slots = asyncio.Semaphore(IN_FLIGHT)
         self._owed = 0
@@ -88,6 +96,8 @@ class Viewer:
         finally:
             self._record.viewers -= 1
             self._record.wheel.release(self._name)
+            if self._visit is not None:
+                tasks.append(self._visit)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -132,10 +142,27 @@ class Viewer:
             wheel.take(self._name)
         elif said.type == "release":
             wheel.release(self._name)
-        elif wheel.touch(self._name):
-            await self._record.session.input(said.input())
-        else:
+        elif not wheel.touch(self._name):
             raise Conflict("Take the wheel first.")
+        elif said.type == "goto":
+            await self._go(Goto(url=said.url, history=said.history))
+        elif said.type == "copy":
+            await self._send("copied", text=await self._record.session.selection())
+        else:
+            await self._record.session.input(said.input())
+
+    async def _go(self, action: Goto) -> None:
+        """Begin to load a page, instead of the one that is still on its way."""
+        if self._visit is not None:
+            self._visit.cancel()
+            await asyncio.wait([self._visit])
+        self._visit = asyncio.ensure_future(self._load(action))
+
+    async def _load(self, action: Goto) -> None:
+        try:
+            await self._sessions.drive(self._record, action)
+        except AutoBotError as error:
+            await self._send("refused", reason=error.detail)
 
     async def _report(self) -> None:
         shown: dict[str, Any] = {}
@@ -168,7 +195,7 @@ def live_routes(sessions: Sessions) -> APIRouter:
             await refuse(websocket, error)
             return
         await websocket.accept(subprotocol=spoken(websocket))
-        await Viewer(websocket, record).serve()
+        await Viewer(websocket, sessions, record).serve()
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
             await websocket.close()
 

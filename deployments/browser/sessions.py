@@ -182,6 +182,11 @@ class Sessions:
             await record.wheel.free(action.timeout_s)
             return await record.session.act(action)
 
+    async def drive(self, record: Record, action: Action) -> None:
+        """Do ``action`` for the person who has the wheel, when what began before is done."""
+        async with self._turn(record, action.timeout_s):
+            await record.session.act(action)
+
     @contextlib.asynccontextmanager
     async def _turn(self, record: Record, patience_s: float) -> AsyncIterator[None]:
         try:

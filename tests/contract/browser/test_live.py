@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
 from autobot.web.app import create_app
 from deployments.browser.dial import Dialer
-from deployments.browser.egress import Policy
+from deployments.browser.egress import Policy, Target
 from deployments.browser.engine import Browser
 from deployments.browser.fake import FakeBrowser
 from tests.contract.browser.conftest import real_browser, room_of
@@ -58,7 +58,8 @@ async def room(
     keys = KeyRing(known)
     await keys.refresh()
     async with playground() as port:
-        browser: Browser = FakeBrowser(Dialer(Policy()))
+        allowed = frozenset({Target("127.0.0.1", port)})
+        browser: Browser = FakeBrowser(Dialer(Policy(allowed)))
         if request.param == "chromium":
             browser = real_browser(tmp_path_factory.mktemp("home"), f"127.0.0.1:{port}")
         app = create_app("browser", [room_of(browser, most=8).router()], keys)
@@ -134,6 +135,67 @@ async def test_only_one_person_drives_and_the_wheel_is_free_when_they_go(room: R
         await hear(second, "state", wheel="agent")
         await say(second, "take")
         await hear(second, "state", wheel="you")
+    await room.http.delete(session)
+
+
+async def test_a_person_who_drives_opens_addresses_and_an_agent_still_waits(room: Room) -> None:
+    session = await room.open()
+    async with room.watch(session) as live:
+        await say(live, "goto", url=room.site + "/files")
+        assert "wheel first" in (await hear(live, "refused"))["reason"]
+        await say(live, "take")
+        await hear(live, "state", wheel="you")
+        await say(live, "goto", url=room.site + "/files")
+        tab = {"tab": 0, "url": room.site + "/files", "newest": True}
+        await hear(live, "state", tabs=[tab])
+        refused = await room.act(session, "content", timeout_s=0.5)
+        assert refused.status_code == 423
+    await room.http.delete(session)
+
+
+@pytest.mark.parametrize("url", ["http://10.0.0.1/", "file:///etc/passwd", "http://[::1]/"])
+async def test_an_address_that_may_not_be_visited_is_refused_with_the_reason(
+    room: Room, url: str
+) -> None:
+    session = await room.open()
+    async with room.watch(session) as live:
+        await say(live, "take")
+        await say(live, "goto", url=url)
+        assert (await hear(live, "refused"))["reason"]
+        await say(live, "goto", url=room.site + "/popup")
+        tab = {"tab": 0, "url": room.site + "/popup", "newest": True}
+        await hear(live, "state", tabs=[tab])
+    await room.http.delete(session)
+
+
+@pytest.mark.parametrize("told", [{}, {"url": "http://a/", "history": "back"}, {"history": "up"}])
+async def test_a_goto_that_says_not_where_is_not_understood(
+    room: Room, told: dict[str, str]
+) -> None:
+    session = await room.open()
+    async with room.watch(session) as live:
+        await say(live, "take")
+        await say(live, "goto", **told)
+        assert "not understood" in (await hear(live, "refused"))["reason"]
+    await room.http.delete(session)
+
+
+async def test_the_selected_text_is_told_to_who_drives(room: Room) -> None:
+    session = await room.open()
+    await room.act(session, "goto", url=room.site + "/form")
+    async with room.watch(session) as live:
+        await say(live, "copy")
+        assert "wheel first" in (await hear(live, "refused"))["reason"]
+        await say(live, "take")
+        for kind in ("move", "down", "up"):
+            await say(live, kind, x=90, y=20)
+        await say(live, "text", text="to be copied")
+        for key in ("Control", "a"):
+            await say(live, "key_down", key=key)
+        for key in ("a", "Control"):
+            await say(live, "key_up", key=key)
+        await say(live, "copy")
+        assert (await hear(live, "copied"))["text"] == "to be copied"
     await room.http.delete(session)
 
 

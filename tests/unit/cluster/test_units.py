@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from autobot.cluster.desktop import obscured, xauthority
-from autobot.cluster.programs import Program, ray_node
+from autobot.cluster.programs import Program, ollama, ray_node
 from autobot.cluster.ray_env import prepare_run_dir, ray_env, short_run_dir
 from autobot.cluster.systemd import quoted, render_env, render_unit
 from autobot.errors import SetupError
@@ -34,6 +34,15 @@ def test_a_unit_restarts_for_ever_and_takes_all_its_processes_along() -> None:
         assert line in unit.splitlines()
     assert "KillSignal=SIGTERM" in unit
     assert "KillSignal=SIGKILL" in render_unit(Program("ray", ("ray",)), "autobot", abrupt=True)
+
+
+def test_the_unit_of_a_program_that_others_may_run_yields_to_them(tmp_path: Path) -> None:
+    program = ollama(Settings(home=tmp_path))
+    lines = render_unit(program, "autobot").splitlines()
+    assert "ConditionFileIsExecutable=/usr/local/bin/ollama" in lines
+    assert "ConditionPathExists=!/etc/systemd/system/ollama.service" in lines
+    assert "Environment=OLLAMA_HOST=127.0.0.1:11434" in lines
+    assert "Condition" not in render_unit(Program("ray", ("/bin/ray", "start")), "autobot")
 
 
 def test_only_the_unit_that_runs_as_root_may_make_control_groups() -> None:

@@ -26,11 +26,18 @@ export type Input =
   | { type: "key_down" | "key_up"; key: string }
   | { type: "text"; text: string };
 
-export type Said = Input | { type: "ack" | "take" | "release" };
+export type Past = "back" | "forward" | "reload";
+
+export type Said =
+  | Input
+  | { type: "ack" | "take" | "release" | "copy" }
+  | { type: "goto"; url: string }
+  | { type: "goto"; history: Past };
 
 export type Heard =
   | ({ type: "screen" } & Size)
   | { type: "state"; wheel: Holder; tabs: Tab[] }
+  | { type: "copied"; text: string }
   | { type: "refused" | "ended"; reason: string };
 
 /** One JSON message of the server; null when this page does not know it. */
@@ -51,6 +58,8 @@ export function parseHeard(message: string): Heard | null {
       const wheel = body.wheel === "you" || body.wheel === "person" ? body.wheel : "agent";
       return { type: "state", wheel, tabs: parseTabs(body.tabs) };
     }
+    case "copied":
+      return { type: "copied", text: text(body.text) ?? "" };
     case "refused":
     case "ended":
       return { type: body.type, reason: text(body.reason) ?? "" };
