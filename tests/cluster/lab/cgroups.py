@@ -42,14 +42,15 @@ def make(name: str, memory: int | None) -> None:
     for group in groups(name):
         group.mkdir(exist_ok=True)
     if memory is not None:
-        _limit(groups(name), memory)
+        limit(name, memory)
 
 
-def _limit(own: list[Path], memory: int) -> None:
-    for group in own:
-        for knob in ("memory.max", "memory.limit_in_bytes"):
+def limit(name: str, memory: int | None) -> None:
+    """Limit one VM's memory to so many bytes; None lifts the limit."""
+    for group in groups(name):
+        for knob, none in (("memory.max", "max"), ("memory.limit_in_bytes", "-1")):
             if (group / knob).exists():
-                (group / knob).write_text(str(memory))
+                (group / knob).write_text(none if memory is None else str(memory))
                 return
     raise LabError("this machine has no memory controller, so a VM's memory cannot be limited")
 

@@ -136,6 +136,10 @@ class VM:
             raise LabError(f"{self.room} went off instead of rebooting:\n{self.console()}")
         self._wait_for_ssh(max(1.0, deadline - time.monotonic()))
 
+    def limit_memory(self, size: int | None) -> None:
+        """Have `size` bytes of memory from now until it is next off; None: all there is."""
+        cgroups.limit(self._machine, size)
+
     def is_running(self) -> bool:
         """Whether its power is on; it may still be booting."""
         return self._supervisor() is not None

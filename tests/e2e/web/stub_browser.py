@@ -36,6 +36,8 @@ class Browsing:
     """What viewers did, without their acknowledgements."""
     acks: int = 0
     another_drives: bool = False
+    selected: str = ""
+    """What is selected in the page."""
     cut: bool = False
     """Set to lose every connection without a word."""
 
@@ -121,6 +123,11 @@ class Browsing:
             if said["type"] == "take" and self.another_drives:
                 reason = "Another person is driving this session."
                 await websocket.send_json({"type": "refused", "reason": reason})
+            elif said["type"] == "goto" and "url" in said:
+                self.sessions[name]["tabs"][0]["url"] = said["url"]
+                await self._tell(websocket, name, "you")
+            elif said["type"] == "copy":
+                await websocket.send_json({"type": "copied", "text": self.selected})
             elif said["type"] in ("take", "release"):
                 await self._tell(websocket, name, "you" if said["type"] == "take" else "agent")
 

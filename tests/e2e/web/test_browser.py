@@ -29,6 +29,10 @@ def canvas_of(page: Page) -> Locator:
     return page.get_by_label("Live picture of the session's page")
 
 
+def keys_of(page: Page) -> Locator:
+    return page.get_by_label("Keys for the session's page")
+
+
 async def until(true: Callable[[], Any]) -> None:
     """Wait for what the server hears a moment after the page did it."""
     deadline = time.monotonic() + PATIENCE_MS / 1000
@@ -50,7 +54,7 @@ async def driving(page: Page) -> Locator:
     canvas = await watching(page)
     await page.get_by_role("button", name="Take the wheel").click()
     await expect(page.get_by_text("You have the wheel")).to_be_visible()
-    await expect(canvas).to_be_focused()
+    await expect(keys_of(page)).to_be_focused()
     return canvas
 
 
@@ -77,7 +81,7 @@ async def test_mouse_and_keys_reach_the_page_in_its_own_pixels(
     await signed_in.mouse.wheel(0, 90)
     await signed_in.keyboard.press("a")
     # Playwright has no key for it: its `type` would insert it into some text field of the page.
-    await canvas.evaluate(PRESS, "é")
+    await keys_of(signed_in).evaluate(PRESS, "é")
     await signed_in.keyboard.press("Enter")
     await until(lambda: browsing.heard[-1] == {"type": "key_up", "key": "Enter"})
     heard = {
@@ -94,15 +98,96 @@ async def test_mouse_and_keys_reach_the_page_in_its_own_pixels(
 
 
 async def test_what_is_pasted_arrives_as_text(signed_in: Page, browsing: Browsing) -> None:
-    canvas = await driving(signed_in)
-    await canvas.evaluate(
-        """canvas => {
+    await driving(signed_in)
+    await keys_of(signed_in).evaluate(
+        """keys => {
             const clipboardData = new DataTransfer();
             clipboardData.setData("text/plain", "two\\nlines");
-            canvas.dispatchEvent(new ClipboardEvent("paste", {clipboardData, bubbles: true}));
+            keys.dispatchEvent(new ClipboardEvent("paste", {clipboardData, bubbles: true}));
         }"""
     )
     await until(lambda: {"type": "text", "text": "two\nlines"} in browsing.heard)
+
+
+async def test_what_a_phones_keyboard_and_an_input_method_write_arrives(
+    signed_in: Page, browsing: Browsing
+) -> None:
+    await driving(signed_in)
+    method = await signed_in.context.new_cdp_session(signed_in)
+    for text in ("に", "にほ"):  # shown while it is being composed, and not sent yet
+        place = {"selectionStart": len(text), "selectionEnd": len(text)}
+        await method.send("Input.imeSetComposition", {"text": text, **place})
+    assert await keys_of(signed_in).evaluate("keys => getComputedStyle(keys).opacity") == "1"
+    await method.send("Input.insertText", {"text": "日本"})
+    await until(lambda: {"type": "text", "text": "日本"} in browsing.heard)
+    assert [said["text"] for said in browsing.heard if said["type"] == "text"] == ["日本"]
+    await signed_in.keyboard.insert_text("hello ")
+    await until(lambda: {"type": "text", "text": "hello "} in browsing.heard)
+    await keys_of(signed_in).evaluate("() => document.execCommand('delete')")
+    await until(lambda: browsing.heard[-1] == {"type": "key_up", "key": "Backspace"})
+
+
+async def test_what_is_selected_in_the_page_is_copied_to_this_machine(
+    signed_in: Page, browsing: Browsing
+) -> None:
+    await signed_in.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    browsing.selected = "a price"
+    await driving(signed_in)
+    await signed_in.keyboard.press("Control+c")
+    await until(lambda: browsing.heard[-1] == {"type": "key_up", "key": "Control"})
+    kinds = [said["type"] for said in browsing.heard]
+    assert kinds == ["take", "key_down", "copy", "key_down", "key_up", "key_up"]
+    read = "() => navigator.clipboard.readText()"
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while await signed_in.evaluate(read) != "a price":
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+
+
+async def test_who_drives_has_an_address_bar(signed_in: Page, browsing: Browsing) -> None:
+    await driving(signed_in)
+    bar = signed_in.get_by_label("Address of the session's page")
+    await expect(bar).to_have_value("https://example.org/")
+    await bar.fill("example.net/shop")
+    await bar.press("Enter")
+    await expect(keys_of(signed_in)).to_be_focused()
+    await expect(bar).to_have_value("https://example.net/shop")
+    await signed_in.get_by_role("button", name="Back").click()
+    await until(lambda: browsing.heard[-1] == {"type": "goto", "history": "back"})
+    assert {"type": "goto", "url": "https://example.net/shop"} in browsing.heard
+    await signed_in.get_by_role("button", name="Let go").click()
+    await expect(bar).to_have_count(0)
+
+
+async def test_a_finger_scrolls_taps_and_asks_for_the_keyboard(
+    signed_in: Page, browsing: Browsing
+) -> None:
+    method = await signed_in.context.new_cdp_session(signed_in)
+    await method.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    await method.send("Emulation.setEmitTouchEventsForMouse", {"enabled": False})
+    await signed_in.reload()
+    canvas = await driving(signed_in)
+    assert await keys_of(signed_in).get_attribute("inputmode") == "none"
+    await signed_in.get_by_role("button", name="Keys", exact=True).click()
+    await expect(keys_of(signed_in)).to_have_attribute("inputmode", "text")
+    await expect(keys_of(signed_in)).to_be_focused()
+    box = await canvas.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    async def touch(kind: str, *places: tuple[float, float]) -> None:
+        points = [{"x": x, "y": y} for x, y in places]
+        await method.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    await touch("touchStart", (x, y))
+    for moved in (20, 40, 60):
+        await touch("touchMove", (x, y - moved))
+    await touch("touchEnd")
+    pulled = 30 * SIZE[0] / box["width"]  # of 60: the first move may be what tells it from a tap
+    await until(lambda: sum(said.get("dy", 0) for said in browsing.heard) > pulled)
+    assert not any(said["type"] == "down" for said in browsing.heard)
+    await method.send("Input.synthesizeTapGesture", {"x": x, "y": y})
+    await until(lambda: any(said["type"] == "up" for said in browsing.heard))
 
 
 async def test_a_key_gives_the_keyboard_back_and_lets_held_keys_go(
@@ -129,17 +214,17 @@ async def test_another_persons_wheel_cannot_be_taken(signed_in: Page, browsing: 
     await expect(alert).to_be_visible()
 
 
-async def test_a_lost_connection_is_told_and_made_again_when_asked(
+async def test_a_lost_connection_is_made_again_and_the_wheel_taken_again(
     signed_in: Page, browsing: Browsing
 ) -> None:
-    await watching(signed_in)
+    await driving(signed_in)
     browsing.cut = True
     alert = signed_in.get_by_role("alert").filter(has_text="was lost")
     await expect(alert).to_be_visible()
     browsing.cut = False
-    await signed_in.get_by_role("button", name="Reconnect").click()
-    await expect(signed_in.get_by_text("The agent has the wheel")).to_be_visible()
+    await expect(signed_in.get_by_text("You have the wheel")).to_be_visible()
     await expect(alert).to_have_count(0)
+    await expect(keys_of(signed_in)).to_be_focused()
 
 
 async def test_a_session_that_ends_elsewhere_says_so(signed_in: Page, browsing: Browsing) -> None:

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 
-import { Keyboard, pastes, stroke } from "./keyboard";
+import { BLANK, copies, Keyboard, pastes, stroke } from "./keyboard";
 import type { Input } from "./live";
 
 const pressed = (key: string, more: Record<string, unknown> = {}) => ({
@@ -43,6 +43,13 @@ it("tells pasting from other shortcuts", () => {
   expect(pastes(pressed("V", { metaKey: true }))).toBe(true);
   expect(pastes(pressed("v"))).toBe(false);
   expect(pastes(pressed("c", { ctrlKey: true }))).toBe(false);
+});
+
+it("tells copying and cutting from other shortcuts", () => {
+  expect(copies(pressed("c", { ctrlKey: true }))).toBe(true);
+  expect(copies(pressed("X", { metaKey: true }))).toBe(true);
+  expect(copies(pressed("c"))).toBe(false);
+  expect(copies(pressed("c", { ctrlKey: true, altKey: true }))).toBe(false);
 });
 
 describe("Keyboard", () => {
@@ -98,5 +105,23 @@ describe("Keyboard", () => {
     const pieces = sent.map((input) => (input.type === "text" ? input.text : ""));
     expect(pieces.map((piece) => [...piece].length)).toEqual([10_000, 1]);
     expect(pieces.join("")).toBe(long);
+  });
+
+  it.each<[string, Input[]]>([
+    ["", [{ type: "key_down", key: "Backspace" }, { type: "key_up", key: "Backspace" }]],
+    [`${BLANK}日本`, [{ type: "text", text: "日本" }]],
+    ["all replaced", [{ type: "text", text: "all replaced" }]],
+    [
+      `${BLANK}a\nb`,
+      [
+        { type: "text", text: "a" },
+        { type: "key_down", key: "Enter" },
+        { type: "key_up", key: "Enter" },
+        { type: "text", text: "b" },
+      ],
+    ],
+  ])("takes %j of a text field for what was written", (value, told) => {
+    keyboard.written(value);
+    expect(sent).toEqual(told);
   });
 });

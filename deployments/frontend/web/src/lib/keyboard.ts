@@ -39,6 +39,17 @@ export function pastes(event: Stroke & { altKey: boolean }): boolean {
   return (event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "v";
 }
 
+/** Ctrl + C and Ctrl + X, ⌘ C and ⌘ X. */
+export function copies(event: Stroke & { altKey: boolean }): boolean {
+  return (event.ctrlKey || event.metaKey) && !event.altKey && /^[cx]$/i.test(event.key);
+}
+
+/**
+ * What the text field holds that phones' keyboards and input methods write into: they tell of no
+ * keys, only of what became of the field, and of a deletion only when there is something to delete.
+ */
+export const BLANK = " ";
+
 /** Characters that the server takes in one message. */
 const MOST = 10_000;
 
@@ -74,9 +85,24 @@ export class Keyboard {
       this.send({ type: "text", text: characters.slice(from, from + MOST).join("") });
   }
 
+  /** Sends what was written into a text field that held `BLANK`. */
+  written(value: string): void {
+    if (value.length < BLANK.length) return this.tap("Backspace");
+    const lines = value.slice(value.startsWith(BLANK) ? BLANK.length : 0).split("\n");
+    lines.forEach((line, index) => {
+      if (index > 0) this.tap("Enter");
+      this.paste(line);
+    });
+  }
+
   /** Lets every key go: focus or the wheel went elsewhere. */
   rest(): void {
     for (const code of [...this.held.keys()].reverse()) this.release(code);
+  }
+
+  private tap(key: string): void {
+    this.send({ type: "key_down", key });
+    this.send({ type: "key_up", key });
   }
 
   private release(code: string): void {

@@ -29,6 +29,7 @@ class Socket extends EventTarget {
 
 const PICTURE = new ArrayBuffer(4);
 const paint = vi.fn<(picture: ArrayBuffer) => Promise<void>>();
+const clip = vi.fn<(text: string) => Promise<void>>();
 const inspect = vi.fn<(id: string) => Promise<void>>();
 const onUnauthenticated = vi.fn();
 let sockets: Socket[];
@@ -47,13 +48,14 @@ beforeEach(() => {
   vi.resetAllMocks();
   paint.mockResolvedValue();
   inspect.mockResolvedValue();
+  clip.mockResolvedValue();
   sockets = [];
   const connect = () => {
     const socket = new Socket();
     sockets.push(socket);
     return socket as unknown as WebSocket;
   };
-  live = createLive({ connect, inspect, onUnauthenticated });
+  live = createLive({ connect, inspect, clip, onUnauthenticated, retries: [0, 0] });
 });
 
 describe("live view", () => {
@@ -141,11 +143,73 @@ describe("live view", () => {
     expect(live).toMatchObject({ phase: "live", problem: "" });
   });
 
-  it("says that the connection was lost", async () => {
-    watching().lose();
+  it("connects again when the connection was lost, and takes the wheel it had", async () => {
+    const first = watching();
+    first.hear({ type: "screen", width: 640, height: 480 });
+    first.hear({ type: "state", wheel: "you", tabs: [] });
+    first.lose();
+    expect(live).toMatchObject({ phase: "connecting", wheel: "agent", screen: { width: 640 } });
+    expect(live.problem).toBe("The connection to this session was lost.");
     await settled();
+    const [, second] = sockets;
+    second?.open();
+    second?.hear({ type: "state", wheel: "agent", tabs: [] });
+    second?.hear({ type: "state", wheel: "you", tabs: [] });
+    expect(second?.said).toEqual([{ type: "take" }]);
+    expect(live).toMatchObject({ phase: "live", wheel: "you", problem: "" });
+  });
+
+  it("gives up after a few tries, which count anew once it has heard of the session", async () => {
+    watching();
+    for (const [at, heard] of [true, false, false].entries()) {
+      sockets[at]?.open();
+      if (heard) sockets[at]?.hear({ type: "state", wheel: "agent", tabs: [] });
+      sockets[at]?.lose();
+      await settled();
+    }
     expect(live).toMatchObject({ phase: "over", wheel: "agent" });
     expect(live.problem).toBe("The connection to this session was lost.");
+    expect(sockets.length).toBe(3);
+  });
+
+  it("tries no more when the session is gone or nobody watches it any more", async () => {
+    inspect.mockRejectedValue(new ApiError("refused", "This session has ended.", 410));
+    watching().lose();
+    await settled();
+    expect(live).toMatchObject({ phase: "over", problem: "This session has ended." });
+    inspect.mockResolvedValue();
+    watching().lose();
+    live.leave();
+    await settled();
+    expect([live.phase, sockets.length]).toEqual(["idle", 2]);
+  });
+
+  it("opens addresses and goes back in the page it drives, and only there", () => {
+    const socket = watching();
+    live.goto("example.org");
+    socket.hear({ type: "state", wheel: "you", tabs: [] });
+    live.goto("example.org/shop");
+    live.past("back");
+    live.goto("no address");
+    expect(live.problem).toBe("That is not a web address.");
+    expect(socket.said).toEqual([
+      { type: "goto", url: "https://example.org/shop" },
+      { type: "goto", history: "back" },
+    ]);
+  });
+
+  it("puts what is selected in the page on the clipboard, or says why not", async () => {
+    const socket = watching();
+    socket.hear({ type: "state", wheel: "you", tabs: [] });
+    live.copy();
+    expect(socket.said).toEqual([{ type: "copy" }]);
+    socket.hear({ type: "copied", text: "" });
+    expect(clip).not.toHaveBeenCalled();
+    clip.mockRejectedValueOnce(new Error("not allowed"));
+    socket.hear({ type: "copied", text: "a price" });
+    await settled();
+    expect(clip).toHaveBeenCalledWith("a price");
+    expect(live.problem).toContain("(not allowed)");
   });
 
   it("asks why it was not let in, which a WebSocket does not tell", async () => {
@@ -182,7 +246,7 @@ describe("live view", () => {
     const connect = () => {
       throw new DOMException("The subprotocol is invalid", "SyntaxError");
     };
-    const broken = createLive({ connect, inspect, onUnauthenticated });
+    const broken = createLive({ connect, inspect, clip, onUnauthenticated });
     broken.watch("s_1", paint);
     expect(broken).toMatchObject({ phase: "over", problem: "The subprotocol is invalid" });
   });

@@ -1,11 +1,23 @@
 import { reactive } from "vue";
 
 import { toApiError } from "../lib/errors";
-import { parseHeard, type Heard, type Holder, type Input, type Said, type Size } from "../lib/live";
+import { webAddress } from "../lib/format";
+import {
+  parseHeard,
+  type Heard,
+  type Holder,
+  type Input,
+  type Past,
+  type Said,
+  type Size,
+} from "../lib/live";
 import type { Painter } from "../lib/picture";
 import type { Tab } from "../lib/types";
 
-/** over: the session ended, or the connection; only a person's wish opens another one. */
+/**
+ * connecting: also again, after a connection was lost; over: the session ended, or no connection can
+ * be made; only a person's wish opens another one.
+ */
 export type Phase = "idle" | "connecting" | "live" | "over";
 
 export interface Live {
@@ -22,20 +34,35 @@ export interface Live {
   release(): void;
   /** Sends what a person does; nothing goes out without the wheel. */
   act(input: Input): void;
+  /** Opens an address in the page, as it was typed. */
+  goto(typed: string): void;
+  past(way: Past): void;
+  /** Puts what is selected in the page on this machine's clipboard. */
+  copy(): void;
 }
 
 export interface LiveOptions {
   connect: (id: string) => WebSocket;
   /** Fails with the reason when the session cannot be watched: a WebSocket does not tell it. */
   inspect: (id: string) => Promise<void>;
+  /** Writes to the clipboard. */
+  clip: (text: string) => Promise<void>;
   onUnauthenticated: () => void;
+  /** Milliseconds to wait before each try to connect again. */
+  retries?: readonly number[];
 }
 
+const RETRIES = [300, 2000, 5000, 10_000];
 const OPEN = 1; // WebSocket.OPEN
 
 /** Watches one session at a time, and drives it while this page has the wheel. */
-export function createLive({ connect, inspect, onUnauthenticated }: LiveOptions): Live {
+export function createLive(options: LiveOptions): Live {
+  const { connect, inspect, clip, onUnauthenticated, retries = RETRIES } = options;
   let socket: WebSocket | null = null;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let tries = 0;
+  /** Whether to take the wheel again that a lost connection let go. */
+  let drove = false;
 
   const store: Live = reactive({
     phase: "idle",
@@ -53,12 +80,27 @@ export function createLive({ connect, inspect, onUnauthenticated }: LiveOptions)
       say({ type: "take" });
     },
     release: () => say({ type: "release" }),
-    act: (input: Input) => store.wheel === "you" && say(input),
+    act,
+    goto(typed: string) {
+      const url = webAddress(typed);
+      store.problem = url ? "" : "That is not a web address.";
+      if (url) act({ type: "goto", url });
+    },
+    past(history: Past) {
+      store.problem = "";
+      act({ type: "goto", history });
+    },
+    copy: () => act({ type: "copy" }),
   });
+
+  function act(said: Said): void {
+    if (store.wheel === "you") say(said);
+  }
 
   function drop(): void {
     const old = socket;
     socket = null;
+    clearTimeout(timer);
     old?.close();
     store.wheel = "agent";
   }
@@ -69,8 +111,15 @@ export function createLive({ connect, inspect, onUnauthenticated }: LiveOptions)
   }
 
   function watch(id: string, paint: Painter): void {
+    Object.assign(store, { tabs: [], screen: null, problem: "" });
+    tries = 0;
+    drove = false;
+    open(id, paint);
+  }
+
+  function open(id: string, paint: Painter): void {
     drop();
-    Object.assign(store, { phase: "connecting", tabs: [], screen: null, problem: "" });
+    store.phase = "connecting";
     let mine: WebSocket;
     try {
       mine = socket = connect(id);
@@ -93,7 +142,7 @@ export function createLive({ connect, inspect, onUnauthenticated }: LiveOptions)
         .catch(() => undefined)
         .then(() => (current() ? say({ type: "ack" }) : undefined));
     });
-    mine.addEventListener("close", () => current() && lost(id));
+    mine.addEventListener("close", () => current() && lost(id, paint));
   }
 
   function hear(heard: Heard | null): void {
@@ -104,6 +153,13 @@ export function createLive({ connect, inspect, onUnauthenticated }: LiveOptions)
       case "state":
         store.wheel = heard.wheel;
         store.tabs = heard.tabs;
+        if (tries > 0) store.problem = "";
+        tries = 0;
+        if (drove) say({ type: "take" });
+        drove = false;
+        break;
+      case "copied":
+        if (heard.text) clip(heard.text).catch((cause: unknown) => (store.problem = unclipped(cause)));
         break;
       case "refused":
         store.problem = heard.reason;
@@ -115,19 +171,34 @@ export function createLive({ connect, inspect, onUnauthenticated }: LiveOptions)
     }
   }
 
-  function lost(id: string): void {
-    const opened = store.phase === "live";
+  /** Connects again by itself, unless the session cannot be watched any more. */
+  function lost(id: string, paint: Painter): void {
+    const opened = store.phase === "live" || tries > 0;
+    drove ||= store.wheel === "you";
     drop();
-    store.phase = "over";
+    store.phase = "connecting";
     store.problem = opened
       ? "The connection to this session was lost."
       : "The live view did not open.";
+    const wait = opened ? retries[tries] : undefined;
+    tries += 1;
+    if (wait !== undefined) timer = setTimeout(() => open(id, paint), wait);
+    else store.phase = "over";
     inspect(id).catch((cause: unknown) => {
       const error = toApiError(cause);
       if (error.kind === "unauthenticated") onUnauthenticated();
-      else if (store.phase === "over") store.problem = error.message;
+      if (error.status === null || socket || store.phase === "idle") return;
+      clearTimeout(timer);
+      store.phase = "over";
+      store.problem = error.message;
     });
   }
 
   return store;
+}
+
+function unclipped(cause: unknown): string {
+  // Browsers give pages over plain HTTP no clipboard at all.
+  const why = cause instanceof Error ? ` (${cause.message})` : "";
+  return `What you copied could not be put on this machine's clipboard${why}.`;
 }
