@@ -103,11 +103,11 @@ class Pursuit:
         sight, decision = await self._decide(view)
         if decision is None:
             return None
-        step = decision.action
+        step = decision.step
         did = step.describe(view.elements.get(step.ref))
         if step.kind == "done":
             return await self._done(decision, view, did)
-        self._memory.note(decision.note)
+        self._memory.note(decision.next.note)
         if self._hands.record.wheel.held():
             return None  # the page may not be what was decided upon: look again afterwards
         situation = (view.url, hash(view.text), self._start, self._read)
@@ -125,15 +125,15 @@ class Pursuit:
         return None
 
     async def _record(self, decision: Decision, view: View, did: str, outcome: str) -> None:
-        self._memory.past.append(Past(decision.thought, did, outcome))
+        self._memory.past.append(Past(did, outcome))
         try:
             picture = await self._hands.picture()
         except SessionEnded:
             picture = None  # the next look says so
         self._task.step(
             picture,
-            thought=decision.thought,
-            action=decision.action.model_dump(exclude_defaults=True),
+            thought=decision.seen,
+            action=decision.step.model_dump(exclude_defaults=True),
             did=did,
             outcome=outcome,
             url=view.url,
@@ -177,7 +177,7 @@ class Pursuit:
             decision = Decision.model_validate(answered.value)
         except ValidationError as error:
             raise ModelFailed(f"It is no step: {error.errors()[0]['msg']}") from error
-        step = decision.action
+        step = decision.step
         if step.kind in ("click", "type", "select") and step.ref not in view.elements:
             raise ModelFailed(f"There is no {step.ref or 'such element'} on this page.")
         return decision
@@ -284,10 +284,9 @@ class Pursuit:
         return f"the person said: {answer}"
 
     async def _done(self, decision: Decision, view: View, did: str) -> dict[str, Any]:
-        said = decision.action.text
+        said = decision.step.text
         output = None
         if self._task.wanted.schema_ is not None:
-            self._memory.note(decision.note)
             output = await self._output(said)
         await self._record(decision, view, did, "done")
         return {"state": "done", "result": said, "output": output}

@@ -7,7 +7,7 @@ TOLD_AFTER = 3
 """As often may one action be taken where everything looks the same; then the model is told."""
 TOLD = (
     "You have done `{did}` three times here and nothing came of it. "
-    "Do something else, or say done with what you know."
+    "Do something else, or answer with what you know."
 )
 
 

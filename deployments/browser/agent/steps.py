@@ -14,7 +14,7 @@ from deployments.browser.agent.view import Element
 Schema = dict[str, Any]
 Kind = Literal["goto", "click", "type", "select", "scroll", "back", "read", "wait", "ask", "done"]
 
-MOST_THOUGHT = 160
+MOST_SEEN = 160
 MOST_SAID = 400
 MOST_ANSWER = 1200
 NAMED: Schema = {"type": "string", "minLength": 1}
@@ -45,14 +45,33 @@ class Do(BaseModel):
         }.get(self.kind, self.kind)
 
 
-class Decision(BaseModel):
-    """What the model says: why, what to keep in mind, and what to do."""
+class Next(BaseModel):
+    """The answer when the goal is ``reached``; else an action, and perhaps a fact to keep."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    thought: str = ""
+    reached: bool
+    answer: str = Field(default="", max_length=4000)
     note: str = ""
-    action: Do
+    action: Do = Do(kind="done")
+
+
+class Decision(BaseModel):
+    """What the model says of the page, and what comes next.
+
+    It says what it sees before it decides: a small model that is asked for an action at once clicks
+    on, on the very page that answers the goal.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seen: str = ""
+    next: Next
+
+    @property
+    def step(self) -> Do:
+        """The action, or the answer as one."""
+        return Do(kind="done", text=self.next.answer) if self.next.reached else self.next.action
 
 
 def schema_for(
@@ -77,9 +96,11 @@ def schema_for(
     ways.append(_way("goto", text={**NAMED, "maxLength": MOST_SAID}))
     if asking:
         ways.append(_way("ask", text={**NAMED, "maxLength": MOST_SAID}))
-    ways.append(_way("done", text={**NAMED, "maxLength": MOST_ANSWER}))
-    thought: Schema = {"type": "string", "maxLength": MOST_THOUGHT}
-    return _object({"thought": thought, "note": thought, "action": {"anyOf": ways}}, {"note"})
+    seen: Schema = {"type": "string", "maxLength": MOST_SEEN}
+    answer: Schema = {**NAMED, "maxLength": MOST_ANSWER}
+    end = _object({"reached": {"const": True}, "answer": answer})
+    going = {"reached": {"const": False}, "note": seen, "action": {"anyOf": ways}}
+    return _object({"seen": seen, "next": {"anyOf": [end, _object(going, {"note"})]}})
 
 
 def _one_of(elements: Sequence[Element]) -> Schema:

@@ -170,6 +170,6 @@ def _usable(node: Node, can: str, view: View) -> str:
     if node.role in ("checkbox", "radio", "switch") and "checked" not in node.marks:
         states.append("not checked")
     said = f'[{node.ref}] {role} "{name}"'
-    said += f" = {value}" if value else ""
+    said += f" = {value}" if value else " (empty)" if can == "type" else ""
     said += f" ({', '.join(states)})" if states else ""
     return said + (f" options: {' | '.join(options)}" if options else "")

@@ -80,16 +80,20 @@ def move(it: Move) -> Reply:
 
 
 def reply_of(kind: str, **fields: Any) -> Reply:
-    return {"thought": f"the script says {kind}", "action": {"kind": kind, **fields}}
+    seen = {"seen": f"the script says {kind}"}
+    if kind == "done":
+        return {**seen, "next": {"reached": True, "answer": fields["text"]}}
+    return {**seen, "next": {"reached": False, "action": {"kind": kind, **fields}}}
 
 
 def named(reply: Reply, prompt: str) -> Reply:
     """Replace the name in ``ref`` by the reference that the page shows for it."""
-    ref = str(reply["action"].get("ref", ""))
+    action = reply["next"].get("action", {})
+    ref = str(action.get("ref", ""))
     if not ref.startswith("="):
         return reply
     page = prompt.rpartition("\nPage: ")[2]
     found = re.search(rf'\[((?:f\d+)?e\d+)\] \w+ "{re.escape(ref[1:])}"', page)
     if found is None:
         return reply_of("done", text=f"there is no {ref[1:]}")
-    return {**reply, "action": {**reply["action"], "ref": found[1]}}
+    return {**reply, "next": {**reply["next"], "action": {**action, "ref": found[1]}}}
