@@ -13,13 +13,13 @@ import structlog
 from pydantic import ValidationError
 
 from autobot.errors import AutoBotError, BlockedAddress, ContextLengthExceeded, Invalid
-from deployments.browser.agent import fill
+from deployments.browser.agent import check, fill
 from deployments.browser.agent.hands import Hands
 from deployments.browser.agent.model import Answered, Model, ModelFailed, Question
 from deployments.browser.agent.prompt import RULES, Memory, Past, Sight, look, prompt
 from deployments.browser.agent.repeats import Repeats
 from deployments.browser.agent.schemas import Limit
-from deployments.browser.agent.steps import Decision, Do, schema_for
+from deployments.browser.agent.steps import Decision, Do, Next, schema_for
 from deployments.browser.agent.tasks import Task
 from deployments.browser.agent.view import View
 from deployments.browser.engine import SessionEnded, WheelTaken
@@ -60,6 +60,7 @@ class Pursuit:
         self._before: View | None = None
         self._start = 0
         self._read = ""
+        self._checked = ""
         self._warning = ""
         self._questions = 0
         self._useless = 0
@@ -100,6 +101,9 @@ class Pursuit:
         self._task.visited(view.url)
         if self._before is None or view.url != self._before.url:
             self._start, self._read = 0, ""
+        if (answer := await self._answered(view)) is not None:
+            ending = Decision(next=Next(reached=True, answer=answer))
+            return await self._done(ending, view, ending.step.describe())
         sight, decision = await self._decide(view)
         if decision is None:
             return None
@@ -123,6 +127,21 @@ class Pursuit:
         if self._outside >= MOST_FAILURES:
             raise Stopped("domains")
         return None
+
+    async def _answered(self, view: View) -> str | None:
+        """The answer, when what is in sight gives it; each sight is asked about once."""
+        start, end = look(view, self._start, self._budget, self._read)
+        page = check.page_text(Sight(view, start, end, read=self._read))
+        if page == self._checked:
+            return None
+        try:
+            answered = await self._attended(self._model.answer(check.question(self._memory, page)))
+        except (ModelFailed, ContextLengthExceeded):
+            answered = Answered({}, 0)  # the decision that follows says so, and asks with less
+        if answered is None:
+            return None  # a person took the wheel: it is asked afterwards
+        self._checked = page
+        return check.answer_in(str(answered.value.get("answer", "")), page, self._memory)
 
     async def _record(self, decision: Decision, view: View, did: str, outcome: str) -> None:
         self._memory.past.append(Past(did, outcome))

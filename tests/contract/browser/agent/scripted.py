@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from deployments.browser.agent import check
 from tests.contract.browser.agent.jobs import JOBS, Move
 
 Reply = dict[str, Any]
@@ -42,9 +43,15 @@ class Scripted:
             return JSONResponse({"error": said}, self.status)
         form = body["response_format"]["json_schema"]
         text = body["messages"][-1]["content"]
+        if form["name"] == check.NAME:
+            return self._say(body, {"answer": check.NOT_YET})
         self.asked.append("\n".join(str(m["content"]) for m in body["messages"]))
         await asyncio.sleep(self.slow_s)
         said = self.outputs.pop(0) if form["name"] == "output" else self.step(text, form["schema"])
+        return self._say(body, said)
+
+    def _say(self, body: dict[str, Any], said: Any) -> Response:
+        text = body["messages"][-1]["content"]
         message = {"role": "assistant", "content": json.dumps(said)}
         usage = {"prompt_tokens": len(text) // 4, "completion_tokens": 20}
         return JSONResponse(

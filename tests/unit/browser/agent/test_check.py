@@ -1,0 +1,56 @@
+"""Which answers of the model count: those that stand on the page."""
+
+import pytest
+
+from deployments.browser.agent.check import answer_in, page_text, question
+from deployments.browser.agent.prompt import Memory, Sight
+from deployments.browser.agent.view import View
+
+PAGE = "Green tea (http://shop/green-tea)\nPrice: 4.50 EUR\nin stock\nOrigin: Japan"
+MEMORY = Memory("Where does the green tea come from?")
+
+
+@pytest.mark.parametrize(
+    "said", ["Japan", "Green tea comes from Japan.", "4.50 EUR", "It is in stock", "JAPAN"]
+)
+def test_an_answer_in_the_pages_and_the_goals_words_counts(said: str) -> None:
+    assert answer_in(said, PAGE, MEMORY) == said
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["not yet", "Not yet.", "5.40 EUR", "4 EUR", "China", "You have successfully ordered it."],
+)
+def test_one_that_was_made_up_or_is_none_does_not(said: str) -> None:
+    assert answer_in(said, PAGE, MEMORY) is None
+
+
+def test_an_answer_of_the_goals_words_alone_is_no_answer_of_the_page() -> None:
+    memory = Memory("Reply 'Thanks a lot' to the thread about tea number 15.")
+    assert answer_in("Thanks a lot", PAGE, memory) is None
+    assert answer_in("", PAGE, memory) is None
+    assert answer_in("Tea number 15 costs 4.50 EUR", PAGE, memory) is None
+    assert answer_in("Thanks a lot", f"{PAGE}\nYour reply: Thanks a lot", memory) == "Thanks a lot"
+
+
+def test_a_short_word_of_the_page_alone_is_an_answer() -> None:
+    memory = Memory("Who wrote the first post?")
+    assert answer_in("ann", "# ann\nMy lid is broken", memory) == "ann"
+    assert answer_in("bo", "# ann\nMy lid is broken", memory) is None
+
+
+def test_what_was_noted_on_other_pages_may_be_in_the_answer() -> None:
+    memory = Memory("Which is cheaper, honey or tea?")
+    assert answer_in("honey, 6.80", PAGE, memory) is None
+    memory.note("Honey costs 6.80 EUR")
+    assert answer_in("honey, 6.80", PAGE, memory) == "honey, 6.80"
+
+
+def test_the_question_shows_the_page_without_references_and_what_was_done() -> None:
+    view = View("http://shop/", "Shop", ['- [e17] link "Green tea"', '[f1e3] button "Find"', "end"])
+    page = page_text(Sight(view, 0, 2, read="read text"))
+    assert page == 'Shop (http://shop/)\n- link "Green tea"\nbutton "Find"\nread text'
+    asked = question(MEMORY, page)
+    assert asked.text.startswith(f"Web page: {page}")
+    assert asked.text.endswith(MEMORY.goal)
+    assert "none yet" in asked.text
