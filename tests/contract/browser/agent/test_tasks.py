@@ -76,7 +76,7 @@ async def test_each_step_is_streamed_with_a_picture_and_the_stream_resumes(ann: 
     assert [event["id"] for event in await events(ann, task, after=2)] == [3, 4]
     seen = await ann.see(task)
     assert seen["pages"] == [ann.home + "/", ann.home + "/shop"]
-    assert seen["usage"]["requests"] == 2
+    assert seen["usage"]["requests"] == 4, "of each page: is the answer there, and what to do"
     assert seen["usage"]["tokens"] > 0
 
 
