@@ -1,4 +1,4 @@
-"""JSON schemas that callers send: well-formed, bounded, never fetched, never slow to apply.
+"""JSON schemas that callers send: well-formed, bounded, never fetched, their patterns never slow.
 
 A schema is a stranger's program: a pattern such as ``(a+)+$`` keeps Python's ``re`` busy for hours,
 which is why jsonschema-rs applies them. Its patterns are ECMAScript's, as JSON Schema asks, take
