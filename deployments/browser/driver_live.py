@@ -111,5 +111,6 @@ async def selection(tab: Tab) -> str:
             for frame in tab.frames:
                 with contextlib.suppress(PlaywrightError):  # it may be gone
                     if text := await frame.evaluate(SELECTED, MOST_SELECTED):
-                        return str(text)
+                        # The page may have its own `slice`; half a surrogate pair cannot be sent.
+                        return str(text)[:MOST_SELECTED].encode(errors="replace").decode()
     return ""

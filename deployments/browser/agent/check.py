@@ -2,7 +2,7 @@
 
 A small model that is given a list of actions takes one, on the very page that says what was asked
 for. Asked only to answer from the page, or to say "not yet", it answers. It also makes answers up:
-one whose figures and words are neither on the page nor in the goal does not count.
+one with figures that the page does not say, or words that neither page nor goal does, is none.
 """
 
 import re

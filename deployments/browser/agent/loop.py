@@ -103,11 +103,11 @@ class Pursuit:
             self._start, self._read = 0, ""
         if (answer := await self._answered(view)) is not None:
             ending = Decision(next=Next(reached=True, answer=answer))
-            return await self._done(ending, view, ending.step.describe())
+            return await self._done(ending, view, ending.next.step.describe())
         sight, decision = await self._decide(view)
         if decision is None:
             return None
-        step = decision.step
+        step = decision.next.step
         did = step.describe(view.elements.get(step.ref))
         if step.kind == "done":
             return await self._done(decision, view, did)
@@ -152,7 +152,7 @@ class Pursuit:
         self._task.step(
             picture,
             thought=decision.seen,
-            action=decision.step.model_dump(exclude_defaults=True),
+            action=decision.next.step.model_dump(exclude_defaults=True),
             did=did,
             outcome=outcome,
             url=view.url,
@@ -196,7 +196,7 @@ class Pursuit:
             decision = Decision.model_validate(answered.value)
         except ValidationError as error:
             raise ModelFailed(f"It is no step: {error.errors()[0]['msg']}") from error
-        step = decision.step
+        step = decision.next.step
         if step.kind in ("click", "type", "select") and step.ref not in view.elements:
             raise ModelFailed(f"There is no {step.ref or 'such element'} on this page.")
         return decision
@@ -303,7 +303,7 @@ class Pursuit:
         return f"the person said: {answer}"
 
     async def _done(self, decision: Decision, view: View, did: str) -> dict[str, Any]:
-        said = decision.step.text
+        said = decision.next.step.text
         output = None
         if self._task.wanted.schema_ is not None:
             output = await self._output(said)

@@ -5,9 +5,9 @@ a link, cannot be said at all: a small model's commonest mistakes are gone befor
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from deployments.browser.agent.view import Element
 
@@ -53,7 +53,20 @@ class Next(BaseModel):
     reached: bool
     answer: str = Field(default="", max_length=4000)
     note: str = ""
-    action: Do = Do(kind="done")
+    action: Do | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if not (self.answer if self.reached else self.action):
+            raise ValueError("it has no answer" if self.reached else "it has no action")
+        return self
+
+    @property
+    def step(self) -> Do:
+        """The action, or the answer as one."""
+        if self.reached or self.action is None:
+            return Do(kind="done", text=self.answer)
+        return self.action
 
 
 class Decision(BaseModel):
@@ -67,11 +80,6 @@ class Decision(BaseModel):
 
     seen: str = ""
     next: Next
-
-    @property
-    def step(self) -> Do:
-        """The action, or the answer as one."""
-        return Do(kind="done", text=self.next.answer) if self.next.reached else self.next.action
 
 
 def schema_for(
