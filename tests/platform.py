@@ -16,6 +16,7 @@ import httpx
 import psutil
 
 from autobot.settings import Settings
+from tests.processes import alive, command_of
 
 UP_DEADLINE_S = 900
 
@@ -44,14 +45,6 @@ def environment_of(home: Path, *, ranges_from: int = 21000, display: int = 40) -
     ports = dict(zip(single, free_ports(len(single)), strict=True)) | ranges
     chosen = {f"AUTOBOT_{name.upper()}": str(port) for name, port in ports.items()}
     return chosen | {"AUTOBOT_HOME": str(home), "AUTOBOT_DESKTOP_DISPLAY": str(display)}
-
-
-def alive(process: psutil.Process) -> bool:
-    """Whether it still runs; a zombie has ended and only waits for its parent to notice."""
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 @dataclass
@@ -142,10 +135,7 @@ class Platform:
         """Room -> pids of its replicas, by the name Ray gives their processes."""
         pids: dict[str, set[int]] = {}
         for process in self.processes():
-            try:
-                title = " ".join(process.cmdline())
-            except psutil.Error:
-                continue
+            title = " ".join(command_of(process))
             if title.startswith("ray::ServeReplica:"):
                 pids.setdefault(title.split(":")[3], set()).add(process.pid)
         return pids

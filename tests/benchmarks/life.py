@@ -9,6 +9,7 @@ import psutil
 
 from tests.benchmarks.report import Figure
 from tests.platform import UP_DEADLINE_S, Platform
+from tests.processes import command_of
 
 
 def first_token_s(platform: Platform) -> tuple[float, float]:
@@ -51,7 +52,7 @@ def _streams_a_token(platform: Platform) -> bool:
 def room_of(process: psutil.Process) -> str:
     """The room a process works for; Ray's own daemons are shared by all."""
     for ancestor in (process, *process.parents()):
-        title = " ".join(ancestor.cmdline())
+        title = " ".join(command_of(ancestor))
         if title.startswith("ray::ServeReplica:"):
             return title.split(":")[3].split("-")[0]
         if "redis-server" in title:

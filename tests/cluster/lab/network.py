@@ -14,6 +14,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.processes import command_of
+
 from .host import NETNS_DIR, LabError, execute, kill, processes_in, start
 
 OPERATOR = "operator"
@@ -125,7 +127,7 @@ class Network:
                 raise LabError(f"{room}'s slow cable did not start: {first}{said.read()}")
 
     def _good_cable(self, room: str) -> None:
-        mine = [p for p in processes_in(self.path(SWITCH)) if f"{room}-near" in p.cmdline()]
+        mine = [p for p in processes_in(self.path(SWITCH)) if f"{room}-near" in command_of(p)]
         kill(mine)
         if f"{room}-far" in self._ports():
             self._ip(SWITCH, f"link delete {room}-far", f"link set {room} master br0")

@@ -13,6 +13,7 @@ from deployments.browser import launch
 from deployments.browser.engine import PageFailed
 from tests.contract.browser.conftest import Rig, processes
 from tests.contract.browser.jobs import shot, shot_html
+from tests.processes import command_of
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(90)]
 
@@ -70,13 +71,6 @@ async def test_a_dead_driver_is_replaced(chromium: Rig) -> None:
     assert (await processes(chromium))["browser"][0] != before
 
 
-def command_of(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:  # it is over, or a zombie
-        return []
-
-
 def mentions(process: psutil.Process, paths: list[str]) -> bool:
     command = " ".join(process.info["cmdline"] or [])
     return any(path in command for path in paths)
@@ -97,8 +91,8 @@ async def test_nothing_is_left_when_the_replica_is_killed(
     profiles = {part for p in family for part in command_of(p) if "--user-data-dir=" in part}
     replica.send_signal(how)
     await replica.wait()
-    _, alive = await asyncio.to_thread(psutil.wait_procs, family, 10)
-    assert not alive
+    _, left_over = await asyncio.to_thread(psutil.wait_procs, family, 10)
+    assert not left_over
     assert profiles
     # Crash handlers are nobody's children: the profile on their command line gives them away.
     paths = [part.partition("=")[2] for part in profiles]

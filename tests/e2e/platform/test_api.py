@@ -7,6 +7,7 @@ import httpx
 import yaml
 
 from tests.platform import Platform
+from tests.processes import command_of
 
 ROOMS = {"main", "frontend", "npu", "redis", "llm", "browser"}
 SERVE_CONFIG = Path(__file__).parents[3] / "deployments/serve.yaml"
@@ -130,7 +131,7 @@ def test_secrets_are_nowhere_in_arguments_or_logs(platform: Platform) -> None:
     secrets = [secret for secret in [*secrets, platform.key] if len(secret) >= 8]
     assert len(secrets) >= 3
     for process in platform.processes():
-        arguments = " ".join(process.cmdline())
+        arguments = " ".join(command_of(process))
         assert not any(secret in arguments for secret in secrets), arguments
     for log in [*(platform.home / "logs").rglob("*"), *(platform.home / "run").rglob("*.log")]:
         if log.is_file():
