@@ -15,6 +15,7 @@ from autobot.errors import NotFound, Unavailable
 from deployments.browser.actions import Action, Content, Goto, Pdf, Screenshot, Wait
 from deployments.browser.dial import Dialer
 from deployments.browser.engine import (
+    MOST_SELECTED,
     Frame,
     Input,
     Page,
@@ -100,7 +101,7 @@ class FakeSession:
         self.inputs.append(event)
 
     async def selection(self) -> str:
-        return "".join(event.text for event in self.inputs)
+        return "".join(event.text for event in self.inputs)[:MOST_SELECTED]
 
     async def close(self) -> None:
         self.closed = True

@@ -155,12 +155,12 @@ class Viewer:
         """Begin to load a page, instead of the one that is still on its way."""
         if self._visit is not None:
             self._visit.cancel()
-            await asyncio.wait([self._visit])
+            await asyncio.gather(self._visit, return_exceptions=True)
         self._visit = asyncio.ensure_future(self._load(action))
 
     async def _load(self, action: Goto) -> None:
         try:
-            await self._sessions.drive(self._record, action)
+            await self._sessions.drive(self._record, self._name, action)
         except AutoBotError as error:
             await self._send("refused", reason=error.detail)
 

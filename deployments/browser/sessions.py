@@ -47,7 +47,10 @@ class Record:
     created_at: float = field(default_factory=time.time)
     began: float = field(default_factory=time.monotonic)
     wheel: Wheel = field(default_factory=Wheel)
+    line: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the first of the agent's actions: it waits for the wheel, the others behind it."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while something is done to the session, by its agent or by a person."""
     viewers: int = 0
     finished: str | None = None
     """Why the session has ended; its viewers read it here."""
@@ -176,29 +179,37 @@ class Sessions:
         raise NotFound("There is no such session.")
 
     async def act(self, owner: str, name: str, action: Action) -> Rendered:
-        """Do ``action`` when it is its turn and no person has the wheel."""
-        record = self.find(owner, name)
-        async with self._turn(record, action.timeout_s):
-            await record.wheel.free(action.timeout_s)
-            return await record.session.act(action)
+        """Do ``action`` when those before it are done and no person has the wheel.
 
-    async def drive(self, record: Record, action: Action) -> None:
-        """Do ``action`` for the person who has the wheel, when what began before is done."""
-        async with self._turn(record, action.timeout_s):
+        Raises `WheelTaken` or `Conflict` when it could not begin within its own deadline.
+        """
+        record = self.find(owner, name)
+        begins_by = time.monotonic() + action.timeout_s
+        async with _held(record.line, begins_by):
+            while True:
+                # The wheel first: who waits for it with the turn in hand keeps its holder waiting.
+                await record.wheel.free(begins_by - time.monotonic())
+                async with self._turn(record, begins_by):
+                    if not record.wheel.held():
+                        return await record.session.act(action)
+
+    async def drive(self, record: Record, viewer: str, action: Action) -> None:
+        """Do ``action`` for the person at the wheel when what began before is done.
+
+        Raises `Conflict` when that takes too long, or they have let go meanwhile.
+        """
+        async with self._turn(record, time.monotonic() + action.timeout_s):
+            if not record.wheel.touch(viewer):
+                raise Conflict("You let go of the wheel before this could begin.")
             await record.session.act(action)
 
     @contextlib.asynccontextmanager
-    async def _turn(self, record: Record, patience_s: float) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(patience_s):
-                await record.turn.acquire()
-        except TimeoutError as error:
-            raise Conflict("Another action of this session is still running.") from error
-        try:
-            yield
-        finally:
-            record.turn.release()
-            record.used = time.monotonic()
+    async def _turn(self, record: Record, begins_by: float) -> AsyncIterator[None]:
+        async with _held(record.turn, begins_by):
+            try:
+                yield
+            finally:
+                record.used = time.monotonic()
 
     async def save(self, owner: str, name: str) -> dict[str, Any]:
         """Save the session's profile now. Raises `Conflict` for a session without one."""
@@ -273,3 +284,17 @@ class Sessions:
             "memory_mib": self._meter.used >> 20,
             "memory_budget_mib": self._meter.budget >> 20,
         }
+
+
+@contextlib.asynccontextmanager
+async def _held(lock: asyncio.Lock, by: float) -> AsyncIterator[None]:
+    """Hold ``lock``, or raise `Conflict` when it is not free ``by`` then (monotonic clock)."""
+    try:
+        async with asyncio.timeout(by - time.monotonic()):
+            await lock.acquire()
+    except TimeoutError as error:
+        raise Conflict("Another action of this session is still running.") from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -18,7 +18,7 @@ from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
 from autobot.web.app import create_app
 from deployments.browser.dial import Dialer
 from deployments.browser.egress import Policy, Target
-from deployments.browser.engine import Browser
+from deployments.browser.engine import MOST_SELECTED, Browser
 from deployments.browser.fake import FakeBrowser
 from tests.contract.browser.conftest import real_browser, room_of
 from tests.contract.browser.playground import playground, serve_app
@@ -88,6 +88,18 @@ async def hear(live: ClientConnection, kind: str, **wanted: Any) -> dict[str, An
             return said
 
 
+async def fill_and_select(live: ClientConnection, *texts: str) -> None:
+    """Write into the form's first field and select all of it."""
+    for kind in ("move", "down", "up"):
+        await say(live, kind, x=90, y=20)
+    for text in texts:
+        await say(live, "text", text=text)
+    for key in ("Control", "a"):
+        await say(live, "key_down", key=key)
+    for key in ("a", "Control"):
+        await say(live, "key_up", key=key)
+
+
 async def test_the_screen_comes_as_jpeg_with_its_size(room: Room) -> None:
     session = await room.open()
     async with room.watch(session) as live:
@@ -153,6 +165,40 @@ async def test_a_person_who_drives_opens_addresses_and_an_agent_still_waits(room
     await room.http.delete(session)
 
 
+async def test_a_person_does_not_wait_for_an_action_that_waits_for_them(room: Room) -> None:
+    session = await room.open()
+    async with room.watch(session) as live:
+        await say(live, "take")
+        await hear(live, "state", wheel="you")
+        waiting = asyncio.ensure_future(room.act(session, "content", timeout_s=20))
+        await asyncio.sleep(0.3)
+        await say(live, "goto", url=room.site + "/files")
+        tab = {"tab": 0, "url": room.site + "/files", "newest": True}
+        async with asyncio.timeout(5):
+            await hear(live, "state", tabs=[tab])
+        assert not waiting.done()
+        await say(live, "release")
+        assert (await waiting).status_code == 200
+    await room.http.delete(session)
+
+
+async def test_a_page_that_could_not_begin_to_load_is_not_opened_after_letting_go(
+    room: Room,
+) -> None:
+    session = await room.open()
+    async with room.watch(session) as live:
+        before = (await hear(live, "state"))["tabs"]
+        running = asyncio.ensure_future(room.act(session, "wait", seconds=1.5, timeout_s=10))
+        await asyncio.sleep(0.3)
+        await say(live, "take")
+        await say(live, "goto", url=room.site + "/files")
+        await say(live, "release")
+        assert "let go" in (await hear(live, "refused"))["reason"]
+        assert (await running).status_code == 200
+        assert (await room.http.get(session)).json()["tabs"] == before
+    await room.http.delete(session)
+
+
 @pytest.mark.parametrize("url", ["http://10.0.0.1/", "file:///etc/passwd", "http://[::1]/"])
 async def test_an_address_that_may_not_be_visited_is_refused_with_the_reason(
     room: Room, url: str
@@ -187,15 +233,23 @@ async def test_the_selected_text_is_told_to_who_drives(room: Room) -> None:
         await say(live, "copy")
         assert "wheel first" in (await hear(live, "refused"))["reason"]
         await say(live, "take")
-        for kind in ("move", "down", "up"):
-            await say(live, kind, x=90, y=20)
-        await say(live, "text", text="to be copied")
-        for key in ("Control", "a"):
-            await say(live, "key_down", key=key)
-        for key in ("a", "Control"):
-            await say(live, "key_up", key=key)
+        await fill_and_select(live, "to be copied")
         await say(live, "copy")
         assert (await hear(live, "copied"))["text"] == "to be copied"
+    await room.http.delete(session)
+
+
+async def test_a_long_selection_is_cut_and_a_letter_cut_in_two_is_survived(room: Room) -> None:
+    session = await room.open()
+    await room.act(session, "goto", url=room.site + "/form")
+    async with room.watch(session) as live:
+        await say(live, "take")
+        # A pair of UTF-16 units each: after one letter, the bound falls between two of a pair.
+        await fill_and_select(live, "a", *["\N{GREEN APPLE}" * 10_000] * 6)
+        await say(live, "copy")
+        copied = (await hear(live, "copied"))["text"]
+        assert copied.startswith("a\N{GREEN APPLE}")
+        assert len(copied) <= MOST_SELECTED
     await room.http.delete(session)
 
 

@@ -228,6 +228,23 @@ async def test_a_lost_connection_is_made_again_and_the_wheel_taken_again(
     await expect(keys_of(signed_in)).to_be_focused()
 
 
+@pytest.mark.parametrize(
+    "field", ["Address to open in a session", "Address of the session's page"]
+)
+async def test_a_wheel_that_comes_back_leaves_who_writes_elsewhere_alone(
+    signed_in: Page, browsing: Browsing, field: str
+) -> None:
+    await driving(signed_in)
+    written = signed_in.get_by_label(field)
+    await written.fill("half an addr")
+    browsing.cut = True
+    await expect(signed_in.get_by_role("alert").filter(has_text="was lost")).to_be_visible()
+    browsing.cut = False
+    await expect(signed_in.get_by_text("You have the wheel")).to_be_visible()
+    await expect(written).to_be_focused()
+    await expect(written).to_have_value("half an addr")
+
+
 async def test_a_session_that_ends_elsewhere_says_so(signed_in: Page, browsing: Browsing) -> None:
     await watching(signed_in)
     browsing.sessions.clear()

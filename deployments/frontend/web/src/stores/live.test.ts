@@ -159,6 +159,55 @@ describe("live view", () => {
     expect(live).toMatchObject({ phase: "live", wheel: "you", problem: "" });
   });
 
+  it("waits for the wheel while its dead connection still holds it", async () => {
+    watching().hear({ type: "state", wheel: "you", tabs: [] });
+    sockets[0]?.lose();
+    await settled();
+    const second = sockets[1];
+    second?.open();
+    second?.hear({ type: "state", wheel: "person", tabs: [] });
+    expect([second?.said, live.retaking]).toEqual([[], true]);
+    second?.hear({ type: "state", wheel: "agent", tabs: [] });
+    second?.hear({ type: "state", wheel: "you", tabs: [] });
+    expect([second?.said, live.retaking]).toEqual([[{ type: "take" }], false]);
+    second?.hear({ type: "state", wheel: "agent", tabs: [] });
+    expect(second?.said.length).toBe(1);
+  });
+
+  it("takes no wheel back long after it was lost, nor one that was let go", async () => {
+    const now = vi.spyOn(Date, "now").mockReturnValue(0);
+    const first = watching();
+    first.hear({ type: "state", wheel: "you", tabs: [] });
+    first.lose();
+    await settled();
+    sockets[1]?.open();
+    now.mockReturnValue(180_001);
+    sockets[1]?.hear({ type: "state", wheel: "agent", tabs: [] });
+    expect([sockets[1]?.said, live.retaking]).toEqual([[], false]);
+    const again = watching();
+    again.hear({ type: "state", wheel: "you", tabs: [] });
+    again.lose();
+    live.release();
+    await settled();
+    const last = sockets[sockets.length - 1];
+    last?.open();
+    last?.hear({ type: "state", wheel: "agent", tabs: [] });
+    expect(last?.said).toEqual([]);
+    now.mockRestore();
+  });
+
+  it("goes on trying while the server says that it is busy or restarting", async () => {
+    inspect.mockRejectedValue(new ApiError("refused", "Room browser is restarting.", 503));
+    watching().lose();
+    await settled();
+    expect([live.phase, sockets.length]).toEqual(["connecting", 2]);
+    sockets[1]?.lose();
+    await settled();
+    sockets[2]?.lose();
+    await settled();
+    expect(live).toMatchObject({ phase: "over", problem: "Room browser is restarting." });
+  });
+
   it("gives up after a few tries, which count anew once it has heard of the session", async () => {
     watching();
     for (const [at, heard] of [true, false, false].entries()) {

@@ -28,6 +28,8 @@ export interface Live {
   /** The page's size in CSS pixels; null until the first picture. */
   screen: Size | null;
   problem: string;
+  /** A lost connection held the wheel, and this page takes it again when it can. */
+  retaking: boolean;
   watch(id: string, paint: Painter): void;
   leave(): void;
   take(): void;
@@ -53,6 +55,10 @@ export interface LiveOptions {
 }
 
 const RETRIES = [300, 2000, 5000, 10_000];
+/** The session's side of a dead connection may hold the wheel for so long before it lets go. */
+const RETAKEN_MS = 180_000;
+/** What says that a session cannot be watched any more; every other failure may pass. */
+const FINAL = [401, 403, 404, 410];
 const OPEN = 1; // WebSocket.OPEN
 
 /** Watches one session at a time, and drives it while this page has the wheel. */
@@ -61,8 +67,7 @@ export function createLive(options: LiveOptions): Live {
   let socket: WebSocket | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let tries = 0;
-  /** Whether to take the wheel again that a lost connection let go. */
-  let drove = false;
+  let retakenBy = 0;
 
   const store: Live = reactive({
     phase: "idle",
@@ -70,23 +75,30 @@ export function createLive(options: LiveOptions): Live {
     tabs: [],
     screen: null,
     problem: "",
+    retaking: false,
     watch,
     leave() {
       drop();
+      store.retaking = false;
       store.phase = "idle";
     },
     take() {
       store.problem = "";
       say({ type: "take" });
     },
-    release: () => say({ type: "release" }),
+    release() {
+      store.retaking = false;
+      say({ type: "release" });
+    },
     act,
     goto(typed: string) {
+      if (store.wheel !== "you") return;
       const url = webAddress(typed);
       store.problem = url ? "" : "That is not a web address.";
       if (url) act({ type: "goto", url });
     },
     past(history: Past) {
+      if (store.wheel !== "you") return;
       store.problem = "";
       act({ type: "goto", history });
     },
@@ -111,9 +123,8 @@ export function createLive(options: LiveOptions): Live {
   }
 
   function watch(id: string, paint: Painter): void {
-    Object.assign(store, { tabs: [], screen: null, problem: "" });
+    Object.assign(store, { tabs: [], screen: null, problem: "", retaking: false });
     tries = 0;
-    drove = false;
     open(id, paint);
   }
 
@@ -155,8 +166,8 @@ export function createLive(options: LiveOptions): Live {
         store.tabs = heard.tabs;
         if (tries > 0) store.problem = "";
         tries = 0;
-        if (drove) say({ type: "take" });
-        drove = false;
+        if (heard.wheel === "you" || Date.now() > retakenBy) store.retaking = false;
+        else if (store.retaking && heard.wheel === "agent") say({ type: "take" });
         break;
       case "copied":
         if (heard.text) clip(heard.text).catch((cause: unknown) => (store.problem = unclipped(cause)));
@@ -166,6 +177,7 @@ export function createLive(options: LiveOptions): Live {
         break;
       case "ended":
         drop();
+        store.retaking = false;
         store.phase = "over";
         store.problem = `This session has ended: ${heard.reason}.`;
     }
@@ -174,7 +186,10 @@ export function createLive(options: LiveOptions): Live {
   /** Connects again by itself, unless the session cannot be watched any more. */
   function lost(id: string, paint: Painter): void {
     const opened = store.phase === "live" || tries > 0;
-    drove ||= store.wheel === "you";
+    if (store.wheel === "you") {
+      store.retaking = true;
+      retakenBy = Date.now() + RETAKEN_MS;
+    }
     drop();
     store.phase = "connecting";
     store.problem = opened
@@ -183,15 +198,20 @@ export function createLive(options: LiveOptions): Live {
     const wait = opened ? retries[tries] : undefined;
     tries += 1;
     if (wait !== undefined) timer = setTimeout(() => open(id, paint), wait);
-    else store.phase = "over";
+    else giveUp();
     inspect(id).catch((cause: unknown) => {
       const error = toApiError(cause);
       if (error.kind === "unauthenticated") onUnauthenticated();
       if (error.status === null || socket || store.phase === "idle") return;
-      clearTimeout(timer);
-      store.phase = "over";
-      store.problem = error.message;
+      if (FINAL.includes(error.status)) giveUp();
+      if (store.phase === "over") store.problem = error.message;
     });
+  }
+
+  function giveUp(): void {
+    clearTimeout(timer);
+    store.retaking = false;
+    store.phase = "over";
   }
 
   return store;
