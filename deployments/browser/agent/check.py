@@ -8,7 +8,7 @@ one with figures that the page does not say, or words that neither page nor goal
 import re
 
 from deployments.browser.agent.model import Question
-from deployments.browser.agent.prompt import Memory, Sight
+from deployments.browser.agent.prompt import Memory, Sight, place
 from deployments.browser.agent.steps import MOST_ANSWER, NAMED, Schema
 
 NAME = "check"
@@ -31,15 +31,21 @@ STEM = 4
 
 
 def page_text(sight: Sight) -> str:
-    """What of the page is in sight, without the references that only an action needs."""
+    """What of the page is in sight, without the references that only an action needs.
+
+    And without what fields hold: that was written there and says nothing of what came of it.
+    """
     view = sight.view
-    lines = [f"{view.title} ({view.url})", *view.lines[sight.start : sight.end], sight.read]
-    return REFERENCE.sub("", "\n".join(lines)).strip()
+    text = "\n".join([place(view), *view.lines[sight.start : sight.end], sight.read])
+    for element in view.usable(sight.start, sight.end):
+        for held in (f" = {element.value}", " (empty)"):
+            text = text.replace(f'"{element.name}"{held}', f'"{element.name}"')
+    return REFERENCE.sub("", text).strip()
 
 
 def question(memory: Memory, page: str) -> Question:
-    notes = "".join(f"\n- {note}" for note in memory.notes)
-    text = f"Web page: {page}\n\nDone so far:\n{memory.story()}{notes}\n\n{memory.goal}"
+    done = "\n".join(filter(None, [memory.story(), memory.facts()]))
+    text = f"Web page: {page}\n\nDone so far:\n{done}\n\n{memory.goal}"
     return Question(RULES, text, SCHEMA, NAME, MOST_TOKENS)
 
 

@@ -4,21 +4,25 @@ The model never acts by itself: each step is one decision under a schema made fo
 done through the session's own gate. A decision made while a person took the wheel is thrown away.
 """
 
-import asyncio
 import contextlib
-from collections.abc import Coroutine, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from pydantic import ValidationError
 
-from autobot.errors import AutoBotError, BlockedAddress, ContextLengthExceeded, Invalid
+from autobot.errors import (
+    AutoBotError,
+    BadRequest,
+    BlockedAddress,
+    ContextLengthExceeded,
+    Invalid,
+)
 from deployments.browser.agent import check, fill
+from deployments.browser.agent.asking import Asking, Stopped
 from deployments.browser.agent.hands import Hands
 from deployments.browser.agent.model import Answered, Model, ModelFailed, Question
 from deployments.browser.agent.prompt import RULES, Memory, Past, Sight, look, prompt
 from deployments.browser.agent.repeats import Repeats
-from deployments.browser.agent.schemas import Limit
 from deployments.browser.agent.steps import Decision, Do, Next, schema_for
 from deployments.browser.agent.tasks import Task
 from deployments.browser.agent.view import View
@@ -34,33 +38,22 @@ MOST_FAILURES = 3
 """Answers of no use in a row, and navigations outside the task's domains in all."""
 BOLD = 0.7
 """Temperature for a model that repeats itself: the same question would get the same answer."""
-POLL_S = 0.1
-
-T = TypeVar("T")
-
-
-class Stopped(Exception):
-    """A limit of the task."""
-
-    def __init__(self, limit: Limit) -> None:
-        super().__init__(limit)
-        self.limit: Limit = limit
 
 
 class Pursuit:
     """Pursues ``task`` with ``model`` and ``hands``."""
 
     def __init__(self, task: Task, hands: Hands, model: Model) -> None:
-        self._task, self._hands, self._model = task, hands, model
+        self._task, self._hands = task, hands
+        self._asking = Asking(task, hands, model)
         self._limits = task.wanted.limits
         self._memory = Memory(task.wanted.goal)
         self._repeats = Repeats()
-        self._clock = asyncio.timeout(None)
         self._budget = PAGE_TOKENS
         self._before: View | None = None
         self._start = 0
         self._read = ""
-        self._checked = ""
+        self._checked: set[int] = set()
         self._warning = ""
         self._questions = 0
         self._useless = 0
@@ -69,12 +62,10 @@ class Pursuit:
     async def ending(self) -> dict[str, Any]:
         """Do all of it; return the state it ends in and what goes with it."""
         try:
-            async with asyncio.timeout(self._limits.seconds) as self._clock:
+            async with self._asking.in_time():
                 return await self._all()
         except Stopped as stopped:
             return {"state": "limit", "limit": stopped.limit}
-        except TimeoutError:
-            return {"state": "limit", "limit": "seconds"}
         except AutoBotError as error:
             return {"state": "failed", "error": {"type": error.type, "detail": error.detail}}
 
@@ -89,9 +80,11 @@ class Pursuit:
             if len(self._task.steps) >= self._limits.steps:
                 raise Stopped("steps")
             try:
-                await self._hands_off()
+                if await self._asking.hands_off():
+                    self._look_anew()
                 ending = await self._step()
             except WheelTaken:
+                self._look_anew()
                 continue
             if ending is not None:
                 return ending
@@ -128,20 +121,24 @@ class Pursuit:
             raise Stopped("domains")
         return None
 
+    def _look_anew(self) -> None:
+        self._before, self._start, self._read = None, 0, ""
+        self._warning = "A person has driven the browser meanwhile: look at the page anew."
+
     async def _answered(self, view: View) -> str | None:
         """The answer, when what is in sight gives it; each sight is asked about once."""
         start, end = look(view, self._start, self._budget, self._read)
         page = check.page_text(Sight(view, start, end, read=self._read))
-        if page == self._checked:
+        sight = hash((page, *self._memory.notes))
+        if sight in self._checked:
             return None
-        try:
-            answered = await self._attended(self._model.answer(check.question(self._memory, page)))
-        except (ModelFailed, ContextLengthExceeded):
-            answered = Answered({}, 0)  # the decision that follows says so, and asks with less
-        if answered is None:
-            return None  # a person took the wheel: it is asked afterwards
-        self._checked = page
-        return check.answer_in(str(answered.value.get("answer", "")), page, self._memory)
+        said = ""
+        # What fails here fails in the decision that follows, which says so and asks with less.
+        with contextlib.suppress(ModelFailed, ContextLengthExceeded, BadRequest):
+            answered = await self._asking.once(check.question(self._memory, page))
+            said = str(answered.value.get("answer", ""))
+        self._checked.add(sight)
+        return check.answer_in(said, page, self._memory)
 
     async def _record(self, decision: Decision, view: View, did: str, outcome: str) -> None:
         self._memory.past.append(Past(did, outcome))
@@ -159,7 +156,7 @@ class Pursuit:
         )
 
     async def _decide(self, view: View) -> tuple[Sight, Decision | None]:
-        """Ask the model; None when a person took the wheel meanwhile, or it said nothing of use."""
+        """Ask the model; None when it said nothing of use."""
         while True:
             start, end = look(view, self._start, self._budget, self._read)
             sight = Sight(view, start, end, self._before, self._read, self._warning)
@@ -171,10 +168,8 @@ class Pursuit:
             temperature = BOLD if self._warning or self._useless else 0.0
             text = prompt(self._memory, sight, left)
             try:
-                answered = await self._attended(
-                    self._model.answer(Question(RULES, text, schema, temperature=temperature))
-                )
-                decision = self._understood(answered, view) if answered else None
+                question = Question(RULES, text, schema, temperature=temperature)
+                decision = self._understood(await self._asking.once(question), view)
             except ContextLengthExceeded:
                 if self._budget <= LEAST_PAGE_TOKENS:
                     raise
@@ -200,66 +195,6 @@ class Pursuit:
         if step.kind in ("click", "type", "select") and step.ref not in view.elements:
             raise ModelFailed(f"There is no {step.ref or 'such element'} on this page.")
         return decision
-
-    async def _attended(self, asking: Coroutine[Any, Any, Answered]) -> Answered | None:
-        """Await the model while watching the session; None when a person takes the wheel.
-
-        Raises `Stopped` when no tokens are left, `SessionEnded` when there is nothing to drive.
-        """
-        if self._task.tokens >= self._limits.tokens:
-            asking.close()
-            raise Stopped("tokens")
-        self._task.requests += 1
-        answering = asyncio.ensure_future(asking)
-        try:
-            while not answering.done():
-                await asyncio.wait([answering], timeout=POLL_S)
-                self._hands.alive()
-                if self._hands.record.wheel.held():
-                    return None
-            answered = answering.result()
-        finally:
-            if not answering.done():
-                answering.cancel()
-                await asyncio.gather(answering, return_exceptions=True)
-        self._task.tokens += answered.tokens
-        return answered
-
-    async def answer(self, question: Question) -> Answered:
-        """Ask within the task's limits, again when a person took the wheel: `Model` for `fill`."""
-        while True:
-            answered = await self._attended(self._model.answer(question))
-            if answered is not None:
-                return answered
-            await self._hands_off()
-
-    async def close(self) -> None:
-        await self._model.close()
-
-    async def _hands_off(self) -> None:
-        """Wait while a person drives; then everything is looked at anew."""
-        wheel = self._hands.record.wheel
-        if not wheel.held():
-            return
-        self._task.tell("paused", reason="a person has the wheel")
-        with self._off_the_clock():
-            while wheel.held():
-                self._hands.alive()
-                await asyncio.sleep(POLL_S)
-        self._before, self._start, self._read = None, 0, ""
-        self._warning = "A person has driven the browser meanwhile: look at the page anew."
-        self._task.tell("resumed")
-
-    @contextlib.contextmanager
-    def _off_the_clock(self) -> Iterator[None]:
-        """What a person takes is not the task's time."""
-        loop = asyncio.get_running_loop()
-        left = (self._clock.when() or loop.time()) - loop.time()
-        self._clock.reschedule(None)
-        try:
-            yield
-        finally:
-            self._clock.reschedule(loop.time() + left)
 
     async def _outcome(self, step: Do, view: View, sight: Sight) -> str:
         """Do it and say what came of it, in the words the model is told."""
@@ -294,7 +229,7 @@ class Pursuit:
 
     async def _ask(self, question: str) -> str:
         self._questions += 1
-        with self._off_the_clock():
+        with self._asking.off_the_clock():
             answer = await self._task.ask(question, self._limits.answer_s)
         if answer is None:
             self._questions = MOST_QUESTIONS
@@ -318,7 +253,7 @@ class Pursuit:
             page = ""
         facts = "\n".join([f"Found: {said}", *self._memory.notes, "The last page:", page])
         text, _ = fill.cut(facts, OUTPUT_TOKENS)
-        asking = fill.fill(self, self._task.wanted.schema_ or {}, self._memory.goal, text)
+        asking = fill.fill(self._asking, self._task.wanted.schema_ or {}, self._memory.goal, text)
         return (await asking).value
 
 

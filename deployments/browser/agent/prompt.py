@@ -62,6 +62,10 @@ class Memory:
         if fact and fact not in self.notes:
             self.notes = [*self.notes, fact][-MOST_NOTES:]
 
+    def facts(self) -> str:
+        """The notes, a short line each."""
+        return "\n".join(f"- {short(note, 200)}" for note in self.notes)
+
     def story(self) -> str:
         """The steps in short lines: the last few with their outcomes, older ones without, a count.
 
@@ -72,9 +76,9 @@ class Memory:
         latest = self.past[-FULL_STEPS:]
         first = total - len(older) - len(latest) + 1
         lines = [f"({first - 1} earlier steps)"] if first > 1 else []
-        lines += [f"{n}. {_short(p.did, 90)}" for n, p in enumerate(older, first)]
+        lines += [f"{n}. {short(p.did, 90)}" for n, p in enumerate(older, first)]
         for number, past in enumerate(latest, first + len(older)):
-            lines.append(f"{number}. {_short(past.did, 120)} -> {_short(past.result, 160)}")
+            lines.append(f"{number}. {short(past.did, 120)} -> {short(past.result, 160)}")
         return "\n".join(lines) or "none yet"
 
 
@@ -96,10 +100,15 @@ def look(view: View, start: int, budget: int, read: str) -> tuple[int, int]:
     return view.window(start, int(share))
 
 
+def place(view: View) -> str:
+    """The page's title and address, in a short line."""
+    return f"{short(view.title, 80)} ({short(view.url, 120)})"
+
+
 def page(sight: Sight) -> str:
     """The page, bounded: title and address, the window's lines, what changed, what was read."""
     view = sight.view
-    parts = [f"Page: {_short(view.title, 80)} ({_short(view.url, 120)})"]
+    parts = [f"Page: {place(view)}"]
     if sight.start:
         parts.append(f"(scroll up: {sight.start} lines above)")
     parts += view.lines[sight.start : sight.end] or ["(an empty page)"]
@@ -123,16 +132,17 @@ def prompt(memory: Memory, sight: Sight, left: int) -> str:
     """The whole of one step's question. ``left`` is how many steps remain, this one included."""
     parts = [f"Goal: {memory.goal}", "Steps so far:", memory.story()]
     if memory.notes:
-        parts += ["Notes:", *(f"- {_short(note, 200)}" for note in memory.notes)]
+        parts += ["Notes:", memory.facts()]
     parts += ["", page(sight), ""]
     if sight.warning:
         parts.append(sight.warning)
     if left <= 2:
         parts.append(f"Only {left} steps remain: answer with what you know.")
-    parts.append(f"Remember the goal: {_short(memory.goal, 300)}\nYour next step:")
+    parts.append(f"Remember the goal: {short(memory.goal, 300)}\nYour next step:")
     return "\n".join(parts)
 
 
-def _short(text: str, letters: int) -> str:
+def short(text: str, letters: int) -> str:
+    """``text`` in one line of at most so many ``letters``."""
     text = " ".join(text.split())
     return text if len(text) <= letters else text[: letters - 3] + "..."

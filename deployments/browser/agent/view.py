@@ -15,18 +15,24 @@ WRITABLE = ("textbox", "searchbox", "spinbutton")
 CLICKABLE = ("link", "button", "checkbox", "radio", "switch", "tab", "option", "treeitem")
 SHOWN_STATES = ("checked", "selected", "expanded", "pressed")
 LONGEST_LINE = 300
+LONGEST_FIELD = 100
+"""Letters of a field's name, and of what it holds."""
 MOST_OPTIONS = 20
 
 
 @dataclass(frozen=True)
 class Element:
-    """Something the model may use. ``options`` are a list's; ``can`` is click, type or select."""
+    """Something the model may use. ``can`` is click, type or select; ``options`` are a list's.
+
+    ``value`` is what a field or a list holds.
+    """
 
     ref: str
     role: str
     name: str
     can: str
     options: tuple[str, ...] = ()
+    value: str = ""
 
     def __str__(self) -> str:
         return f'{self.role} "{self.name[:60]}"' if self.name else self.role
@@ -64,12 +70,12 @@ def view_of(tree: str, url: str = "", title: str = "") -> View:
     """Return what a model is shown of the snapshot ``tree``."""
     view = View(url, title)
     _children(parse(tree), view, "")
-    view.lines = [_cut(line) for line in view.lines if line.strip()]
+    view.lines = [_cut(line, LONGEST_LINE) for line in view.lines if line.strip()]
     return view
 
 
-def _cut(line: str) -> str:
-    return line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]}..."
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}..."
 
 
 def _children(node: Node, view: View, indent: str) -> None:
@@ -163,9 +169,11 @@ def _usable(node: Node, can: str, view: View) -> str:
         value = ", ".join(chosen)
     else:
         options = ()
-        value = node.text if can == "type" else ""
+        value = _written(node) if can == "type" else ""
     name = name or node.marks.get("/placeholder", "")
-    view.elements[node.ref] = Element(node.ref, role, name, can, options)
+    if can != "click":
+        name, value = _cut(name, LONGEST_FIELD), _cut(value, LONGEST_FIELD)
+    view.elements[node.ref] = Element(node.ref, role, name, can, options, value)
     states = [state for state in SHOWN_STATES if state in node.marks]
     if node.role in ("checkbox", "radio", "switch") and "checked" not in node.marks:
         states.append("not checked")
@@ -173,3 +181,9 @@ def _usable(node: Node, can: str, view: View) -> str:
     said += f" = {value}" if value else " (empty)" if can == "type" else ""
     said += f" ({', '.join(states)})" if states else ""
     return said + (f" options: {' | '.join(options)}" if options else "")
+
+
+def _written(node: Node) -> str:
+    """What a field holds: its own text, or children beside a placeholder."""
+    inside = [child.text for child in node.children if child.role == "text"]
+    return " ".join(filter(None, [node.text, *inside]))

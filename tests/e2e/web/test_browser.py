@@ -228,9 +228,7 @@ async def test_a_lost_connection_is_made_again_and_the_wheel_taken_again(
     await expect(keys_of(signed_in)).to_be_focused()
 
 
-@pytest.mark.parametrize(
-    "field", ["Address to open in a session", "Address of the session's page"]
-)
+@pytest.mark.parametrize("field", ["Address to open in a session", "Address of the session's page"])
 async def test_a_wheel_that_comes_back_leaves_who_writes_elsewhere_alone(
     signed_in: Page, browsing: Browsing, field: str
 ) -> None:

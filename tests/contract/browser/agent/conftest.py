@@ -1,7 +1,8 @@
 """The room with the agent in it, real Chromium, and a scripted model behind a real socket."""
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
 from autobot.web.app import create_app
 from deployments.browser.agent.agent import Agent
 from deployments.browser.agent.driver_model import PlatformModel
-from deployments.browser.agent.tasks import Tasks
+from deployments.browser.agent.tasks import Task, Tasks
 from tests.contract.browser.agent.scripted import Scripted
 from tests.contract.browser.agent.site import SITE
 from tests.contract.browser.callers import Caller
@@ -43,6 +44,25 @@ class Person(Caller):
 
     async def see(self, task: dict[str, Any]) -> dict[str, Any]:
         return (await self.ask("GET", f"/tasks/{task['id']}")).json()
+
+    async def until(
+        self, task: dict[str, Any], true: Callable[[dict[str, Any]], bool]
+    ) -> dict[str, Any]:
+        """The task as soon as it is ``true`` of it."""
+        async with asyncio.timeout(60):
+            while True:
+                seen = await self.see(task)
+                if true(seen):
+                    return seen
+                await asyncio.sleep(0.1)
+
+    async def end_of(self, task: dict[str, Any]) -> dict[str, Any]:
+        return await self.until(task, lambda seen: seen["state"] in ENDED)
+
+    def running(self, task: dict[str, Any]) -> Task:
+        """What the room itself has of the task."""
+        assert self.served.room.agent
+        return self.served.room.agent.tasks._tasks[task["id"]]
 
     async def have(self, goal: str, start: str = "/", **body: Any) -> dict[str, Any]:
         """Give a task and wait for its end."""
@@ -101,6 +121,8 @@ def ann(people: dict[str, Person]) -> Person:
     script = people["ann"].script
     script.others.clear()
     script.outputs.clear()
+    script.answers.clear()
+    script.checked.clear()
     script.asked.clear()
     script.slow_s, script.status = 0.0, 200
     return people["ann"]

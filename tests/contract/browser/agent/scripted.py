@@ -23,10 +23,15 @@ Reply = dict[str, Any]
 
 @dataclass
 class Scripted:
-    """``others`` are scripts by goal beside the jobs' own; ``outputs`` are said in their order."""
+    """``others`` are scripts by goal beside the jobs' own; ``outputs`` are said in their order.
+
+    ``answers`` are said, by goal, to whether a page gives the answer; else that is "not yet".
+    """
 
     others: dict[str, list[Reply]] = field(default_factory=dict[str, list[Reply]])
     outputs: list[Any] = field(default_factory=list[Any])
+    answers: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    checked: list[str] = field(default_factory=list[str])
     asked: list[str] = field(default_factory=list[str])
     keys: set[str] = field(default_factory=set[str])
     slow_s: float = 0.0
@@ -43,9 +48,15 @@ class Scripted:
             return JSONResponse({"error": said}, self.status)
         form = body["response_format"]["json_schema"]
         text = body["messages"][-1]["content"]
+        whole = "\n".join(str(m["content"]) for m in body["messages"])
         if form["name"] == check.NAME:
-            return self._say(body, {"answer": check.NOT_YET})
-        self.asked.append("\n".join(str(m["content"]) for m in body["messages"]))
+            self.checked.append(whole)
+            answers = self.answers.get(text.rpartition("\n\n")[2])
+            if not answers:
+                return self._say(body, {"answer": check.NOT_YET})
+            await asyncio.sleep(self.slow_s)
+            return self._say(body, {"answer": answers.pop(0)})
+        self.asked.append(whole)
         await asyncio.sleep(self.slow_s)
         said = self.outputs.pop(0) if form["name"] == "output" else self.step(text, form["schema"])
         return self._say(body, said)

@@ -29,4 +29,4 @@ async def test_the_scripted_agent_does_all_twenty_jobs(ann: Person) -> None:
     assert not wrong, wrong
     assert all(task["pages"][0] == ann.home + job.start for job, task in ran)
     # No page was dumped: the whole question, rules included, fits a small context.
-    assert max(map(len, ann.script.asked)) < 4 * 2500
+    assert max(map(len, ann.script.asked + ann.script.checked)) < 4 * 2500

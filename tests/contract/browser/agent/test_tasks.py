@@ -5,14 +5,13 @@ import base64
 import json
 import os
 import signal
-from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
 from deployments.browser.chromium import ChromiumBrowser
-from tests.contract.browser.agent.conftest import ENDED, KEY, NO_LLM_KEY, Person
+from tests.contract.browser.agent.conftest import KEY, NO_LLM_KEY, Person
 from tests.contract.browser.agent.scripted import reply_of
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
@@ -24,21 +23,6 @@ SCHEMA = {
     "required": ["price"],
     "additionalProperties": False,
 }
-
-
-async def until_task(
-    ann: Person, task: dict[str, Any], true: Callable[[dict[str, Any]], bool]
-) -> dict[str, Any]:
-    async with asyncio.timeout(60):
-        while True:
-            seen = await ann.see(task)
-            if true(seen):
-                return seen
-            await asyncio.sleep(0.1)
-
-
-async def ended(ann: Person, task: dict[str, Any]) -> dict[str, Any]:
-    return await until_task(ann, task, lambda seen: seen["state"] in ENDED)
 
 
 async def events(ann: Person, task: dict[str, Any], after: int = 0) -> list[dict[str, Any]]:
@@ -151,10 +135,10 @@ async def test_an_action_without_effect_is_told_and_not_done_for_ever(ann: Perso
 async def test_a_question_waits_for_the_persons_answer(ann: Person) -> None:
     ann.script.others["ask"] = [reply_of("ask", text="Which size?"), *says("ok")]
     task = await ann.give("ask")
-    seen = await until_task(ann, task, lambda seen: seen["state"] == "waiting")
+    seen = await ann.until(task, lambda seen: seen["state"] == "waiting")
     assert seen["question"] == "Which size?"
     assert (await ann.post(f"/tasks/{task['id']}/answer", answer="Large")).status_code == 204
-    assert (await ended(ann, task))["steps"][0]["outcome"] == "the person said: Large"
+    assert (await ann.end_of(task))["steps"][0]["outcome"] == "the person said: Large"
     assert "The person said: Large" in ann.script.asked[1]
     late = await ann.post(f"/tasks/{task['id']}/answer", answer="Small")
     assert (late.status_code, late.json()["type"]) == (409, "urn:autobot:problem:conflict")
@@ -171,27 +155,21 @@ async def test_the_agent_waits_while_a_person_has_the_wheel_and_looks_anew(ann: 
     ann.script.others["wheel"] = [WAIT, WAIT, reply_of("click", ref="=Shop"), *says("after")]
     ann.script.slow_s = 0.5
     task = await ann.give("wheel")
-    record = ann.served.room.sessions.find(task_owner(ann, task), task["session"])
-    record.wheel.take("a person")
+    wheel = ann.running(task).record.wheel
+    wheel.take("a person")
     await until_events(ann, task, "paused")
     asked = len(ann.script.asked)
     await asyncio.sleep(1.5)
     assert len(ann.script.asked) == asked
-    record.wheel.release("a person")
-    seen = await ended(ann, task)
+    wheel.release("a person")
+    seen = await ann.end_of(task)
     assert seen["state"] == "done"
     assert "A person has driven" in ann.script.asked[asked]
     assert "resumed" in [event["event"] for event in await events(ann, task)]
 
 
-def task_owner(ann: Person, task: dict[str, Any]) -> str:
-    assert ann.served.room.agent
-    return ann.served.room.agent.tasks._tasks[task["id"]].owner
-
-
 async def until_events(ann: Person, task: dict[str, Any], kind: str) -> None:
-    assert ann.served.room.agent
-    it = ann.served.room.agent.tasks._tasks[task["id"]]
+    it = ann.running(task)
     for _ in range(600):
         if kind in [event.kind for event in it.events]:
             return
@@ -214,7 +192,7 @@ async def test_a_task_fails_clearly_when_its_session_is_closed(ann: Person) -> N
     task = await ann.give("closed")
     await until_events(ann, task, "step")
     assert (await ann.ask("DELETE", f"/sessions/{task['session']}")).status_code == 204
-    seen = await ended(ann, task)
+    seen = await ann.end_of(task)
     assert (seen["state"], seen["error"]["type"]) == ("failed", "session-ended")
 
 
@@ -226,7 +204,7 @@ async def test_a_killed_chromium_fails_the_task_and_the_next_one_works(ann: Pers
     assert isinstance(browser, ChromiumBrowser)
     for pid in (await (await browser.keeper.get()).processes())["browser"]:
         os.kill(pid, signal.SIGKILL)
-    seen = await ended(ann, task)
+    seen = await ann.end_of(task)
     assert (seen["state"], seen["error"]["type"]) == ("failed", "session-ended")
     ann.script.others["again"] = says("alive")
     assert (await ann.have("again"))["result"] == "alive"

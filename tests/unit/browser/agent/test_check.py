@@ -4,7 +4,7 @@ import pytest
 
 from deployments.browser.agent.check import answer_in, page_text, question
 from deployments.browser.agent.prompt import Memory, Sight
-from deployments.browser.agent.view import View
+from deployments.browser.agent.view import View, view_of
 
 PAGE = "Green tea (http://shop/green-tea)\nPrice: 4.50 EUR\nin stock\nOrigin: Japan"
 MEMORY = Memory("Where does the green tea come from?")
@@ -54,3 +54,39 @@ def test_the_question_shows_the_page_without_references_and_what_was_done() -> N
     assert asked.text.startswith(f"Web page: {page}")
     assert asked.text.endswith(MEMORY.goal)
     assert "none yet" in asked.text
+
+
+def test_what_fields_hold_is_no_part_of_the_page_that_is_asked_about() -> None:
+    tree = """\
+- textbox "Reply" [ref=e1]: Thanks a lot
+- combobox "Size" [ref=e2]:
+  - option "Small"
+  - option "Large" [selected]
+- textbox "Name" [ref=e3]:
+  - /placeholder: as in your passport
+  - text: Eve
+- textbox "Town" [ref=e5]:
+  - /placeholder: where you live
+- paragraph [ref=e4]: "Reply = Thanks a lot"
+"""
+    view = view_of(tree, "http://forum/", "Thread")
+    assert 'textbox "Reply" = Thanks a lot' in view.text
+    assert 'textbox "Name" = Eve' in view.text
+    assert 'textbox "Town" (empty)' in view.text
+    page = page_text(Sight(view, 0, len(view.lines)))
+    assert 'textbox "Reply"\n' in page
+    assert 'combobox "Size" options: Small | Large' in page
+    assert 'textbox "Name"\ntextbox "Town"\n' in page
+    assert "Reply = Thanks a lot" in page
+
+
+def test_a_long_value_is_left_out_too() -> None:
+    view = view_of(f'- textbox "Essay" [ref=e1]: {"word " * 200}')
+    assert "word" in view.text
+    assert "word" not in page_text(Sight(view, 0, 1))
+
+
+def test_the_question_is_bounded() -> None:
+    view = View("http://shop/" + "u" * 5000, "t" * 5000, ["line"])
+    memory = Memory("goal", notes=["n" * 5000] * 12)
+    assert len(question(memory, page_text(Sight(view, 0, 1))).text) < 12 * 210 + 400
