@@ -1,6 +1,8 @@
 """The agent's playground: a shop, a forum, a table, a form, pages of a list, and a login."""
 
+from collections.abc import Mapping
 from html import escape
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -24,6 +26,8 @@ CITIES = [
     ("Uppsala", "Sweden", "177074"),
     ("Aarhus", "Denmark", "285273"),
 ]
+RECEIVED: list[str] = []
+"""What was sent to it, as ``path name=value``: an answer does not show that a thing was done."""
 BOOKS = [(f"Book number {n}", f"{n * 7 % 50 + 3}.00") for n in range(1, 31)]
 PER_PAGE = 10
 
@@ -37,12 +41,21 @@ def shown(title: str, body: str, status: int = 200) -> Response:
     return HTMLResponse(page, status)
 
 
+async def sent(request: Request) -> Mapping[str, Any]:
+    """The fields of the request, which are remembered."""
+    given = await request.form() if request.method == "POST" else request.query_params
+    if given:
+        fields = "&".join(f"{name}={value}" for name, value in given.items())
+        RECEIVED.append(f"{request.url.path} {fields}")
+    return given
+
+
 async def home(request: Request) -> Response:
     return shown("Home", "<p>Everything for tea.</p>")
 
 
 async def shop(request: Request) -> Response:
-    wanted = request.query_params.get("q", "").lower()
+    wanted = str((await sent(request)).get("q", "")).lower()
     rows = "".join(
         f"<li><a href=/shop/{key}>{name}</a> {price} EUR</li>"
         for key, (name, price, _, _) in GOODS.items()
@@ -66,17 +79,21 @@ async def good(request: Request) -> Response:
 async def cart(request: Request) -> Response:
     inside = [key for key in request.cookies.get("cart", "").split(".") if key]
     if request.method == "POST":
-        inside.append(str((await request.form())["key"]))
+        inside.append(str((await sent(request))["key"]))
         answer = RedirectResponse("/cart", 303)
         answer.set_cookie("cart", ".".join(inside))
         return answer
     total = sum(float(GOODS[key][1]) for key in inside)
     rows = "".join(f"<li>{GOODS[key][0]}</li>" for key in inside)
-    order = "<form method=post action=/order><button>Order now</button></form>"
+    order = (
+        "<form method=post action=/order><input type=hidden name=all value=yes>"
+        "<button>Order now</button></form>"
+    )
     return shown("Cart", f"<ul>{rows}</ul><p>Total: {total:.2f} EUR</p>{order}")
 
 
 async def order(request: Request) -> Response:
+    await sent(request)
     count = len([key for key in request.cookies.get("cart", "").split(".") if key])
     return shown("Thank you", f"<p>Order number: ORD-{4710 + count}</p>")
 
@@ -93,7 +110,7 @@ async def thread(request: Request) -> Response:
     key = request.path_params["key"]
     title, posts = THREADS[key]
     if request.method == "POST":
-        said = str((await request.form())["reply"])
+        said = str((await sent(request))["reply"])
         return shown("Posted", f"<p>Your reply: {escape(said)}</p>")
     said = "".join(f"<article><h2>{who}</h2><p>{words}</p></article>" for who, words in posts)
     reply = (
@@ -104,7 +121,7 @@ async def thread(request: Request) -> Response:
 
 
 async def table(request: Request) -> Response:
-    country = request.query_params.get("country", "")
+    country = str((await sent(request)).get("country", ""))
     options = "".join(f"<option>{c}</option>" for c in ("All", "Norway", "Sweden", "Denmark"))
     rows = "".join(
         f"<tr><td>{city}</td><td>{land}</td><td>{people}</td></tr>"
@@ -121,7 +138,7 @@ async def table(request: Request) -> Response:
 
 async def form(request: Request) -> Response:
     if request.method == "POST":
-        given = await request.form()
+        given = await sent(request)
         size, gift = given.get("size"), "yes" if given.get("gift") else "no"
         words = f"{given.get('name')}, {size}, gift: {gift}"
         return shown("Booked", f"<p>Booking code: B-{len(words)}</p><p>{escape(words)}</p>")
@@ -149,7 +166,7 @@ async def login(request: Request) -> Response:
             "<label>Password <input type=password name=password></label>"
             "<button>Sign in</button></form>",
         )
-    given = await request.form()
+    given = await sent(request)
     if (given["user"], given["password"]) != ("ann", "tea"):
         return shown("Login", "<p role=alert>Wrong user or password.</p>", 401)
     answer = RedirectResponse("/account", 303)

@@ -16,6 +16,7 @@ from deployments.llm.routes_all import room_routes
 from tests.contract.browser.agent.conftest import ENDED, KEY, RECORD, Person, ring, room_with
 from tests.contract.browser.agent.jobs import JOBS, Job
 from tests.contract.browser.agent.scripted import Scripted
+from tests.contract.browser.agent.site import RECEIVED
 from tests.contract.browser.playground import serve_app
 
 LIMITS = {"steps": 12, "seconds": 240}
@@ -36,19 +37,20 @@ async def real_models(home: Path) -> AsyncIterator[str]:
 
 async def attempt(person: Person, job: Job) -> dict[str, Any]:
     """What became of one job, short enough to print."""
+    RECEIVED.clear()
     asked = {"goal": job.goal, "start_url": person.home + job.start, "limits": LIMITS}
     answer = await person.ask("POST", "/tasks?wait=300", json=asked, timeout=330)
     task = answer.json()
     assert task["state"] in ENDED, task
-    right = task["state"] == "done" and job.expected.lower() in task["result"].lower()
     return {
         "job": job.name,
-        "right": right,
+        "right": job.done(task, RECEIVED),
         "state": task["state"],
         "limit": task["limit"],
         "error": task["error"],
         "result": task["result"],
         "expected": job.expected,
+        "received": [*RECEIVED],
         "usage": task["usage"],
         "did": [f"{step['did']} -> {step['outcome'][:80]}" for step in task["steps"]],
     }
