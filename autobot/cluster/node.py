@@ -80,7 +80,7 @@ def room_programs(topology: Topology, settings: Settings, room: str) -> list[Pro
     own: dict[str, list[Callable[[Settings], Program]]] = {
         "main": [programs.desktop_x, programs.desktop_wm, programs.desktop_web],
         "redis": [programs.redis],
-        "llm": [programs.ollama],
+        "llm": [programs.ollama] if programs.ollama_is_here(settings) else [],
     }
     ray = programs.ray_node(
         settings,
@@ -175,9 +175,16 @@ def start(room: str) -> None:
         _sudo("systemctl", "enable", "--quiet", unit.name)
         _sudo("systemctl", "restart" if concerned & changed else "start", unit.name)
         did = "restarted" if concerned & changed else "running"
-        if program.unless is not None and not Path(program.argv[0]).exists():
-            did = f"waits for {program.argv[0]} to be installed"
-        print(f"{unit.name}: {did}", flush=True)
+        print(f"{unit.name}: {skipped(program) or did}", flush=True)
+
+
+def skipped(program: Program) -> str:
+    """Say why systemd starts no such program here, or nothing."""
+    if program.unless is not None and program.unless.exists():
+        return f"left to {program.unless.name}"
+    if program.unless is not None and not Path(program.argv[0]).exists():
+        return f"waits for {program.argv[0]} to be installed"
+    return ""
 
 
 def stop() -> None:

@@ -53,8 +53,14 @@ def ollama(settings: Settings) -> Program:
 
     Ollama's own installer leaves a unit of its own, which then runs it.
     """
-    address = urlsplit(settings.ollama_url).netloc
-    return Program("ollama", (str(OLLAMA), "serve"), {"OLLAMA_HOST": address}, unless=OLLAMAS_UNIT)
+    # Ollama reads an address as its clients do, down to the port of one that names none.
+    host = {"OLLAMA_HOST": settings.ollama_url}
+    return Program("ollama", (str(OLLAMA), "serve"), host, unless=OLLAMAS_UNIT)
+
+
+def ollama_is_here(settings: Settings) -> bool:
+    """Whether room llm looks for Ollama on its own VM."""
+    return urlsplit(settings.ollama_url).hostname in ("localhost", "127.0.0.1", "::1")
 
 
 def desktop_x(settings: Settings) -> Program:

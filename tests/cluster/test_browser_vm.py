@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from autobot.cluster.systemd import ENV_FILE
+from autobot.cluster.systemd import ENV_FILE, render_env
 from tests.cluster.lab.vm import VM
 from tests.cluster.sixvms import SixVms, wait_for
 
@@ -27,10 +27,9 @@ PAGE = "<title>Page</title><h1>A real page</h1>" + "".join(
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(900)]
 
 
-def restarted(cluster: SixVms, vm: VM, given: dict[str, str]) -> None:
-    """Restart the room with settings of its own."""
-    lines = "".join(f'{name}="{value}"\n' for name, value in given.items())
-    vm.shell(f"sed -i '/^AUTOBOT_BROWSER_/d' {ENV_FILE} && cat >> {ENV_FILE}", stdin=lines)
+def restarted(cluster: SixVms, vm: VM, environment: str) -> None:
+    """Restart the room in this ``environment``."""
+    vm.shell(f"cat > {ENV_FILE}", stdin=environment)
     vm.shell(["systemctl", "restart", "autobot-ray.service"])
     wait_for(lambda: cluster.state("browser") == "down", 60, cluster.why)
     cluster.wait_until_ok(240)
@@ -45,18 +44,19 @@ def page(cluster: SixVms, tmp_path: Path) -> Iterator[str]:
     silent: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = cluster.lab.operator_popen(serve, **silent)
     vm = cluster.lab.vm("browser")
+    environment = vm.shell(["cat", ENV_FILE]).stdout
     # A lab's VM does not see its own limit, and a real one would: half of it is the sessions'.
     mib = str(MEMORY // 2 >> 20)
     allowed = {"AUTOBOT_BROWSER_ALLOW": f"{host}:{PORT}", "AUTOBOT_BROWSER_MEMORY_MIB": mib}
     try:
         vm.limit_memory(MEMORY)
-        restarted(cluster, vm, allowed)
+        restarted(cluster, vm, environment + render_env(allowed))
         yield f"http://{host}:{PORT}/page.html"
     finally:
         process.terminate()
         process.wait(10)
         vm.limit_memory(None)
-        restarted(cluster, vm, {})
+        restarted(cluster, vm, environment)
 
 
 def test_twenty_sessions_each_serve_a_page_on_a_vm_of_four_gibibytes(

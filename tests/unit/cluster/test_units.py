@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from autobot.cluster.desktop import obscured, xauthority
-from autobot.cluster.programs import Program, ollama, ray_node
+from autobot.cluster.node import skipped
+from autobot.cluster.programs import Program, ollama, ollama_is_here, ray_node
 from autobot.cluster.ray_env import prepare_run_dir, ray_env, short_run_dir
 from autobot.cluster.systemd import quoted, render_env, render_unit
 from autobot.errors import SetupError
@@ -41,8 +42,33 @@ def test_the_unit_of_a_program_that_others_may_run_yields_to_them(tmp_path: Path
     lines = render_unit(program, "autobot").splitlines()
     assert "ConditionFileIsExecutable=/usr/local/bin/ollama" in lines
     assert "ConditionPathExists=!/etc/systemd/system/ollama.service" in lines
-    assert "Environment=OLLAMA_HOST=127.0.0.1:11434" in lines
+    assert "Environment=OLLAMA_HOST=http://127.0.0.1:11434" in lines
     assert "Condition" not in render_unit(Program("ray", ("/bin/ray", "start")), "autobot")
+
+
+def test_why_a_program_is_not_started_is_said(tmp_path: Path) -> None:
+    binary, unit = tmp_path / "ollama", tmp_path / "ollama.service"
+    program = Program("ollama", (str(binary), "serve"), unless=unit)
+    assert skipped(program) == f"waits for {binary} to be installed"
+    binary.touch()
+    assert skipped(program) == ""
+    unit.touch()
+    assert skipped(program) == "left to ollama.service"
+    assert skipped(Program("ray", ("/not/there", "start"))) == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        ("http://127.0.0.1:11434", True),
+        ("http://localhost", True),
+        ("http://[::1]:9999", True),
+        ("http://10.0.0.7:11434", False),
+        ("https://ollama.example.com", False),
+    ],
+)
+def test_an_ollama_elsewhere_is_not_supervised_here(tmp_path: Path, url: str, here: bool) -> None:
+    assert ollama_is_here(Settings(home=tmp_path, ollama_url=url)) is here
 
 
 def test_only_the_unit_that_runs_as_root_may_make_control_groups() -> None:

@@ -14,7 +14,10 @@ Move = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Job:
-    """``expected`` has to be in the task's result, and ``sends`` in what the site received."""
+    """``expected`` has to be in the task's result, and ``sends`` in what the site received.
+
+    What only finds something sends nothing: the way to an answer is the agent's.
+    """
 
     name: str
     goal: str
@@ -48,8 +51,7 @@ JOBS = (
     Job("stock", "Is the teapot in stock or sold out?", "/shop", (click("Teapot"),),
         r"(in stock|sold out)", "sold out"),
     Job("search", "Search the shop for 'black' and say the price of what is found.", "/shop",
-        (fill("Search", "black"), click("Find")), r"\"Black tea\"\W+" + EUR, "3.20",
-        ("/shop q=black",)),
+        (fill("Search", "black"), click("Find")), r"\"Black tea\"\W+" + EUR, "3.20"),
     Job("cart", "Put the honey into the cart and say the total.", "/shop",
         (click("Honey"), click("Add to cart")), r"Total: " + EUR, "6.80",
         ("/cart key=honey",)),
@@ -59,7 +61,7 @@ JOBS = (
         ("/cart key=green-tea", "/cart key=black-tea")),
     Job("order", "Order one honey and say the order number.", "/shop",
         (click("Honey"), click("Add to cart"), click("Order now")), r"(ORD-\d+)", "ORD-4711",
-        ("/cart key=honey", "/order all=yes")),
+        ("/cart key=honey", "/order ")),
     Job("steep", "How many minutes should oolong steep, says the forum?", "/forum",
         (click("How long to steep oolong"),), r"(\w+) minutes", "Three"),
     Job("author", "Who wrote the first post about the broken lid?", "/",
@@ -73,8 +75,7 @@ JOBS = (
     Job("people", "How many people live in Bergen, says the table?", "/table", (),
         r"Bergen \| Norway \| (\d+)", "291940"),
     Job("filter", "Filter the table by Denmark and name the city.", "/table",
-        (("select", "Country", "Denmark"), click("Filter")), r"(?m)^\| (\w+) \| Denmark", "Aarhus",
-        ("/table country=Denmark",)),
+        (("select", "Country", "Denmark"), click("Filter")), r"(?m)^\| (\w+) \| Denmark", "Aarhus"),
     Job("book", "Book for Eve, size Large, and say the booking code.", "/form",
         (fill("Name", "Eve"), ("select", "Size", "Large"), click("Book")),
         r"Booking code: (B-\d+)", "B-20",

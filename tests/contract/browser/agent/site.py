@@ -42,11 +42,10 @@ def shown(title: str, body: str, status: int = 200) -> Response:
 
 
 async def sent(request: Request) -> Mapping[str, Any]:
-    """The fields of the request, which are remembered."""
-    given = await request.form() if request.method == "POST" else request.query_params
-    if given:
-        fields = "&".join(f"{name}={value}" for name, value in given.items())
-        RECEIVED.append(f"{request.url.path} {fields}")
+    """The fields of the request's form, which are remembered."""
+    given = await request.form()
+    fields = "&".join(f"{name}={value}" for name, value in given.items())
+    RECEIVED.append(f"{request.url.path} {fields}")
     return given
 
 
@@ -55,7 +54,7 @@ async def home(request: Request) -> Response:
 
 
 async def shop(request: Request) -> Response:
-    wanted = str((await sent(request)).get("q", "")).lower()
+    wanted = request.query_params.get("q", "").lower()
     rows = "".join(
         f"<li><a href=/shop/{key}>{name}</a> {price} EUR</li>"
         for key, (name, price, _, _) in GOODS.items()
@@ -85,10 +84,7 @@ async def cart(request: Request) -> Response:
         return answer
     total = sum(float(GOODS[key][1]) for key in inside)
     rows = "".join(f"<li>{GOODS[key][0]}</li>" for key in inside)
-    order = (
-        "<form method=post action=/order><input type=hidden name=all value=yes>"
-        "<button>Order now</button></form>"
-    )
+    order = "<form method=post action=/order><button>Order now</button></form>"
     return shown("Cart", f"<ul>{rows}</ul><p>Total: {total:.2f} EUR</p>{order}")
 
 
@@ -121,7 +117,7 @@ async def thread(request: Request) -> Response:
 
 
 async def table(request: Request) -> Response:
-    country = str((await sent(request)).get("country", ""))
+    country = request.query_params.get("country", "")
     options = "".join(f"<option>{c}</option>" for c in ("All", "Norway", "Sweden", "Denmark"))
     rows = "".join(
         f"<tr><td>{city}</td><td>{land}</td><td>{people}</td></tr>"
