@@ -1,8 +1,9 @@
-"""JSON schemas that callers send: well-formed, bounded, never fetched, their patterns never slow.
+"""JSON schemas that callers send: well-formed, bounded, never fetched, never slow to apply.
 
-A schema is a stranger's program: a pattern such as ``(a+)+$`` keeps Python's ``re`` busy for hours,
-which is why jsonschema-rs applies them. Its patterns are ECMAScript's, as JSON Schema asks, take
+A schema is a stranger's program. A pattern such as ``(a+)+$`` keeps Python's ``re`` busy for hours,
+which is why jsonschema-rs applies them: its patterns are ECMAScript's, as JSON Schema asks, take
 linear time or give up after a bounded number of steps back, and what they gave up on is not valid.
+It has no such bound for references; `Reach` counts those.
 """
 
 import json
@@ -12,34 +13,70 @@ from typing import Any
 from jsonschema_rs import ValidationError, Validator, validator_for
 
 from autobot.errors import Invalid
+from autobot.schema_reach import REFERENCES, Reach
 
 DEEPEST = 32
 MOST_PARTS = 10_000
+MOST_LOOKS = 5_000_000
+"""As often may a schema look at all parts of a value; a look takes 10 ns when this was chosen."""
+MOST_EXPLAINED = 1000
+"""As often, when the reason is wanted too: each look at what is wrong then takes 45 us."""
+CERTAIN_DEPTH = 4
+"""A schema is refused at once when it could not even be applied to a value of this depth."""
 
 
-def checked(schema: Mapping[str, Any], where: str) -> Validator:
-    """Return the schema's validator. Raises `Invalid`, which names ``where`` it was found."""
-    _bounded(schema, where)
+class Checked:
+    """A schema that may be applied."""
+
+    def __init__(self, validator: Validator, reach: Reach) -> None:
+        self._validator, self._reach = validator, reach
+
+    def is_valid(self, value: Any) -> bool:
+        """Whether it is; a value that would take too long is not."""
+        return self._looks(value) <= MOST_LOOKS and self._validator.is_valid(value)
+
+    def fault(self, value: Any) -> str:
+        """Say what is wrong with ``value`` and where, or nothing."""
+        looks = self._looks(value)
+        if looks > MOST_LOOKS:
+            return "it is too large or too deep for this schema"
+        if self._validator.is_valid(value):
+            return ""
+        if looks > MOST_EXPLAINED:
+            return "it is not valid under the schema"
+        error = next(self._validator.iter_errors(value))
+        return f"{'.'.join(map(str, error.instance_path)) or 'the object'}: {error.message[:200]}"
+
+    def _looks(self, value: Any) -> int:
+        parts, depth = _extent(value)
+        return parts * self._reach.looks(depth)
+
+
+def checked(schema: Mapping[str, Any], where: str) -> Checked:
+    """Return the schema, ready to be applied. Raises `Invalid`, which names ``where`` it was."""
+    reach = Reach(_bounded(schema, where), where)
     try:
         # Formats only describe, as in the latest draft: older ones would refuse what they name.
-        return validator_for(dict(schema), offline=True, validate_formats=False)
+        validator = validator_for(dict(schema), offline=True, validate_formats=False)
     except ValidationError as error:
         place = "/".join(map(str, error.instance_path))
         said = f"{place}: {error.message[:300]}" if place else error.message[:300]
         raise Invalid(f"{where}: not a JSON schema: {said}") from error
     except ValueError as error:  # half a surrogate pair
         raise Invalid(f"{where}: the schema holds what is not JSON: {error}.") from error
+    if reach.looks(CERTAIN_DEPTH) > MOST_LOOKS:
+        raise Invalid(f"{where}: the schema's references repeat each other too often.")
+    return Checked(validator, reach)
 
 
-def _bounded(schema: Mapping[str, Any], where: str) -> None:
+def _bounded(schema: Mapping[str, Any], where: str) -> list[Mapping[str, Any]]:
+    """Return all objects of the schema, itself first."""
     parts: list[tuple[Any, int]] = [(schema, 0)]
     for count, (part, depth) in enumerate(parts):  # it grows while it is read
         if depth > DEEPEST or count > MOST_PARTS:
             raise Invalid(f"{where}: the schema is too large or nested too deeply.")
         if isinstance(part, Mapping):
-            reference = part.get("$ref", "#")
-            if isinstance(reference, str) and not reference.startswith("#"):
-                raise Invalid(f"{where}: '$ref' may only point into the schema itself.")
+            _stays_inside(part, where, root=depth == 0)
             parts += [(value, depth + 1) for value in part.values()]
         elif isinstance(part, list):
             parts += [(value, depth + 1) for value in part]
@@ -47,6 +84,31 @@ def _bounded(schema: Mapping[str, Any], where: str) -> None:
         json.dumps(schema, allow_nan=False)
     except ValueError as error:
         raise Invalid(f"{where}: the schema holds what is not JSON: {error}.") from error
+    return [part for part, _ in parts if isinstance(part, Mapping)]
+
+
+def _stays_inside(part: Mapping[str, Any], where: str, *, root: bool) -> None:
+    for name in REFERENCES:
+        reference = part.get(name, "#")
+        if isinstance(reference, str) and not reference.startswith("#"):
+            raise Invalid(f"{where}: '{name}' may only point into the schema itself.")
+    if not root and isinstance(part.get("$id"), str):  # references below would start from there
+        raise Invalid(f"{where}: '$id' may only stand at the schema's root.")
+
+
+def _extent(value: Any) -> tuple[int, int]:
+    """The parts of ``value``, 50 letters as one more, and how deeply they are nested."""
+    level, parts, depth = [value], 0, 0
+    while level:
+        parts += sum(1 + (len(one) // 50 if isinstance(one, str) else 0) for one in level)
+        level = [
+            below
+            for one in level
+            if isinstance(one, (Mapping, list))
+            for below in (one.values() if isinstance(one, Mapping) else one)
+        ]
+        depth += bool(level)
+    return parts, depth
 
 
 def moved(part: Any, below: str) -> Any:

@@ -79,7 +79,7 @@ class Toolbox:
             raise Invalid("tools: two tools have the same name.")
         self.forced = forced
         self.parallel = parallel
-        self._validators = {
+        self._schemas = {
             name: checked(tool.parameters, f"tools: {name}") for name, tool in self.tools.items()
         }
 
@@ -167,12 +167,13 @@ class Toolbox:
         arguments = value.get("arguments", value.get("parameters", {}))
         if isinstance(arguments, str):  # as in OpenAI's own messages, which models have read
             arguments = _json(arguments)
-        if name not in self._validators or not isinstance(arguments, dict):
+        if name not in self._schemas or not isinstance(arguments, dict):
             return None
         try:
-            self._validators[name].validate(arguments)
+            if not self._schemas[name].is_valid(arguments):
+                return None
             json.dumps(arguments, ensure_ascii=False).encode()  # half a surrogate pair cannot be
-        except (RecursionError, ValueError):  # jsonschema-rs's ValidationError is a ValueError
+        except (RecursionError, ValueError):
             return None
         return ToolCall(f"call_{secrets.token_hex(12)}", name, arguments)
 

@@ -73,14 +73,98 @@ def test_a_format_only_describes_whatever_the_dialect(dialect: str) -> None:
     assert not validator.is_valid(1)
 
 
-def test_references_that_go_round_end() -> None:
-    defs = {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}
-    checked({"$defs": defs, "$ref": "#/$defs/a"}, "here").is_valid(1)
+def nested(levels: int) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+def doubling(keyword: str, levels: int) -> dict[str, Any]:
+    """A schema of a few lines that looks at its value ``2 ** levels`` times."""
+    defs: dict[str, Any] = {
+        str(n): {keyword: [{"$ref": f"#/$defs/{n + 1}"}] * 2} for n in range(levels)
+    }
+    return {"$ref": "#/$defs/0", "$defs": {**defs, str(levels): {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#"},
+        {"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"},
+        {"anyOf": [{"type": "string"}, {"not": {"$ref": "#"}}]},
+        {"$anchor": "me", "allOf": [{"$dynamicRef": "#me"}]},
+    ],
+)
+def test_references_that_go_round_on_one_part_of_a_value_are_refused(
+    schema: dict[str, Any],
+) -> None:
+    with pytest.raises(Invalid, match="here: '\\$ref' leads in a circle"):
+        checked(schema, "here")
+
+
+def test_references_that_go_round_through_a_value_end_with_it() -> None:
     tree = checked({"type": "object", "additionalProperties": {"$ref": "#"}}, "here")
-    deep: dict[str, Any] = {}
-    for _ in range(900):
-        deep = {"a": deep}
-    assert tree.is_valid(deep)
+    assert tree.is_valid(nested(900))
+    assert not tree.is_valid({"a": {"a": "a leaf that is no object"}})
+    assert tree.fault({"a": {"a": 1}}).startswith("a.a: ")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("keyword", ["allOf", "anyOf", "oneOf"])
+def test_references_that_double_at_each_step_are_refused(keyword: str) -> None:
+    with pytest.raises(Invalid, match="here: the schema's references repeat"):
+        checked(doubling(keyword, 40), "here")
+    few = checked(doubling(keyword, 16), "here")
+    assert not few.is_valid(1)
+    assert few.fault(1) == "it is not valid under the schema"
+    assert checked(doubling(keyword, 3), "here").fault(1).startswith("the object: ")
+
+
+@pytest.mark.timeout(20)
+def test_a_schema_that_doubles_at_each_step_into_a_value_is_no_judge_of_deep_ones() -> None:
+    below = {"properties": {"a": {"$ref": "#"}}}
+    schema = checked({"type": "object", "allOf": [below, below]}, "here")
+    assert schema.is_valid(nested(8))
+    assert not schema.is_valid(nested(60))
+    assert schema.fault(nested(60)) == "it is too large or too deep for this schema"
+
+
+def test_an_expression_that_may_be_one_of_many_is_understood() -> None:
+    def of(op: str) -> dict[str, Any]:
+        sides = {side: {"$ref": "#/$defs/expression"} for side in ("left", "right")}
+        properties = {"op": {"const": op}, **sides}
+        return {"type": "object", "properties": properties, "required": [*properties]}
+
+    ways = [{"type": "number"}, *map(of, "+-*/")]
+    schema = checked(
+        {"$ref": "#/$defs/expression", "$defs": {"expression": {"anyOf": ways}}}, "here"
+    )
+    value: Any = 1
+    for _ in range(6):
+        value = {"op": "/", "left": value, "right": 2}
+    assert schema.is_valid(value)
+    assert not schema.is_valid({**value, "right": "two"})
+
+
+@pytest.mark.parametrize(
+    "reference", ["#/$defs/a~1b/items/0", "#/%24defs/a~1b/items/0", "#it", "#"]
+)
+def test_references_lead_to_where_they_say(reference: str) -> None:
+    defs = {"a/b": {"items": [{"$anchor": "it", "type": "array"}]}}
+    schema = {"$schema": "http://json-schema.org/draft-07/schema#", "type": ["array", "object"]}
+    if reference == "#it":
+        schema = {"type": ["array", "object"]}
+        defs = {"a/b": {"$anchor": "it", "type": "array"}}
+    whole = {**schema, "$defs": defs, "properties": {"x": {"$ref": reference}}}
+    assert checked(whole, "here").is_valid({"x": []})
+
+
+def test_a_part_with_an_address_of_its_own_is_refused() -> None:
+    checked({"$id": "https://example.com/all", "properties": {"$id": {"type": "string"}}}, "here")
+    with pytest.raises(Invalid, match="may only stand at the schema's root"):
+        checked({"properties": {"a": {"$id": "https://example.com/a"}}}, "here")
 
 
 def test_a_moved_schema_means_the_same() -> None:

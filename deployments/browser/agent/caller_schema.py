@@ -3,8 +3,6 @@
 import json
 from typing import Any
 
-from jsonschema_rs import Validator
-
 from autobot import json_schema
 from autobot.errors import Invalid
 
@@ -12,8 +10,8 @@ MOST_LETTERS = 8000
 """The model is told the schema: longer ones would not leave room for a page."""
 
 
-def checked(schema: dict[str, Any]) -> Validator:
-    """Return the schema's validator. Raises ValueError when it is none of an object's."""
+def checked(schema: dict[str, Any]) -> json_schema.Checked:
+    """Return the schema, ready to be applied. Raises ValueError when it is none of an object's."""
     if len(json.dumps(schema)) > MOST_LETTERS:
         raise ValueError(f"schema: it is longer than {MOST_LETTERS} letters")
     if schema.get("type") != "object":
@@ -26,7 +24,4 @@ def checked(schema: dict[str, Any]) -> Validator:
 
 def fault(schema: dict[str, Any], value: Any) -> str:
     """Say what of ``value`` the schema refuses, or nothing."""
-    error = next(checked(schema).iter_errors(value), None)
-    if error is None:
-        return ""
-    return f"{'.'.join(map(str, error.instance_path)) or 'the object'}: {error.message[:200]}"
+    return checked(schema).fault(value)
