@@ -52,22 +52,36 @@ def question(memory: Memory, page: str) -> Question:
 def answer_in(said: str, page: str, memory: Memory) -> str | None:
     """The answer, when ``said`` is one and the page, or a note of another page, says it.
 
-    Its figures have to stand there, and at least one of its words; the others may be the goal's.
+    Its figures have to stand there, and at least one of its words; the others may be the goal's. Of
+    the goal's own figures one has to stand there or in what was done: a list of books 1 to 10 says
+    nothing of number 30.
     """
     if NOT_YET in said.lower():
         return None
     words, asked = _words(said), _words(memory.goal)
     seen = _words(" ".join([page, *memory.notes]))
-    for word in words:
-        figure = any(letter.isdigit() for letter in word)
-        if word not in seen and (figure or (len(word) == STEM and word not in asked)):
+    figures = set(filter(_is_figure, asked))
+    if figures and not figures & (seen | _words(memory.story())):
+        return None
+    for word in words - seen:
+        if _is_figure(word) or (len(word) == STEM and word not in asked):
             return None
     # A short word that the goal has too may be on any page.
     said_there = (word for word in words & seen if len(word) >= STEM or word not in asked)
     return said if any(said_there) else None
 
 
+def unseen_figures(said: str, page: str, memory: Memory) -> set[str]:
+    """The figures of ``said`` that no page, no note, no step and not the goal has."""
+    known = _words(" ".join([page, *memory.notes, memory.goal, memory.story()]))
+    return set(filter(_is_figure, _words(said))) - known
+
+
 def _words(text: str) -> set[str]:
     """Figures whole, words by their stems."""
     found = WORD.findall(text.lower())
-    return {word if any(map(str.isdigit, word)) else word[:STEM] for word in found}
+    return {word if _is_figure(word) else word[:STEM] for word in found}
+
+
+def _is_figure(word: str) -> bool:
+    return any(letter.isdigit() for letter in word)

@@ -95,6 +95,9 @@ def _show(node: Node, view: View, indent: str) -> None:
     if node.role == "listitem":
         _item(node, view, indent)
         return
+    if node.role == "navigation":
+        _navigation(node, view, indent)
+        return
     if line := _line(node, view):
         view.lines.append(indent + line)
     if not _is_leaf(node):
@@ -110,6 +113,21 @@ def _item(node: Node, view: View, indent: str) -> None:
     _children(node, view, indent + "  ")
     if len(view.lines) > first:
         view.lines[first] = f"{indent}- {view.lines[first].lstrip()}"
+
+
+def _navigation(node: Node, view: View, indent: str) -> None:
+    """What is on every page takes few lines: beside a list of links the page itself is overseen."""
+    first = len(view.lines)
+    _children(node, view, "")
+    parts = [line.strip().removeprefix("- ") for line in view.lines[first:]]
+    del view.lines[first:]
+    line = f"{indent}navigation:"
+    for part in parts:
+        if len(line) + len(part) > LONGEST_LINE - 3:
+            view.lines.append(line)
+            line = f"{indent}navigation:"
+        line += f" {part}" if line.endswith(":") else f" | {part}"
+    view.lines += [line] if parts else []
 
 
 def _inline(node: Node, view: View) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from deployments.browser.agent.check import answer_in, page_text, question
-from deployments.browser.agent.prompt import Memory, Sight
+from deployments.browser.agent.prompt import Memory, Past, Sight
 from deployments.browser.agent.view import View, view_of
 
 PAGE = "Green tea (http://shop/green-tea)\nPrice: 4.50 EUR\nin stock\nOrigin: Japan"
@@ -26,7 +26,7 @@ def test_one_that_was_made_up_or_is_none_does_not(said: str) -> None:
 
 
 def test_an_answer_of_the_goals_words_alone_is_no_answer_of_the_page() -> None:
-    memory = Memory("Reply 'Thanks a lot' to the thread about tea number 15.")
+    memory = Memory("Reply 'Thanks a lot' to the thread about tea.")
     assert answer_in("Thanks a lot", PAGE, memory) is None
     assert answer_in("", PAGE, memory) is None
     assert answer_in("Tea number 15 costs 4.50 EUR", PAGE, memory) is None
@@ -37,6 +37,18 @@ def test_a_short_word_of_the_page_alone_is_an_answer() -> None:
     memory = Memory("Who wrote the first post?")
     assert answer_in("ann", "# ann\nMy lid is broken", memory) == "ann"
     assert answer_in("bo", "# ann\nMy lid is broken", memory) is None
+
+
+def test_a_page_without_the_figures_of_the_goal_does_not_answer_it() -> None:
+    memory = Memory("What does book number 30 cost?")
+    assert (
+        answer_in("30.00 EUR", "Book number 1 10.00 EUR\nBook number 2 30.00 EUR", memory) is None
+    )
+    assert answer_in("13.00 EUR", "Book number 30 13.00 EUR", memory) == "13.00 EUR"
+    memory.past.append(Past('type "30" into textbox "Number"', "done"))
+    assert answer_in("13.00 EUR", "It costs 13.00 EUR", memory) == "13.00 EUR"
+    dated = Memory("Who plays on 25 November 2026?")
+    assert answer_in("Ann", "Nov 25: Ann", dated) == "Ann"
 
 
 def test_what_was_noted_on_other_pages_may_be_in_the_answer() -> None:

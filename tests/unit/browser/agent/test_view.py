@@ -1,0 +1,51 @@
+"""A page in few lines: what a small model needs of it, and nothing out of its reach."""
+
+from deployments.browser.agent.view import LONGEST_LINE, view_of
+
+MENU = """\
+- navigation [ref=e1]:
+  - list [ref=e2]:
+    - listitem [ref=e3]:
+      - link "Shop" [ref=e4]
+    - listitem [ref=e5]:
+      - link "Forum" [ref=e6]
+- main [ref=e7]:
+  - heading "Home" [level=1] [ref=e8]
+  - list [ref=e9]:
+    - listitem [ref=e10]:
+      - link "News" [ref=e11]
+"""
+
+
+def test_a_navigation_is_one_line_and_other_lists_are_not() -> None:
+    view = view_of(MENU)
+    assert view.lines == [
+        'navigation: [e4] link "Shop" | [e6] link "Forum"',
+        "# Home",
+        '- [e11] link "News"',
+    ]
+    assert [element.name for element in view.usable(0, 1)] == ["Shop", "Forum"]
+
+
+def test_everything_of_a_long_navigation_can_be_used() -> None:
+    links = [f'  - link "Department number {n}" [ref=e{n}]' for n in range(2, 60)]
+    view = view_of("\n".join(["- navigation [ref=e1]:", *links, "- text: end"]))
+    assert all(len(line) <= LONGEST_LINE for line in view.lines)
+    assert all(line.startswith("navigation: [") for line in view.lines[:-1])
+    assert len(view.usable(0, len(view.lines))) == len(links)
+
+
+def test_an_empty_navigation_is_no_line() -> None:
+    assert view_of("- navigation [ref=e1]\n- text: end").lines == ["end"]
+
+
+def test_a_field_says_what_it_holds_beside_a_placeholder_too() -> None:
+    tree = '- textbox "Name" [ref=e1]:\n  - /placeholder: in full\n  - text: Eve\n'
+    tree += (
+        '- textbox "Town" [ref=e2]:\n  - /placeholder: where you live\n- textbox "Age" [ref=e3]: 40'
+    )
+    assert view_of(tree).lines == [
+        '[e1] textbox "Name" = Eve',
+        '[e2] textbox "Town" (empty)',
+        '[e3] textbox "Age" = 40',
+    ]
