@@ -44,7 +44,7 @@ def shown(title: str, body: str, status: int = 200) -> Response:
 async def sent(request: Request) -> Mapping[str, Any]:
     """The fields of the request's form, which are remembered."""
     given = await request.form()
-    fields = "&".join(f"{name}={value}" for name, value in given.items())
+    fields = "&".join(f"{name}={str(value).strip()}" for name, value in given.items())
     RECEIVED.append(f"{request.url.path} {fields}")
     return given
 
