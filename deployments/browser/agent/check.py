@@ -71,12 +71,6 @@ def answer_in(said: str, page: str, memory: Memory) -> str | None:
     return said if any(said_there) else None
 
 
-def unseen_figures(said: str, page: str, memory: Memory) -> set[str]:
-    """The figures of ``said`` that no page, no note, no step and not the goal has."""
-    known = _words(" ".join([page, *memory.notes, memory.goal, memory.story()]))
-    return set(filter(_is_figure, _words(said))) - known
-
-
 def _words(text: str) -> set[str]:
     """Figures whole, words by their stems."""
     found = WORD.findall(text.lower())

@@ -21,7 +21,7 @@ from deployments.browser.agent import check, fill
 from deployments.browser.agent.asking import Asking, Stopped
 from deployments.browser.agent.hands import Hands
 from deployments.browser.agent.model import Answered, Model, ModelFailed, Question
-from deployments.browser.agent.prompt import RULES, Memory, Past, Sight, look, place, prompt, short
+from deployments.browser.agent.prompt import RULES, Memory, Past, Sight, look, prompt, short
 from deployments.browser.agent.repeats import Repeats
 from deployments.browser.agent.steps import Decision, Do, Next, schema_for
 from deployments.browser.agent.tasks import Task
@@ -195,19 +195,21 @@ class Pursuit:
         step = decision.next.step
         if step.kind in ("click", "type", "select") and step.ref not in view.elements:
             raise ModelFailed(f"There is no {step.ref or 'such element'} on this page.")
-        if step.kind == "done" and step.text not in self._doubted:
+        if step.kind == "done":
             self._doubt(step.text, view)
         return decision
 
     def _doubt(self, answer: str, view: View) -> None:
-        """Raise `ModelFailed`, once for each, for an answer with figures from nowhere.
+        """Raise `ModelFailed` for an answer that the page does not give, once on each page.
 
-        Said again it is taken: it may have been counted.
+        Said there again it is taken: it may have been counted, or there is nothing to tell.
         """
-        seen = f"{place(view)} {view.text} {self._read}"
-        if check.unseen_figures(answer, seen, self._memory):
-            self._doubted.add(answer)
-            raise ModelFailed(f"No page says the figures in '{short(answer, 100)}': look again.")
+        if view.url in self._doubted:
+            return
+        page = check.page_text(Sight(view, 0, len(view.lines), read=self._read))
+        if check.answer_in(answer, page, self._memory) is None:
+            self._doubted.add(view.url)
+            raise ModelFailed(f"The page does not say '{short(answer, 100)}': look again.")
 
     async def _outcome(self, step: Do, view: View, sight: Sight) -> str:
         """Do it and say what came of it, in the words the model is told."""

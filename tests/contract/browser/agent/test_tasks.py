@@ -45,7 +45,7 @@ def says(text: str) -> list[dict[str, Any]]:
 
 
 async def test_each_step_is_streamed_with_a_picture_and_the_stream_resumes(ann: Person) -> None:
-    ann.script.others["watch"] = [reply_of("click", ref="=Shop"), *says("seen")]
+    ann.script.others["watch"] = [reply_of("click", ref="=Shop"), *says("Honey")]
     task = await ann.give("watch")
     told = await events(ann, task)
     assert [event["event"] for event in told] == ["start", "step", "step", "end"]
