@@ -58,17 +58,38 @@ def answer_in(said: str, page: str, memory: Memory) -> str | None:
     """
     if NOT_YET in said.lower():
         return None
-    words, asked = _words(said), _words(memory.goal)
-    seen = _words(" ".join([page, *memory.notes]))
-    figures = set(filter(_is_figure, asked))
-    if figures and not figures & (seen | _words(memory.story())):
+    words, asked, seen = _words(said), _words(memory.goal), _seen(page, memory)
+    if not _figures_fit(words, asked, seen, memory) or _telling(words) - seen - asked:
         return None
-    for word in words - seen:
-        if _is_figure(word) or (len(word) == STEM and word not in asked):
-            return None
     # A short word that the goal has too may be on any page.
     said_there = (word for word in words & seen if len(word) >= STEM or word not in asked)
     return said if any(said_there) else None
+
+
+def doubtful(said: str, page: str, memory: Memory) -> bool:
+    """Whether what the model says of itself has figures from nowhere, or every other word."""
+    words, asked, seen = _words(said), _words(memory.goal), _seen(page, memory)
+    told = _telling(words)
+    return not _figures_fit(words - asked, asked, seen, memory) or (
+        2 * len(told - seen - asked) >= len(told) > 0
+    )
+
+
+def _figures_fit(words: set[str], asked: set[str], seen: set[str], memory: Memory) -> bool:
+    """Whether all figures of ``words`` were seen, and one of the goal's, if it has any."""
+    wanted = set(filter(_is_figure, asked))
+    if wanted and not wanted & (seen | _words(memory.story())):
+        return False
+    return set(filter(_is_figure, words)) <= seen
+
+
+def _telling(words: set[str]) -> set[str]:
+    """Those that are long enough to prove something."""
+    return {word for word in words if len(word) == STEM and not _is_figure(word)}
+
+
+def _seen(page: str, memory: Memory) -> set[str]:
+    return _words(" ".join([page, *memory.notes]))
 
 
 def _words(text: str) -> set[str]:

@@ -207,7 +207,7 @@ class Pursuit:
         if view.url in self._doubted:
             return
         page = check.page_text(Sight(view, 0, len(view.lines), read=self._read))
-        if check.answer_in(answer, page, self._memory) is None:
+        if check.doubtful(answer, page, self._memory):
             self._doubted.add(view.url)
             raise ModelFailed(f"The page does not say '{short(answer, 100)}': look again.")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from deployments.browser.agent.check import answer_in, page_text, question
+from deployments.browser.agent.check import answer_in, doubtful, page_text, question
 from deployments.browser.agent.prompt import Memory, Past, Sight
 from deployments.browser.agent.view import View, view_of
 
@@ -49,6 +49,23 @@ def test_a_page_without_the_figures_of_the_goal_does_not_answer_it() -> None:
     assert answer_in("13.00 EUR", "It costs 13.00 EUR", memory) == "13.00 EUR"
     dated = Memory("Who plays on 25 November 2026?")
     assert answer_in("Ann", "Nov 25: Ann", dated) == "Ann"
+
+
+@pytest.mark.parametrize(
+    ("said", "doubted"),
+    [
+        ("Thank you for your order. Your order number is ORD-4710.", False),
+        ("Yes", False),
+        ("ORD-4711", True),
+        ("Sign in successful", True),
+        ("You can search for items by typing", True),
+    ],
+)
+def test_what_the_model_says_of_itself_is_doubted_when_half_of_it_is_from_nowhere(
+    said: str, doubted: bool
+) -> None:
+    page = "Thank you (http://shop/order)\n# Thank you\nOrder number: ORD-4710"
+    assert doubtful(said, page, Memory("Order one honey and say the order number.")) is doubted
 
 
 def test_what_was_noted_on_other_pages_may_be_in_the_answer() -> None:
