@@ -10,17 +10,19 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from jsonschema_rs import ValidationError, Validator, validator_for
+from jsonschema_rs import FancyRegexOptions, ValidationError, Validator, validator_for
 
 from autobot.errors import Invalid
 from autobot.schema_reach import REFERENCES, Reach
 
 DEEPEST = 32
 MOST_PARTS = 10_000
-MOST_LOOKS = 5_000_000
+MOST_LOOKS = 50_000_000
 """As often may a schema look at all parts of a value; a look takes 10 ns when this was chosen."""
-MOST_EXPLAINED = 1000
+MOST_EXPLAINED = 10_000
 """As often, when the reason is wanted too: each look at what is wrong then takes 45 us."""
+MOST_STEPS_BACK = 10_000
+"""Of one pattern on one text; then it has not matched."""
 CERTAIN_DEPTH = 4
 """A schema is refused at once when it could not even be applied to a value of this depth."""
 
@@ -32,19 +34,26 @@ class Checked:
         self._validator, self._reach = validator, reach
 
     def is_valid(self, value: Any) -> bool:
-        """Whether it is; a value that would take too long is not."""
-        return self._looks(value) <= MOST_LOOKS and self._validator.is_valid(value)
+        """Whether it is; a value that would take too long, or is no JSON, is not."""
+        try:
+            return self._looks(value) <= MOST_LOOKS and self._validator.is_valid(value)
+        except UnicodeEncodeError:  # half a surrogate pair
+            return False
 
     def fault(self, value: Any) -> str:
         """Say what is wrong with ``value`` and where, or nothing."""
+        if self.is_valid(value):
+            return ""
         looks = self._looks(value)
         if looks > MOST_LOOKS:
             return "it is too large or too deep for this schema"
-        if self._validator.is_valid(value):
-            return ""
-        if looks > MOST_EXPLAINED:
+        try:
+            errors = self._validator.iter_errors(value) if looks <= MOST_EXPLAINED else iter(())
+            error = next(errors, None)
+        except UnicodeEncodeError:
+            return "it holds half a character"
+        if error is None:
             return "it is not valid under the schema"
-        error = next(self._validator.iter_errors(value))
         return f"{'.'.join(map(str, error.instance_path)) or 'the object'}: {error.message[:200]}"
 
     def _looks(self, value: Any) -> int:
@@ -57,7 +66,10 @@ def checked(schema: Mapping[str, Any], where: str) -> Checked:
     reach = Reach(_bounded(schema, where), where)
     try:
         # Formats only describe, as in the latest draft: older ones would refuse what they name.
-        validator = validator_for(dict(schema), offline=True, validate_formats=False)
+        steps = FancyRegexOptions(backtrack_limit=MOST_STEPS_BACK)
+        validator = validator_for(
+            dict(schema), offline=True, validate_formats=False, pattern_options=steps
+        )
     except ValidationError as error:
         place = "/".join(map(str, error.instance_path))
         said = f"{place}: {error.message[:300]}" if place else error.message[:300]
@@ -71,29 +83,38 @@ def checked(schema: Mapping[str, Any], where: str) -> Checked:
 
 def _bounded(schema: Mapping[str, Any], where: str) -> list[Mapping[str, Any]]:
     """Return all objects of the schema, itself first."""
-    parts: list[tuple[Any, int]] = [(schema, 0)]
-    for count, (part, depth) in enumerate(parts):  # it grows while it is read
+    parts: list[tuple[Any, int, bool]] = [(schema, 0, False)]
+    for count, (part, depth, elsewhere) in enumerate(parts):  # it grows while it is read
         if depth > DEEPEST or count > MOST_PARTS:
             raise Invalid(f"{where}: the schema is too large or nested too deeply.")
         if isinstance(part, Mapping):
-            _stays_inside(part, where, root=depth == 0)
-            parts += [(value, depth + 1) for value in part.values()]
+            below = elsewhere or (depth > 0 and _has_address(part))
+            _stays_inside(part, where, elsewhere=below)
+            parts += [(value, depth + 1, below) for value in part.values()]
         elif isinstance(part, list):
-            parts += [(value, depth + 1) for value in part]
+            parts += [(value, depth + 1, elsewhere) for value in part]
     try:  # Python reads NaN as if it were JSON, and no engine does
         json.dumps(schema, allow_nan=False)
     except ValueError as error:
         raise Invalid(f"{where}: the schema holds what is not JSON: {error}.") from error
-    return [part for part, _ in parts if isinstance(part, Mapping)]
+    return [part for part, *_ in parts if isinstance(part, Mapping)]
 
 
-def _stays_inside(part: Mapping[str, Any], where: str, *, root: bool) -> None:
+def _has_address(part: Mapping[str, Any]) -> bool:
+    """Whether references in it start from there; ``id`` is what draft 4 calls it."""
+    names = [part.get("$id"), part.get("id")]
+    return any(isinstance(name, str) and not name.startswith("#") for name in names)
+
+
+def _stays_inside(part: Mapping[str, Any], where: str, *, elsewhere: bool) -> None:
     for name in REFERENCES:
-        reference = part.get(name, "#")
-        if isinstance(reference, str) and not reference.startswith("#"):
+        reference = part.get(name)
+        if not isinstance(reference, str):
+            continue
+        if not reference.startswith("#"):
             raise Invalid(f"{where}: '{name}' may only point into the schema itself.")
-    if not root and isinstance(part.get("$id"), str):  # references below would start from there
-        raise Invalid(f"{where}: '$id' may only stand at the schema's root.")
+        if elsewhere:
+            raise Invalid(f"{where}: '{name}' may not stand below an '$id' of its own.")
 
 
 def _extent(value: Any) -> tuple[int, int]:

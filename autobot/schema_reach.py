@@ -2,7 +2,8 @@
 what is itself referred to twice, and so on, until a page of schema looks at a value 2^50 times.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -11,7 +12,6 @@ from autobot.errors import Invalid
 DEEPEST = 32
 MOST = 10**9
 LONGEST_WAY = 100
-ANCHORS = ("$anchor", "$dynamicAnchor")
 REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 BESIDE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else")
 """Keywords whose schemas look at the same part of a value; those of `INSIDE` at what is in it."""
@@ -21,69 +21,93 @@ INSIDE = (
 )  # fmt: skip
 AGAIN = ("unevaluatedItems", "unevaluatedProperties")
 """They look again at what the keywords beside them have looked at."""
+BY_NAME = {"properties": 1, "patternProperties": 1, "dependentSchemas": 0, "dependencies": 0}
+"""Keywords that hold schemas by name, and how far inside the value those look."""
+STEPS_BACK = re.compile(r"\(\?[=!<]|\\[1-9k]")
+"""What makes a pattern one that is tried out step by step, instead of read in linear time."""
 
 
 class Reach:
-    """How often a schema, of which ``parts`` are all objects, looks at one part of a value."""
+    """How often a schema looks at one part of a value. ``parts`` are all its objects, itself first.
+
+    Raises `Invalid` where a reference leads nowhere or round in a circle.
+    """
 
     def __init__(self, parts: Sequence[Mapping[str, Any]], where: str) -> None:
-        self._parts, self._where = parts, where
-        self._anchors = {
-            part[name]: part
-            for part in parts
-            for name in ANCHORS
-            if isinstance(part.get(name), str)
-        }
+        self._root, self._where = parts[0], where
+        self._anchors = self._named(parts)
+        self._schemas = self._reached()
         self._looks: list[dict[int, int]] = []
-        self._way: set[int] = set()
+        self._way: set[tuple[int, int]] = set()
 
     def looks(self, depth: int) -> int:
-        """At a value of that ``depth`` (0 for a string), at worst; at most `MOST`.
-
-        Raises `Invalid` where a reference leads nowhere or round in a circle.
-        """
+        """At a value of that ``depth`` (0 for a string), at worst; at most `MOST`."""
         # Beyond, it grows in step with the depth, or has long been more than anybody accepts.
         while len(self._looks) <= min(depth, DEEPEST):
             self._looks.append({})
-            for part in self._parts:
-                self._of(part, len(self._looks) - 1)
-        return self._looks[min(depth, DEEPEST)][id(self._parts[0])]
+            for schema in self._schemas:
+                self._of(schema, len(self._looks) - 1)
+        return self._looks[min(depth, DEEPEST)][id(self._root)]
 
-    def _of(self, part: Any, depth: int) -> int:
-        if isinstance(part, list):
-            return sum(self._of(one, depth) for one in part)
-        if not isinstance(part, Mapping) or depth < 0:
+    def _named(self, parts: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+        anchors: dict[str, Mapping[str, Any]] = {}
+        for part in parts:
+            own = {part.get("$anchor"), part.get("$dynamicAnchor")} if _hashable(part) else set()
+            for name in filter(None, own):
+                if name in anchors:
+                    raise Invalid(f"{self._where}: '$anchor' names two parts: {name[:100]}")
+                anchors[name] = part
+        return anchors
+
+    def _reached(self) -> list[Mapping[str, Any]]:
+        """Every schema that may be applied; data that only looks like one is none."""
+        found: dict[int, Mapping[str, Any]] = {id(self._root): self._root}
+        ahead = [self._root]
+        while ahead:
+            for below, _ in self._below(ahead.pop()):
+                if id(below) not in found:
+                    found[id(below)] = below
+                    ahead.append(below)
+        return [*found.values()]
+
+    def _below(self, schema: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], int]]:
+        """The schemas that it applies, and how far inside the value."""
+        for name, value in schema.items():
+            if name in REFERENCES and isinstance(value, str):
+                value, inside = self._target(value), 0
+            elif name in BY_NAME:
+                inside = BY_NAME[name]
+                value = [*value.values()] if isinstance(value, Mapping) else ()
+            elif name in BESIDE or name in INSIDE:
+                inside = int(name in INSIDE)
+            else:
+                continue
+            for one in value if isinstance(value, list) else [value]:
+                if isinstance(one, Mapping):
+                    yield one, inside
+
+    def _of(self, schema: Mapping[str, Any], depth: int) -> int:
+        if depth < 0:
             return 0
-        known, at = self._looks[depth], id(part)
-        if at not in known:
+        known = self._looks[depth]
+        if id(schema) not in known:
+            at = (id(schema), depth)
             if at in self._way or len(self._way) >= LONGEST_WAY:
                 raise Invalid(f"{self._where}: '$ref' leads in a circle, or too far.")
             self._way.add(at)
-            total = 1 + sum(self._keyword(name, value, depth) for name, value in part.items())
+            named = schema.get("properties")
+            own = [*named.values()] if isinstance(named, Mapping) else []
+            total = _own_work(schema)
+            # A part of a value has one name: the costliest property stands for all.
+            total += max((self._of(p, depth - 1) for p in own if isinstance(p, Mapping)), default=0)
+            rest = {name: value for name, value in schema.items() if name != "properties"}
+            total += sum(self._of(below, depth - inside) for below, inside in self._below(rest))
             self._way.remove(at)
-            known[at] = min(MOST, total * (1 + sum(name in part for name in AGAIN)))
-        return known[at]
-
-    def _keyword(self, name: str, value: Any, depth: int) -> int:
-        if name in REFERENCES and isinstance(value, str):
-            return self._of(self._target(value), depth)
-        if name in BESIDE:
-            return self._of(value, depth)
-        if name in INSIDE:
-            return self._of(value, depth - 1)
-        by_name = list(value.values()) if isinstance(value, Mapping) else []
-        match name:
-            case "properties":  # a part of a value has one name
-                return max((self._of(one, depth - 1) for one in by_name), default=0)
-            case "patternProperties":  # which any number of patterns may match
-                return self._of(by_name, depth - 1)
-            case "dependentSchemas" | "dependencies":
-                return self._of(by_name, depth)
-            case _:
-                return 0
+            known[id(schema)] = min(MOST, total * (1 + sum(name in schema for name in AGAIN)))
+        return known[id(schema)]
 
     def _target(self, reference: str) -> Any:
-        part: Any = self._parts[0]
+        part: Any = self._root
         if not reference.startswith("#/"):
             part = part if reference == "#" else self._anchors.get(reference[1:])
         else:
@@ -94,9 +118,29 @@ class Reach:
         return part
 
 
+def _hashable(part: Mapping[str, Any]) -> bool:
+    return all(isinstance(part.get(name, ""), str) for name in ("$anchor", "$dynamicAnchor"))
+
+
+def _own_work(schema: Mapping[str, Any]) -> int:
+    """What its own keywords take, in looks: patterns are tried, lists of objects are compared."""
+    named = schema.get("patternProperties")
+    patterns = [*(named if isinstance(named, Mapping) else ()), schema.get("pattern")]
+    work = 1 + sum(
+        1000 if STEPS_BACK.search(pattern) else 50
+        for pattern in patterns
+        if isinstance(pattern, str)
+    )
+    values = [
+        schema.get("const"),
+        *(schema["enum"] if isinstance(schema.get("enum"), list) else ()),
+    ]
+    return work + sum(20 for value in values if isinstance(value, (Mapping, list)))
+
+
 def _inside(part: Any, step: str) -> Any:
     if isinstance(part, Mapping):
         return part.get(step)
-    if isinstance(part, list) and step.isdecimal() and int(step) < len(part):
+    if isinstance(part, list) and step.isdecimal() and len(step) < 6 and int(step) < len(part):
         return part[int(step)]
     return None

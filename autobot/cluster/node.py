@@ -166,16 +166,25 @@ def start(room: str) -> None:
             changed.add(path)
     if any(path.parent == UNITS for path in changed):
         _sudo("systemctl", "daemon-reload")
+    own = room_programs(topology, settings, room)
+    if stale := _units() - {unit_of(program).name for program in own}:
+        _sudo("systemctl", "disable", "--now", "--quiet", *stale)
     firewall = "reload-or-restart" if Path(systemd.FIREWALL_FILE) in changed else "start"
     _sudo("systemctl", "enable", "--quiet", "autobot-firewall.service")
     _sudo("systemctl", firewall, "autobot-firewall.service")
-    for program in room_programs(topology, settings, room):
+    for program in own:
         unit = unit_of(program)
         concerned = {unit, Path(systemd.ENV_FILE)} if program.name == "ray" else {unit}
         _sudo("systemctl", "enable", "--quiet", unit.name)
         _sudo("systemctl", "restart" if concerned & changed else "start", unit.name)
         did = "restarted" if concerned & changed else "running"
         print(f"{unit.name}: {skipped(program) or did}", flush=True)
+
+
+def _units() -> set[str]:
+    """The names of our units here, but for the firewall's, which stays."""
+    found = {unit.name for unit in UNITS.glob(f"{systemd.PREFIX}*.service")}
+    return found - {"autobot-firewall.service"}
 
 
 def skipped(program: Program) -> str:
@@ -189,8 +198,7 @@ def skipped(program: Program) -> str:
 
 def stop() -> None:
     """Stop and disable every unit of ours but the firewall; the data stays."""
-    units = [u.name for u in UNITS.glob(f"{systemd.PREFIX}*.service") if "firewall" not in u.name]
-    if units:
+    if units := _units():
         _sudo("systemctl", "disable", "--now", "--quiet", *units)
         # Some end with an error when told to stop; that is no failure to remember.
         _sudo("systemctl", "reset-failed", "--quiet", f"{systemd.PREFIX}*")

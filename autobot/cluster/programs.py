@@ -60,7 +60,8 @@ def ollama(settings: Settings) -> Program:
 
 def ollama_is_here(settings: Settings) -> bool:
     """Whether room llm looks for Ollama on its own VM."""
-    return urlsplit(settings.ollama_url).hostname in ("localhost", "127.0.0.1", "::1")
+    here = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "::", settings.node_ip)  # noqa: S104
+    return urlsplit(settings.ollama_url).hostname in here
 
 
 def desktop_x(settings: Settings) -> Program:

@@ -185,7 +185,7 @@ class Sessions:
         """
         record = self.find(owner, name)
         begins_by = time.monotonic() + action.timeout_s
-        async with _held(record.line, begins_by):
+        async with _held(record.line, begins_by, record.wheel):
             while True:
                 # The wheel first: who waits for it with the turn in hand keeps its holder waiting.
                 await record.wheel.free(begins_by - time.monotonic())
@@ -287,12 +287,17 @@ class Sessions:
 
 
 @contextlib.asynccontextmanager
-async def _held(lock: asyncio.Lock, by: float) -> AsyncIterator[None]:
-    """Hold ``lock``, or raise `Conflict` when it is not free ``by`` then (monotonic clock)."""
+async def _held(lock: asyncio.Lock, by: float, wheel: Wheel | None = None) -> AsyncIterator[None]:
+    """Hold ``lock``, or raise `Conflict` when it is not free ``by`` then (monotonic clock).
+
+    `WheelTaken` when who holds it waits for the ``wheel``.
+    """
     try:
         async with asyncio.timeout(by - time.monotonic()):
             await lock.acquire()
     except TimeoutError as error:
+        if wheel is not None:
+            await wheel.free(0)
         raise Conflict("Another action of this session is still running.") from error
     try:
         yield

@@ -92,6 +92,12 @@ def killed(cluster: SixVms, room: str, process: str) -> Callable[[], bool]:
             for room in ROOMS
             if room != "npu"
         ),
+        *(
+            pytest.param(
+                room, f"^ray::ServeReplica:[{room[0]}]{room[1:]}:", marks=pytest.mark.drill
+            )
+            for room in ("main", "frontend", "redis", "llm")
+        ),
     ],
 )
 def test_a_killed_process_comes_back_and_the_other_rooms_serve(

@@ -161,10 +161,65 @@ def test_references_lead_to_where_they_say(reference: str) -> None:
     assert checked(whole, "here").is_valid({"x": []})
 
 
-def test_a_part_with_an_address_of_its_own_is_refused() -> None:
+@pytest.mark.parametrize("name", ["$id", "id"])
+def test_a_reference_that_starts_elsewhere_is_refused(name: str) -> None:
     checked({"$id": "https://example.com/all", "properties": {"$id": {"type": "string"}}}, "here")
-    with pytest.raises(Invalid, match="may only stand at the schema's root"):
-        checked({"properties": {"a": {"$id": "https://example.com/a"}}}, "here")
+    checked({"properties": {"a": {name: "https://example.com/a", "type": "string"}}}, "here")
+    seven = "http://json-schema.org/draft-07/schema#"
+    checked({"$schema": seven, "properties": {"a": {name: "#/properties/a"}}}, "here")
+    part = {name: "https://example.com/a", "anyOf": [{"$ref": "#/$defs/b"}]}
+    with pytest.raises(Invalid, match="may not stand below an"):
+        checked({"properties": {"a": part}, "$defs": {"b": {}}}, "here")
+
+
+def test_an_anchor_that_names_two_parts_is_refused() -> None:
+    named = {"$anchor": "a", "type": "string"}
+    checked({"$ref": "#a", "$defs": {"a": named}}, "here")
+    with pytest.raises(Invalid, match="names two parts"):
+        checked({"$ref": "#a", "$defs": {"a": named}, "default": {"$anchor": "a"}}, "here")
+
+
+@pytest.mark.parametrize("keyword", ["examples", "default", "const", "enum"])
+def test_data_that_looks_like_a_schema_is_none(keyword: str) -> None:
+    data: Any = {"$ref": "#/components/schemas/Pet", "allOf": [[[{"$ref": "#"}]]]}
+    value = [data] if keyword in ("examples", "enum") else data
+    assert checked({keyword: value}, "here").is_valid(data)
+
+
+def test_a_place_that_cannot_be_is_no_crash() -> None:
+    schema = {"allOf": [{}], "properties": {"a": {"$ref": "#/allOf/" + "1" * 5000}}}
+    with pytest.raises(Invalid):
+        checked(schema, "here")
+
+
+@pytest.mark.timeout(20)
+def test_patterns_that_give_up_and_long_lists_of_objects_count_for_more() -> None:
+    for leaf in ({"pattern": r"^(?:(a+)\1?)+b"}, {"enum": [{"a": n} for n in range(4000)]}):
+        schema = doubling("anyOf", 16)
+        schema["$defs"]["16"] = leaf
+        with pytest.raises(Invalid, match="repeat"):
+            checked(schema, "here")
+
+
+@pytest.mark.parametrize(("variants", "levels"), [(10, 4), (20, 3), (50, 2)])
+def test_a_tree_of_one_of_many_kinds_is_understood(variants: int, levels: int) -> None:
+    def kind(name: str) -> dict[str, Any]:
+        children = {"type": "array", "items": {"$ref": "#/$defs/block"}}
+        properties = {"type": {"const": name}, "children": children}
+        return {"type": "object", "properties": properties, "required": ["type"]}
+
+    kinds = [kind(str(n)) for n in range(variants)]
+    schema = checked({"$ref": "#/$defs/block", "$defs": {"block": {"anyOf": kinds}}}, "here")
+    value: dict[str, Any] = {"type": "3"}
+    for _ in range(levels - 1):
+        value = {"type": "5", "children": [value]}
+    assert schema.is_valid(value)
+
+
+def test_what_is_no_json_is_not_valid() -> None:
+    schema = checked({"type": "string"}, "here")
+    assert not schema.is_valid("half a pair: \ud83d")
+    assert schema.fault("half a pair: \ud83d") == "it holds half a character"
 
 
 def test_a_moved_schema_means_the_same() -> None:

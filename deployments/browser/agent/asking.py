@@ -43,12 +43,14 @@ class Asking:
         try:
             while not answering.done():
                 await asyncio.wait([answering], timeout=POLL_S)
-                self._attend()
+                if not answering.done():
+                    self._attend()
             answered = answering.result()
         finally:
             answering.cancel()
             await asyncio.gather(answering, return_exceptions=True)
         self._task.tokens += answered.tokens
+        self._attend()  # what was thought while a person took the wheel is thrown away
         return answered
 
     async def answer(self, question: Question) -> Answered:

@@ -38,8 +38,9 @@ def page_text(sight: Sight) -> str:
     view = sight.view
     text = "\n".join([place(view), *view.lines[sight.start : sight.end], sight.read])
     for element in view.usable(sight.start, sight.end):
+        bare = f'[{element.ref}] {element.role} "{element.name}"'
         for held in (f" = {element.value}", " (empty)"):
-            text = text.replace(f'"{element.name}"{held}', f'"{element.name}"')
+            text = text.replace(bare + held, bare)
     return REFERENCE.sub("", text).strip()
 
 
@@ -78,7 +79,8 @@ def doubtful(said: str, page: str, memory: Memory) -> bool:
 def _figures_fit(words: set[str], asked: set[str], seen: set[str], memory: Memory) -> bool:
     """Whether all figures of ``words`` were seen, and one of the goal's, if it has any."""
     wanted = set(filter(_is_figure, asked))
-    if wanted and not wanted & (seen | _words(memory.story())):
+    done = " ".join(f"{past.did} {past.result}" for past in memory.past)
+    if wanted and not wanted & (seen | _words(done)):
         return False
     return set(filter(_is_figure, words)) <= seen
 

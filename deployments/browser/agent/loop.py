@@ -138,8 +138,10 @@ class Pursuit:
         with contextlib.suppress(ModelFailed, ContextLengthExceeded, BadRequest):
             answered = await self._asking.once(check.question(self._memory, page))
             said = str(answered.value.get("answer", ""))
-        self._checked.add(sight)
-        return check.answer_in(said, page, self._memory)
+        answer = check.answer_in(said, page, self._memory)
+        if answer is None:  # one that counts is asked for again when its end was not reached
+            self._checked.add(sight)
+        return answer
 
     async def _record(self, decision: Decision, view: View, did: str, outcome: str) -> None:
         self._memory.past.append(Past(did, outcome))
@@ -204,7 +206,7 @@ class Pursuit:
 
         Said there again it is taken: it may have been counted, or there is nothing to tell.
         """
-        if view.url in self._doubted:
+        if view.url in self._doubted or self._useless == MOST_FAILURES - 1:
             return
         page = check.page_text(Sight(view, 0, len(view.lines), read=self._read))
         if check.doubtful(answer, page, self._memory):

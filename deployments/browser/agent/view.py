@@ -118,16 +118,18 @@ def _item(node: Node, view: View, indent: str) -> None:
 def _navigation(node: Node, view: View, indent: str) -> None:
     """What is on every page takes few lines: beside a list of links the page itself is overseen."""
     first = len(view.lines)
-    _children(node, view, "")
+    own = _line(node, view)
+    if not _is_leaf(node):
+        _children(node, view, "")
     parts = [line.strip().removeprefix("- ") for line in view.lines[first:]]
     del view.lines[first:]
-    line = f"{indent}navigation:"
-    for part in parts:
-        if len(line) + len(part) > LONGEST_LINE - 3:
-            view.lines.append(line)
-            line = f"{indent}navigation:"
-        line += f" {part}" if line.endswith(":") else f" | {part}"
-    view.lines += [line] if parts else []
+    line = ""
+    for part in filter(None, [own, *parts]):
+        if line and len(indent) + len(line) + len(part) > LONGEST_LINE - 3:
+            view.lines.append(indent + line)
+            line = ""
+        line += f" | {part}" if line else f"navigation: {part.removeprefix('navigation: ')}"
+    view.lines += [indent + line] if line else []
 
 
 def _inline(node: Node, view: View) -> str:

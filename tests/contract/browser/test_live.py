@@ -172,9 +172,11 @@ async def test_a_person_does_not_wait_for_an_action_that_waits_for_them(room: Ro
         await hear(live, "state", wheel="you")
         waiting = asyncio.ensure_future(room.act(session, "content", timeout_s=20))
         await asyncio.sleep(0.3)
+        behind = await room.act(session, "content", timeout_s=0.5)
+        assert behind.status_code == 423, "it waits for the wheel too"
         await say(live, "goto", url=room.site + "/files")
         tab = {"tab": 0, "url": room.site + "/files", "newest": True}
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(10):
             await hear(live, "state", tabs=[tab])
         assert not waiting.done()
         await say(live, "release")

@@ -63,12 +63,15 @@ def test_why_a_program_is_not_started_is_said(tmp_path: Path) -> None:
         ("http://127.0.0.1:11434", True),
         ("http://localhost", True),
         ("http://[::1]:9999", True),
+        ("http://0.0.0.0:11434", True),
+        ("http://172.16.168.24:11434", True),
         ("http://10.0.0.7:11434", False),
         ("https://ollama.example.com", False),
     ],
 )
 def test_an_ollama_elsewhere_is_not_supervised_here(tmp_path: Path, url: str, here: bool) -> None:
-    assert ollama_is_here(Settings(home=tmp_path, ollama_url=url)) is here
+    settings = Settings(home=tmp_path, ollama_url=url, node_ip="172.16.168.24")
+    assert ollama_is_here(settings) is here
 
 
 def test_only_the_unit_that_runs_as_root_may_make_control_groups() -> None:

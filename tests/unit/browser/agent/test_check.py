@@ -47,6 +47,8 @@ def test_a_page_without_the_figures_of_the_goal_does_not_answer_it() -> None:
     assert answer_in("13.00 EUR", "Book number 30 13.00 EUR", memory) == "13.00 EUR"
     memory.past.append(Past('type "30" into textbox "Number"', "done"))
     assert answer_in("13.00 EUR", "It costs 13.00 EUR", memory) == "13.00 EUR"
+    steps = Memory("What does book number 3 cost?", [Past("click next", "done")] * 3)
+    assert answer_in("10.00 EUR", "Book number 1 10.00 EUR", steps) is None, "steps are numbered"
     dated = Memory("Who plays on 25 November 2026?")
     assert answer_in("Ann", "Nov 25: Ann", dated) == "Ann"
 
@@ -107,6 +109,11 @@ def test_what_fields_hold_is_no_part_of_the_page_that_is_asked_about() -> None:
     assert 'combobox "Size" options: Small | Large' in page
     assert 'textbox "Name"\ntextbox "Town"\n' in page
     assert "Reply = Thanks a lot" in page
+
+
+def test_fields_of_one_name_are_told_apart() -> None:
+    tree = '- textbox "Quantity" [ref=e1]: "1"\n- textbox "Quantity" [ref=e2]: "12"'
+    assert page_text(Sight(view_of(tree), 0, 2)) == '()\ntextbox "Quantity"\ntextbox "Quantity"'
 
 
 def test_a_long_value_is_left_out_too() -> None:

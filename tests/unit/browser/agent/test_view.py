@@ -39,6 +39,14 @@ def test_an_empty_navigation_is_no_line() -> None:
     assert view_of("- navigation [ref=e1]\n- text: end").lines == ["end"]
 
 
+def test_a_navigations_own_words_and_use_are_shown() -> None:
+    assert view_of("- navigation [ref=e1]: Page 2 of 5").lines == ["navigation: Page 2 of 5"]
+    view = view_of('- navigation "Menu" [ref=e1] [cursor=pointer]: Open menu')
+    assert view.usable(0, 1)[0].can == "click"
+    inner = '- navigation [ref=e1]:\n  - navigation [ref=e2]:\n    - link "Home" [ref=e3]'
+    assert view_of(inner).lines == ['navigation: [e3] link "Home"']
+
+
 def test_a_field_says_what_it_holds_beside_a_placeholder_too() -> None:
     tree = '- textbox "Name" [ref=e1]:\n  - /placeholder: in full\n  - text: Eve\n'
     tree += (

@@ -92,18 +92,22 @@ export function createLive(options: LiveOptions): Live {
     },
     act,
     goto(typed: string) {
-      if (store.wheel !== "you") return;
+      if (store.wheel !== "you") return waits();
       const url = webAddress(typed);
       store.problem = url ? "" : "That is not a web address.";
       if (url) act({ type: "goto", url });
     },
     past(history: Past) {
-      if (store.wheel !== "you") return;
+      if (store.wheel !== "you") return waits();
       store.problem = "";
       act({ type: "goto", history });
     },
     copy: () => act({ type: "copy" }),
   });
+
+  function waits(): void {
+    store.problem = "Wait until you have the wheel again.";
+  }
 
   function act(said: Said): void {
     if (store.wheel === "you") say(said);
@@ -135,7 +139,7 @@ export function createLive(options: LiveOptions): Live {
     try {
       mine = socket = connect(id);
     } catch (cause) {
-      store.phase = "over";
+      giveUp();
       store.problem = toApiError(cause).message;
       return;
     }
