@@ -60,7 +60,7 @@ def ollama(settings: Settings) -> Program:
 
 def ollama_is_here(settings: Settings) -> bool:
     """Whether room llm looks for Ollama on its own VM."""
-    here = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "::", settings.node_ip)  # noqa: S104
+    here = ("localhost", "127.0.0.1", "::1", "0.0.0.0", "::", settings.node_ip)
     return urlsplit(settings.ollama_url).hostname in here
 
 
