@@ -9,9 +9,10 @@ from urllib.parse import unquote
 
 from autobot.errors import Invalid
 
-DEEPEST = 32
+DEEPEST_VALUE = 32
 MOST = 10**9
 LONGEST_WAY = 100
+ANCHORS = ("$anchor", "$dynamicAnchor")
 REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 BESIDE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else")
 """Keywords whose schemas look at the same part of a value; those of `INSIDE` at what is in it."""
@@ -43,17 +44,16 @@ class Reach:
     def looks(self, depth: int) -> int:
         """At a value of that ``depth`` (0 for a string), at worst; at most `MOST`."""
         # Beyond, it grows in step with the depth, or has long been more than anybody accepts.
-        while len(self._looks) <= min(depth, DEEPEST):
+        while len(self._looks) <= min(depth, DEEPEST_VALUE):
             self._looks.append({})
             for schema in self._schemas:
                 self._of(schema, len(self._looks) - 1)
-        return self._looks[min(depth, DEEPEST)][id(self._root)]
+        return self._looks[min(depth, DEEPEST_VALUE)][id(self._root)]
 
     def _named(self, parts: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
         anchors: dict[str, Mapping[str, Any]] = {}
         for part in parts:
-            own = {part.get("$anchor"), part.get("$dynamicAnchor")} if _hashable(part) else set()
-            for name in filter(None, own):
+            for name in {part[key] for key in ANCHORS if isinstance(part.get(key), str)}:
                 if name in anchors:
                     raise Invalid(f"{self._where}: '$anchor' names two parts: {name[:100]}")
                 anchors[name] = part
@@ -64,14 +64,14 @@ class Reach:
         found: dict[int, Mapping[str, Any]] = {id(self._root): self._root}
         ahead = [self._root]
         while ahead:
-            for below, _ in self._below(ahead.pop()):
+            for _, below, _ in self._below(ahead.pop()):
                 if id(below) not in found:
                     found[id(below)] = below
                     ahead.append(below)
         return [*found.values()]
 
-    def _below(self, schema: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], int]]:
-        """The schemas that it applies, and how far inside the value."""
+    def _below(self, schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], int]]:
+        """The schemas that it applies: the keyword, the schema, how far inside the value."""
         for name, value in schema.items():
             if name in REFERENCES and isinstance(value, str):
                 value, inside = self._target(value), 0
@@ -84,7 +84,7 @@ class Reach:
                 continue
             for one in value if isinstance(value, list) else [value]:
                 if isinstance(one, Mapping):
-                    yield one, inside
+                    yield name, one, inside
 
     def _of(self, schema: Mapping[str, Any], depth: int) -> int:
         if depth < 0:
@@ -95,14 +95,15 @@ class Reach:
             if at in self._way or len(self._way) >= LONGEST_WAY:
                 raise Invalid(f"{self._where}: '$ref' leads in a circle, or too far.")
             self._way.add(at)
-            named = schema.get("properties")
-            own = [*named.values()] if isinstance(named, Mapping) else []
-            total = _own_work(schema)
-            # A part of a value has one name: the costliest property stands for all.
-            total += max((self._of(p, depth - 1) for p in own if isinstance(p, Mapping)), default=0)
-            rest = {name: value for name, value in schema.items() if name != "properties"}
-            total += sum(self._of(below, depth - inside) for below, inside in self._below(rest))
+            total, costliest = _own_work(schema), 0
+            for keyword, below, inside in self._below(schema):
+                looks = self._of(below, depth - inside)
+                if keyword == "properties":  # a part of a value has one name
+                    costliest = max(costliest, looks)
+                else:
+                    total += looks
             self._way.remove(at)
+            total += costliest
             known[id(schema)] = min(MOST, total * (1 + sum(name in schema for name in AGAIN)))
         return known[id(schema)]
 
@@ -116,10 +117,6 @@ class Reach:
         if part is None:
             raise Invalid(f"{self._where}: '$ref' leads nowhere: {reference[:100]}")
         return part
-
-
-def _hashable(part: Mapping[str, Any]) -> bool:
-    return all(isinstance(part.get(name, ""), str) for name in ("$anchor", "$dynamicAnchor"))
 
 
 def _own_work(schema: Mapping[str, Any]) -> int:

@@ -106,8 +106,6 @@ class Pursuit:
         if step.kind == "done":
             return await self._done(decision, view, did)
         self._memory.note(decision.next.note)
-        if self._hands.record.wheel.held():
-            return None  # the page may not be what was decided upon: look again afterwards
         situation = (view.url, hash(view.text), self._start, self._read)
         if self._repeats.stuck(situation, did):
             outcome = "not done again: it was done three times here without effect"

@@ -26,6 +26,12 @@ from tests.contract.browser.playground import serve_app
 KEY, RECORD = make_key(NewKey(name="agent", scopes=("browser", "llm")))
 OTHER_KEY, OTHER = make_key(NewKey(name="other", scopes=("browser", "llm")))
 NO_LLM_KEY, NO_LLM = make_key(NewKey(name="no-llm", scopes=("browser",)))
+PRICE: dict[str, Any] = {
+    "type": "object",
+    "properties": {"price": {"type": "number"}},
+    "required": ["price"],
+    "additionalProperties": False,
+}
 ENDED = ("done", "limit", "failed", "cancelled")
 
 

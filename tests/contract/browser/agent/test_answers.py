@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.contract.browser.agent.conftest import Person
+from tests.contract.browser.agent.conftest import PRICE, Person
 from tests.contract.browser.agent.scripted import reply_of
 from tests.contract.browser.clients import until
 
@@ -12,12 +12,6 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)
 
 GOAL = "What does the honey cost?"
 BY_STEPS = [reply_of("done", text="found by steps")]
-SCHEMA = {
-    "type": "object",
-    "properties": {"price": {"type": "number"}},
-    "required": ["price"],
-    "additionalProperties": False,
-}
 
 
 async def test_an_answer_of_the_page_is_the_result_at_once(ann: Person) -> None:
@@ -48,7 +42,7 @@ async def test_an_answer_that_no_page_gives_is_doubted_once(ann: Person) -> None
 async def test_an_accepted_answer_fills_the_callers_schema(ann: Person) -> None:
     ann.script.answers[GOAL] = ["6.80 EUR"]
     ann.script.outputs = [{"price": 6.8}]
-    task = await ann.have(GOAL, "/shop", schema=SCHEMA)
+    task = await ann.have(GOAL, "/shop", schema=PRICE)
     assert (task["result"], task["output"]) == ("6.80 EUR", {"price": 6.8})
 
 

@@ -11,18 +11,12 @@ import httpx
 import pytest
 
 from deployments.browser.chromium import ChromiumBrowser
-from tests.contract.browser.agent.conftest import KEY, NO_LLM_KEY, Person
+from tests.contract.browser.agent.conftest import KEY, NO_LLM_KEY, PRICE, Person
 from tests.contract.browser.agent.scripted import reply_of
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
 WAIT = reply_of("wait")
-SCHEMA = {
-    "type": "object",
-    "properties": {"price": {"type": "number"}},
-    "required": ["price"],
-    "additionalProperties": False,
-}
 
 
 async def events(ann: Person, task: dict[str, Any], after: int = 0) -> list[dict[str, Any]]:
@@ -82,7 +76,7 @@ async def test_the_model_is_asked_with_the_callers_own_key(ann: Person) -> None:
 async def test_output_is_valid_under_the_schema_after_a_retry(ann: Person) -> None:
     ann.script.others["typed"] = says("6.80")
     ann.script.outputs = [{"price": "six"}, {"price": 6.8}]
-    task = await ann.have("typed", "/shop", schema=SCHEMA)
+    task = await ann.have("typed", "/shop", schema=PRICE)
     assert (task["state"], task["output"]) == ("done", {"price": 6.8})
     assert "not valid" in ann.script.asked[-1]
 
@@ -90,7 +84,7 @@ async def test_output_is_valid_under_the_schema_after_a_retry(ann: Person) -> No
 async def test_a_task_whose_output_stays_invalid_fails_whole(ann: Person) -> None:
     ann.script.others["typed"] = says("6.80")
     ann.script.outputs = [{"price": "six"}, {"price": "seven"}]
-    task = await ann.have("typed", "/shop", schema=SCHEMA)
+    task = await ann.have("typed", "/shop", schema=PRICE)
     assert (task["state"], task["output"], task["result"]) == ("failed", None, None)
     assert task["error"]["type"] == "model-failed"
     assert "price" in task["error"]["detail"]

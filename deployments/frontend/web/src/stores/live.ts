@@ -181,8 +181,7 @@ export function createLive(options: LiveOptions): Live {
         break;
       case "ended":
         drop();
-        store.retaking = false;
-        store.phase = "over";
+        giveUp();
         store.problem = `This session has ended: ${heard.reason}.`;
     }
   }
