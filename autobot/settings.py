@@ -109,9 +109,6 @@ class Settings(BaseSettings):
     )
     external_chat_key: SecretStr | None = Field(default=None, description="Its API key.")
     npu_device: str = Field(default="AUTO:NPU,CPU", description="OpenVINO device to ask for.")
-    npu_replicas: int = Field(
-        default=1, ge=1, le=64, description="Replicas of each npu application; six VMs: one a VM."
-    )
     chromium: Path | None = Field(
         default=None, description="Chromium binary; found when not given."
     )

@@ -86,8 +86,9 @@ def _service(topology: Topology, settings: Settings, room: str) -> list[str]:
     port = settings.room_port(room)
     if room == "redis":
         return [f"tcp dport {port} ip saddr @redis_clients accept"]
-    # The lone exception: a browser VM's own peers are as little trusted as it is.
-    inside = ["ip saddr @browser drop", f"tcp dport {port} ip saddr @cluster accept"]
+    # Browser VMs pass each other's requests on, with the callers' keys. Chromium is kept from that.
+    peers = [f"tcp dport {port} ip saddr @browser accept"] if room == "browser" else []
+    inside = [*peers, "ip saddr @browser drop", f"tcp dport {port} ip saddr @cluster accept"]
     outside = topology.client_networks if room == "frontend" else topology.admin_networks
     return [*inside, *_open_to(outside, [port])]
 

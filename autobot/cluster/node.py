@@ -24,7 +24,7 @@ from autobot.cluster.layout import cluster_dir
 from autobot.cluster.programs import Program
 from autobot.cluster.ray_env import prepare_run_dir, ray_env
 from autobot.cluster.state import StateFile
-from autobot.cluster.topology import CHECKOUT, Topology, load_topology
+from autobot.cluster.topology import CHECKOUT, Topology, load_topology, own_addresses
 from autobot.errors import AutoBotError, SetupError
 from autobot.settings import Settings
 
@@ -56,7 +56,6 @@ def node_settings(topology: Topology, room: str) -> Settings:
         "home": home,
         "bind": "0.0.0.0",
         "node_ip": own_address(topology, room),
-        "npu_replicas": len(topology.rooms["npu"].addresses),
     }
     return Settings(**given)
 
@@ -67,7 +66,7 @@ def _port_setting(room: str) -> str:
 
 def own_address(topology: Topology, room: str) -> str:
     """The address of ``room`` that an interface of this machine has; SetupError when none has."""
-    here = {a.address for addresses in psutil.net_if_addrs().values() for a in addresses}
+    here = own_addresses()
     for address in topology.rooms[room].addresses:
         if address in here:
             return address
@@ -117,7 +116,6 @@ def node_environment(topology: Topology, settings: Settings, current: str) -> di
         **ray_env(settings),
         **{f"AUTOBOT_{_port_setting(r).upper()}": str(s.port) for r, s in _with_port(topology)},
         "AUTOBOT_CLUSTER_FILE": str(settings.home / "cluster.yaml"),
-        "AUTOBOT_NPU_REPLICAS": str(settings.npu_replicas),
         "PATH": f"/opt/autobot/venv/bin:{SYSTEM_PATH}",
         **kept,
         **told,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+import psutil
 import yaml
 
 from autobot.errors import SetupError
@@ -146,6 +147,20 @@ def cluster_file() -> Path:
         return Path(given).expanduser()
     own = default_home() / "cluster.yaml"
     return own if own.exists() else CHECKOUT / "cluster.yaml"
+
+
+def own_addresses() -> set[str]:
+    """What addresses this machine's interfaces have."""
+    return {a.address for addresses in psutil.net_if_addrs().values() for a in addresses}
+
+
+def topology_here() -> Topology | None:
+    """The cluster that this machine is a VM of, or None: the file alone does not make it one.
+
+    Raises SetupError when there is no topology to be read.
+    """
+    topology = load_topology()
+    return topology if own_addresses() & set(topology.addresses) else None
 
 
 def load_topology(path: Path | None = None) -> Topology:

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import yaml
 
+from autobot.cluster.topology import topology_here
 from autobot.errors import SetupError
 from autobot.keys import write_private
 from autobot.settings import Settings
@@ -26,6 +27,14 @@ CODE_SUFFIXES = {".py", ".yaml", ".toml", ".json", ".html", ".js", ".ts", ".vue"
 GENERATED = {"__pycache__", "node_modules", "dist"}
 # The command line and one machine's bring-up: no replica imports them.
 OUTSIDE_ROOMS = {"cli", "local"}
+# Of room npu any replica answers anything; those of room browser find each other's sessions. The
+# other rooms' hold stored responses or the platform's one state.
+SPREAD = ("npu", "browser")
+# A lost VM's replica waits for it instead of moving to another VM, where it would have half the
+# memory it counts on. That leaves no place for a new replica beside an old one: a rolling update
+# takes one VM after the other, and the others serve.
+ONE_A_VM = {"max_replicas_per_node": 1, "max_surge_percent": 0}
+ONE_MACHINE: Mapping[str, int] = {}
 DEPLOY_DEADLINE_S = 150.0
 POLL_S = 0.5
 
@@ -72,18 +81,18 @@ class Restarts:
         write_private(self._file, yaml.safe_dump(marks).encode())
 
 
-def render(settings: Settings, checkout: Path = CHECKOUT) -> dict[str, Any]:
-    """Return the Serve configuration to deploy on this platform."""
+def render(
+    settings: Settings, checkout: Path = CHECKOUT, vms: Mapping[str, int] = ONE_MACHINE
+) -> dict[str, Any]:
+    """Return the Serve configuration of this platform, whose rooms have so many ``vms``."""
     config: dict[str, Any] = yaml.safe_load((checkout / "deployments" / "serve.yaml").read_text())
     config["http_options"].update(host=settings.bind, port=settings.http_port)
     restarts = Restarts(settings).read()
     for application in config["applications"]:
         room = room_of(application["name"])
-        if room == "npu":
-            # Any replica can answer any of its requests; the other rooms' hold sessions, stored
-            # responses or the platform's one state.
+        if room in SPREAD and vms.get(room, 1) > 1:
             for deployment in application["deployments"]:
-                deployment["num_replicas"] = settings.npu_replicas
+                deployment.update(num_replicas=vms[room], **ONE_A_VM)
         library, own = checkout / "autobot", checkout / "deployments" / room
         code = sources_digest(library, own, without=OUTSIDE_ROOMS)
         application["runtime_env"] = {
@@ -141,7 +150,9 @@ async def deploy(settings: Settings, only: Container[str] | None = None) -> dict
     ``only`` names the applications a new platform begins with. Serve ends what is not declared:
     with it, a running platform would lose the others.
     """
-    config = render(settings)
+    cluster = topology_here()
+    rooms = cluster.rooms if cluster else {}
+    config = render(settings, vms={room: len(spec.addresses) for room, spec in rooms.items()})
     if only is not None:
         config["applications"] = [app for app in config["applications"] if app["name"] in only]
     async with ServeApi(settings) as api:

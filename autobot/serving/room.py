@@ -19,6 +19,7 @@ from fastapi import APIRouter, FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 from ray.util.metrics import Counter, Histogram
+from starlette.middleware import Middleware
 
 from autobot import __version__
 from autobot.errors import Unavailable
@@ -99,6 +100,10 @@ class RoomReplica(Room):
         """The room's routes, with full paths."""
         raise NotImplementedError
 
+    def middleware(self) -> Sequence[Middleware]:
+        """What decides about requests before the routes see them."""
+        return ()
+
     async def key_records(self) -> Sequence[KeyRecord]:
         """The keys as room redis has them now."""
         return RECORDS.validate_python(await self._redis_handle().key_records.remote())
@@ -134,6 +139,7 @@ class RoomReplica(Room):
             max_body_bytes=self.settings.max_body_bytes,
             observe=self._observe,
             lifespan=self._lifespan,
+            middleware=self.middleware(),
         )
         return self.asgi
 

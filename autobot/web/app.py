@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -87,9 +88,14 @@ def create_app(
     max_body_bytes: int = 32 << 20,
     observe: Observe = lambda route, status, seconds: None,
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None,
+    middleware: Sequence[Middleware] = (),
 ) -> FastAPI:
-    """Return the app of ``room``; its routes carry full paths and their own `require`."""
+    """Return the app of ``room``; its routes carry full paths and their own `require`.
+
+    ``middleware`` comes after the body limit and before the routes.
+    """
     options: dict[str, Any] = {"docs_url": None, "redoc_url": None, "openapi_url": None}
+    options["middleware"] = [*middleware]
     app = FastAPI(title=f"AutoBot {room}", version=__version__, lifespan=lifespan, **options)
     app.state.keys = keys
     problems.install(app)

@@ -1,13 +1,15 @@
 """Room browser: pages rendered by Chromium, away from the data."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
 import ray
 from fastapi import APIRouter
 from ray import serve
+from starlette.middleware import Middleware
 
+from autobot.cluster.topology import cluster_file
 from autobot.serving.room import RoomReplica
 
 NO_PROFILES = "Room redis does not answer about profiles: {}"
@@ -51,9 +53,11 @@ class Browser(RoomReplica):
     def __init__(self) -> None:
         super().__init__()
         # Serve imports this module on the head, where Playwright need not be installed.
+        from deployments.browser.places import replica_name
         from deployments.browser.room import BrowserRoom
 
-        replica = serve.get_replica_context().replica_id.unique_id.lower()
+        unique = serve.get_replica_context().replica_id.unique_id.lower()
+        replica = replica_name(self.address, unique)
         profiles = RemoteProfiles(partial(self.ask_redis, NO_PROFILES, "profiles"))
         self.browser = BrowserRoom.of(self.settings, replica, profiles, self._ingress())
 
@@ -66,6 +70,19 @@ class Browser(RoomReplica):
 
     def router(self) -> APIRouter:
         return self.browser.router()
+
+    def middleware(self) -> Sequence[Middleware]:
+        from deployments.browser.peers import Peers, peers_client
+        from deployments.browser.places import OtherVms
+
+        return [
+            Middleware(
+                Peers,
+                others=OtherVms(self.address, self.settings.browser_port, cluster_file()),
+                full=lambda: self.browser.sessions.lobby.full,
+                client=peers_client(),
+            )
+        ]
 
     async def facts(self) -> dict[str, Any]:
         return await self.browser.facts()

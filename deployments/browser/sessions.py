@@ -1,13 +1,10 @@
 """The sessions of one replica: whose they are, how long they last, and how many there may be.
 
-A session lives in the replica that opened it and ends with it; its id says which that was. With one
-replica a VM, as deployed, every request finds it. A second replica would need the ingress to route
-by the id's middle part; nothing else here would change.
+A session lives in the replica that opened it and ends with it; its id says which that was.
 """
 
 import asyncio
 import contextlib
-import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Coroutine
@@ -22,6 +19,7 @@ from deployments.browser.egress import Domains
 from deployments.browser.engine import Browser, Rendered, Session, SessionEnded
 from deployments.browser.lobby import Lobby
 from deployments.browser.memory import MEASURED_EVERY_S, Meter
+from deployments.browser.places import replica_of, short, vm_of
 from deployments.browser.profiles import RENEWED_EVERY_S, Profile
 from deployments.browser.schemas import Extension, Limits, NewSession
 from deployments.browser.wheel import Wheel
@@ -30,7 +28,6 @@ log = structlog.get_logger()
 
 MAX_LIFE_S = 86_400.0
 KEPT_ENDINGS = 1000
-ID = re.compile(r"s_([0-9a-z]{4,32})_[0-9a-zA-Z_-]{16,}")
 CLOSED = "it was closed"
 SAVE_TIMEOUT_S = 15.0
 
@@ -88,6 +85,7 @@ class Record:
         now = time.monotonic()
         return {
             "id": self.id,
+            "node": vm_of(self.id),
             "created": self.created_at,
             "idle_s": self.limits.idle_s,
             "expires_in_s": round(self.expires - now, 1),
@@ -173,9 +171,8 @@ class Sessions:
         whose, why = self._endings.get(name, ("", ""))
         if whose == owner:
             raise SessionEnded(f"This session has ended: {why}.")
-        made_by = ID.fullmatch(name)
-        if made_by and made_by[1] != self._replica:
-            raise NotFound("There is no such session here; its replica may have been replaced.")
+        if replica_of(name) not in (None, self._replica):
+            raise NotFound("There is no such session; it may have ended with its replica.")
         raise NotFound("There is no such session.")
 
     async def act(self, owner: str, name: str, action: Action) -> Rendered:
@@ -235,7 +232,7 @@ class Sessions:
         if len(self._endings) > KEPT_ENDINGS:
             del self._endings[next(iter(self._endings))]
         record.finished = why
-        log.info("browser.session_ended", session=record.id[:12], reason=why)
+        log.info("browser.session_ended", session=short(record.id), reason=why)
         try:
             if save and not record.session.ended.is_set():
                 await self._save_last(record)
@@ -250,7 +247,7 @@ class Sessions:
         try:
             await record.save()
         except (AutoBotError, TimeoutError) as error:
-            log.error("browser.profile_not_saved", session=record.id[:12], reason=str(error))
+            log.error("browser.profile_not_saved", session=short(record.id), reason=str(error))
 
     async def _look_after(self) -> None:
         """End what is over, and measure what there is: for ever."""

@@ -57,12 +57,15 @@ def test_every_room_has_its_application_pinned_by_a_fraction_of_its_own_resource
             assert 0 < sum(resources.values()) < 0.5, "the next replica must fit beside this one"
 
 
-def test_every_npu_application_has_as_many_replicas_as_the_settings_say(
-    settings: Settings,
-) -> None:
-    for application in render(settings.model_copy(update={"npu_replicas": 3}))["applications"]:
+def test_npu_and_browser_have_one_replica_on_each_of_several_vms(settings: Settings) -> None:
+    vms = {"npu": 3, "browser": 2, "llm": 2, "main": 1}
+    for application in render(settings, vms=vms)["applications"]:
         (deployment,) = application["deployments"]
-        assert deployment["num_replicas"] == (3 if application["name"] in NPU else 1)
+        expected = {"npu": 3, "browser": 2}.get(room_of(application["name"]), 1)
+        assert deployment["num_replicas"] == expected
+        # Beside a replica that may not have another on its VM, none can start.
+        assert (deployment["max_surge_percent"] == 0) == (expected > 1)
+        assert deployment.get("max_replicas_per_node") == (1 if expected > 1 else None)
 
 
 def test_ports_come_from_the_settings(settings: Settings) -> None:

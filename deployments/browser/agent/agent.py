@@ -16,6 +16,7 @@ from deployments.browser.agent.schemas import NewTask
 from deployments.browser.agent.steps import Schema
 from deployments.browser.agent.tasks import Task, Tasks
 from deployments.browser.egress import Domains
+from deployments.browser.places import short
 from deployments.browser.schemas import Extension
 from deployments.browser.sessions import Sessions
 
@@ -54,13 +55,13 @@ class Agent:
         try:
             ending = await Pursuit(task, hands, model).ending()
         except Exception as error:  # a bug here must end this task and no other
-            log.error("browser.task_crashed", task=task.id[:12], exc_info=error)
+            log.error("browser.task_crashed", task=short(task.id), exc_info=error)
             fault = AutoBotError()
             ending = {"state": "failed", "error": {"type": fault.type, "detail": fault.detail}}
         finally:
             await model.close()
             await self._leave(task)
-        log.info("browser.task_ended", task=task.id[:12], state=ending["state"])
+        log.info("browser.task_ended", task=short(task.id), state=ending["state"])
         task.end(**ending)
 
     async def _leave(self, task: Task) -> None:

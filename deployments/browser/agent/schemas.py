@@ -129,3 +129,6 @@ class TaskList(BaseModel):
     """This key's tasks, the newest last."""
 
     tasks: list[TaskSummary]
+    unreachable: list[str] = Field(
+        default_factory=list, description="Addresses of the room's VMs whose own are missing here."
+    )

@@ -5,7 +5,6 @@ not be made twice. What it did is kept for a while after its end.
 """
 
 import asyncio
-import secrets
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Coroutine
@@ -43,6 +42,7 @@ class Task:
     """One goal being pursued, and everything a caller may know of it."""
 
     id: str
+    """Its session's, with another letter in front: it is found on the same VM."""
     owner: str
     wanted: NewTask
     key: SecretStr
@@ -192,7 +192,7 @@ class Tasks:
 
     def add(self, wanted: NewTask, owner: str, key: SecretStr, record: Record) -> Task:
         self._forget()
-        task = Task(f"t_{secrets.token_urlsafe(16)}", owner, wanted, key, record)
+        task = Task(f"t{record.id.removeprefix('s')}", owner, wanted, key, record)
         self._tasks[task.id] = task
         return task
 

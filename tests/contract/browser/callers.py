@@ -4,11 +4,22 @@ from typing import Any
 
 import httpx
 
-from autobot.keys import NewKey, make_key
+from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
 
 KEY, RECORD = make_key(NewKey(name="a", scopes=("browser", "browser:evaluate")))
 PLAIN_KEY, PLAIN = make_key(NewKey(name="b", scopes=("browser",)))
 ROOT = "/api/browser"
+
+
+async def ring(*records: KeyRecord) -> KeyRing:
+    """The keys a room knows."""
+
+    async def known() -> list[KeyRecord]:
+        return list(records)
+
+    keys = KeyRing(known)
+    await keys.refresh()
+    return keys
 
 
 class Caller:

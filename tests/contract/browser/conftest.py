@@ -15,7 +15,7 @@ import pytest_asyncio
 from playwright.async_api import Browser as ClientBrowser
 from playwright.async_api import Page, Playwright, async_playwright
 
-from autobot.keys import KeyRecord, KeyRing
+from autobot.keys import KeyRecord
 from autobot.settings import Settings
 from autobot.web.app import create_app
 from deployments.browser.chromium import ChromiumBrowser
@@ -30,7 +30,7 @@ from deployments.browser.room import BrowserRoom
 from deployments.browser.sessions import Sessions
 from deployments.redis.profiles import FakeProfiles
 from tests.contract.browser import clients
-from tests.contract.browser.callers import KEY, PLAIN, PLAIN_KEY, RECORD, Caller, Sitting
+from tests.contract.browser.callers import KEY, PLAIN, PLAIN_KEY, RECORD, Caller, Sitting, ring
 from tests.contract.browser.clients import Served, connected
 from tests.contract.browser.playground import playground, serve_app
 from tests.contract.browser.site import Site, Trap, serve_site, set_trap
@@ -113,14 +113,8 @@ async def serve_room(
     browser: Browser, records: Sequence[KeyRecord], **options: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
     """The room around ``browser`` over HTTP, for the keys of ``records``."""
-
-    async def known() -> Sequence[KeyRecord]:
-        return records
-
-    keys = KeyRing(known)
-    await keys.refresh()
     room = room_of(browser, most=6, **options)
-    app = create_app("browser", [room.router()], keys, lifespan=None)
+    app = create_app("browser", [room.router()], await ring(*records), lifespan=None)
     room.sessions.start()
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://room", timeout=60) as http:
@@ -158,12 +152,7 @@ async def sitting(caller: Caller) -> AsyncIterator[Sitting]:
 @contextlib.asynccontextmanager
 async def serve_protocols(home: Path, port: int) -> AsyncIterator[Served]:
     """The room on a port, for the keys of `clients`; it may visit loopback's ``port``."""
-
-    async def known() -> Sequence[KeyRecord]:
-        return [clients.RECORD, clients.PLAIN, clients.LISTED]
-
-    keys = KeyRing(known)
-    await keys.refresh()
+    keys = await ring(clients.RECORD, clients.PLAIN, clients.LISTED)
     settings = Settings(home=home, browser_allow=f"127.0.0.1:{port}", browser_sessions=5)
     room = BrowserRoom.of(settings, "here", FakeProfiles(()))
     app = create_app("browser", [room.router()], keys)

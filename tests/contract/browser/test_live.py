@@ -14,12 +14,13 @@ from PIL import Image
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
+from autobot.keys import NewKey, make_key
 from autobot.web.app import create_app
 from deployments.browser.dial import Dialer
 from deployments.browser.egress import Policy, Target
 from deployments.browser.engine import MOST_SELECTED, Browser
 from deployments.browser.fake import FakeBrowser
+from tests.contract.browser.callers import ring
 from tests.contract.browser.conftest import real_browser, room_of
 from tests.contract.browser.playground import playground, serve_app
 
@@ -52,17 +53,12 @@ async def room(
     tmp_path_factory: pytest.TempPathFactory,
     browser_user: None,
 ) -> AsyncIterator[Room]:
-    async def known() -> list[KeyRecord]:
-        return [RECORD, OTHER]
-
-    keys = KeyRing(known)
-    await keys.refresh()
     async with playground() as port:
         allowed = frozenset({Target("127.0.0.1", port)})
         browser: Browser = FakeBrowser(Dialer(Policy(allowed)))
         if request.param == "chromium":
             browser = real_browser(tmp_path_factory.mktemp("home"), f"127.0.0.1:{port}")
-        app = create_app("browser", [room_of(browser, most=8).router()], keys)
+        app = create_app("browser", [room_of(browser, most=8).router()], await ring(RECORD, OTHER))
         headers = {"authorization": f"Bearer {KEY}"}
         async with serve_app(app) as mine:
             address = f"127.0.0.1:{mine}/api/browser"

@@ -94,7 +94,7 @@ async def test_a_crash_ends_every_session_with_the_reason_and_the_next_one_works
 async def test_a_session_of_another_replica_is_not_found_and_says_so(rig: Rig) -> None:
     sessions = rooms(rig)
     with pytest.raises(NotFound, match="replica"):
-        sessions.find("ann", "s_elsewhere_0123456789abcdef")
+        sessions.find("ann", "s_7f000002elsewhere_0123456789abcdef")
     with pytest.raises(NotFound, match="no such session"):
         sessions.find("ann", "nonsense")
 

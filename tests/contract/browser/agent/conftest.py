@@ -11,14 +11,14 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
+from autobot.keys import KeyRecord, NewKey, make_key
 from autobot.web.app import create_app
 from deployments.browser.agent.agent import Agent
 from deployments.browser.agent.driver_model import PlatformModel
 from deployments.browser.agent.tasks import Task, Tasks
 from tests.contract.browser.agent.scripted import Scripted
 from tests.contract.browser.agent.site import SITE
-from tests.contract.browser.callers import Caller
+from tests.contract.browser.callers import Caller, ring
 from tests.contract.browser.clients import Served
 from tests.contract.browser.conftest import real_browser, room_of
 from tests.contract.browser.playground import serve_app
@@ -77,15 +77,6 @@ class Person(Caller):
         assert answer.status_code == 201, answer.text
         assert answer.json()["state"] in ENDED, answer.text
         return answer.json()
-
-
-async def ring(*records: KeyRecord) -> KeyRing:
-    async def known() -> list[KeyRecord]:
-        return list(records)
-
-    keys = KeyRing(known)
-    await keys.refresh()
-    return keys
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,59 @@
+"""A request passed on, as it comes, to another server of the platform, which checks the key."""
+
+from collections.abc import AsyncGenerator, Iterable, Mapping
+
+import httpx
+from fastapi import Request, Response
+
+from autobot.web.hangup import EventStream, unless_hung_up
+
+HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer", "host"}
+OURS = {"server", "date", "vary"}  # set again on the way out
+
+
+def passing(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The ``headers`` that are about the request and not about the connection it came by."""
+    return [(name, value) for name, value in headers if name.lower() not in HOP_BY_HOP]
+
+
+async def ask(
+    request: Request,
+    client: httpx.AsyncClient,
+    root: str = "",
+    added: Mapping[str, str] | None = None,
+) -> httpx.Response:
+    """Ask the same below ``root``, with headers ``added``; the answer's body is still to be read.
+
+    Raises `httpx.TransportError` when nobody answers there, `ClientDisconnect` when the caller
+    hangs up before the answer begins.
+    """
+    asked = client.build_request(
+        request.method,
+        httpx.URL(root + request.url.path, query=request.url.query.encode()),
+        content=await request.body(),
+        headers=[*passing(request.headers.items()), *(added or {}).items()],
+    )
+    return await unless_hung_up(request, client.send(asked, stream=True))
+
+
+def passed_on(answer: httpx.Response) -> Response:
+    """Return what `ask` got, to be sent as it arrives.
+
+    A caller's hang-up closes the connection, which tells the other side of it; a side that breaks
+    off breaks this answer off too.
+    """
+    source = _pieces(answer)
+    passed = {k: v for k, v in passing(answer.headers.items()) if k not in OURS}
+    response = EventStream(source, source, passed)
+    response.status_code = answer.status_code
+    if "content-type" not in passed:
+        del response.headers["content-type"]  # it was for events
+    return response
+
+
+async def _pieces(answer: httpx.Response) -> AsyncGenerator[bytes, None]:
+    try:
+        async for piece in answer.aiter_raw():
+            yield piece
+    finally:
+        await answer.aclose()

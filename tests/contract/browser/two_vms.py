@@ -1,0 +1,64 @@
+"""Two VMs of the room, as two ports of loopback: each has its own browser and knows the other."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, NamedTuple
+
+import httpx
+from starlette.middleware import Middleware
+
+from autobot.keys import KeyRecord
+from autobot.web.app import create_app
+from deployments.browser.peers import Peers, peers_client
+from deployments.browser.places import replica_name
+from deployments.browser.room import BrowserRoom
+from tests.contract.browser.callers import Caller, ring
+from tests.contract.browser.playground import serve_app
+
+FIRST, SECOND = "127.0.0.11", "127.0.0.12"
+RoomOf = Callable[[str], BrowserRoom]
+"""Makes a room, given its replica's name."""
+
+
+class Vm(NamedTuple):
+    """One VM: what it is called, its room, where it believes the other is, and its caller."""
+
+    address: str
+    room: BrowserRoom
+    others: dict[str, str]
+    port: int
+    caller: Caller
+
+    def url(self, path: str) -> str:
+        return f"ws://127.0.0.1:{self.port}/api/browser{path}"
+
+
+@contextlib.asynccontextmanager
+async def two_vms(
+    room_of: RoomOf, records: Sequence[KeyRecord], key: str, home: str
+) -> AsyncIterator[tuple[Vm, Vm]]:
+    """Serve both for ``records``; their callers have ``key``, and ``home`` is what they visit."""
+    keys = await ring(*records)
+    async with contextlib.AsyncExitStack() as stack:
+        client = await stack.enter_async_context(peers_client())
+        made: list[Vm] = []
+        for address in (FIRST, SECOND):
+            room, others = room_of(replica_name(address, "replica")), dict[str, str]()
+            options: dict[str, Any] = {
+                "others": lambda others=others: others,
+                "full": lambda room=room: room.sessions.lobby.full,
+                "client": client,
+            }
+            headers = {"x-autobot-node": address}
+            middleware = [Middleware(Peers, **options)]
+            app = create_app(
+                "browser", [room.router()], keys, headers=headers, middleware=middleware
+            )
+            port = await stack.enter_async_context(serve_app(app))
+            base = f"http://127.0.0.1:{port}"
+            http = await stack.enter_async_context(httpx.AsyncClient(base_url=base, timeout=60))
+            made.append(Vm(address, room, others, port, Caller(http, home, key)))
+        first, second = made
+        first.others[SECOND] = f"127.0.0.1:{second.port}"
+        second.others[FIRST] = f"127.0.0.1:{first.port}"
+        yield first, second
