@@ -15,16 +15,15 @@ from typing import Any
 import structlog
 
 from autobot import __version__
-from autobot.rooms import NodeRef, PlatformHealth, RoomHealth, RoomReport, State
+from autobot.rooms import NodeRef, PlatformHealth, RoomHealth, RoomReport, State, VmHealth
 
 INTERVAL_S = 1.0
 # To read Serve's whole status takes this process almost a tenth of a second of processor time.
 SERVING_INTERVAL_WELL_S = 10.0
 SERVING_INTERVAL_UNWELL_S = 2.0
-WORST_FIRST: tuple[State, ...] = ("down", "degraded", "ok")
 
-Probe = Callable[[str], Awaitable[dict[str, Any]]]
-"""Takes a Serve application's name, returns a `RoomReport` as plain data, or raises."""
+Probe = Callable[[str], Awaitable[Sequence[dict[str, Any]]]]
+"""Takes a Serve application's name, returns its replicas' `RoomReport` as plain data, or raises."""
 
 AskServing = Callable[[], Awaitable["Serving"]]
 """What Serve says now; raises what it likes when Serve does not answer."""
@@ -34,12 +33,12 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Sighting:
-    """One application as the last probe saw it."""
+    """One application as the last probe saw it; ``reports`` in the order of their addresses."""
 
     state: State
     reason: str | None = None
     latency_ms: float | None = None
-    report: RoomReport | None = None
+    reports: Sequence[RoomReport] = ()
 
 
 @dataclass
@@ -55,10 +54,32 @@ def now_iso() -> str:
 
 
 def overall(states: Sequence[State]) -> State:
-    """ok: every room is; down: none is up; degraded: anything between."""
+    """Of rooms, or replicas. ok: every one is; down: none is up; degraded: anything between."""
     if all(state == "ok" for state in states):
         return "ok"
     return "down" if all(state == "down" for state in states) else "degraded"
+
+
+def address(text: str) -> tuple[int, ...]:
+    """IPv4 addresses in their order: .9 before .10."""
+    return tuple(int(part) for part in text.split(".") if part.isdigit())
+
+
+def vm_health(reports: Sequence[RoomReport]) -> VmHealth:
+    """Put together what the applications of a room say on one VM, the first of them foremost."""
+    facts: dict[str, Any] = {}
+    for report in reversed(reports):
+        facts.update(report.facts)
+    node = NodeRef(id=reports[0].node_id, address=reports[0].address)
+    state = overall([report.state for report in reports])
+    return VmHealth(node=node, state=state, reason=why(reports), facts=facts)
+
+
+def why(reports: Sequence[RoomReport]) -> str | None:
+    """The reasons of those that are not well, with the VM of each when there are several."""
+    several = len({report.address for report in reports}) > 1
+    told = [f"{r.address}: {r.reason}" if several else r.reason for r in reports if r.reason]
+    return "; ".join(told) or None
 
 
 class HealthMonitor:
@@ -136,7 +157,7 @@ class HealthMonitor:
         names = [name for apps in self._apps.values() for name in apps]
         seen = await asyncio.gather(*(self._look(name) for name in names))
         self._sightings = dict(zip(names, seen, strict=True))
-        if any(self._sightings[n].report and not self._serving.replicas.get(n) for n in names):
+        if any(self._sightings[n].reports and not self._serving.replicas.get(n) for n in names):
             # It answers, so it has a replica: Serve was last asked before that one ran.
             await self._refresh_serving()
         for room, apps in self._apps.items():
@@ -151,43 +172,42 @@ class HealthMonitor:
     async def _look(self, app: str) -> Sighting:
         started = time.perf_counter()
         try:
-            answer = await asyncio.wait_for(self._probe(app), self._deadline_s)
+            answers = await asyncio.wait_for(self._probe(app), self._deadline_s)
         except TimeoutError:
-            why = self._serving.messages.get(app)
+            said = self._serving.messages.get(app)
             reason = f"{app}: no answer within {self._deadline_s} s"
-            return Sighting("down", f"{reason}; Serve says: {why}" if why else reason)
+            return Sighting("down", f"{reason}; Serve says: {said}" if said else reason)
         except Exception as error:  # whatever a probe raises is the reason shown to the owner
             return Sighting("down", f"{app}: {str(error) or type(error).__name__}")
         latency = round((time.perf_counter() - started) * 1000, 2)
-        report = RoomReport.model_validate(answer)
-        return Sighting(report.state, report.reason, latency, report)
+        reports = sorted(map(RoomReport.model_validate, answers), key=lambda r: address(r.address))
+        return Sighting(overall([r.state for r in reports]), why(reports), latency, reports)
 
     def _conclude(self, room: str, apps: Sequence[str]) -> RoomHealth:
         """A room is as well as its worst application; one dead of several is degraded."""
         seen = {app: self._sightings[app] for app in apps}
         states: list[State] = [sighting.state for sighting in seen.values()]
-        state = min(states, key=WORST_FIRST.index)
-        if state == "down" and any(other != "down" for other in states):
-            state = "degraded"
         reasons = [sighting.reason for sighting in seen.values() if sighting.reason]
-        reports = [sighting.report for sighting in seen.values() if sighting.report]
+        by_vm: dict[str, list[RoomReport]] = {}
+        for report in (r for sighting in seen.values() for r in sighting.reports):
+            by_vm.setdefault(report.address, []).append(report)
+        vms = [vm_health(by_vm[vm]) for vm in sorted(by_vm, key=address)]
+        reports = by_vm[vms[0].node.address] if vms else []
         latencies = [s.latency_ms for s in seen.values() if s.latency_ms is not None]
         first = reports[0] if reports else None
-        facts: dict[str, Any] = {}
-        for report in reversed(reports):
-            facts.update(report.facts)
         return RoomHealth(
             room=room,
-            state=state,
+            state=overall(states),
             since=now_iso(),
             reason="; ".join(reasons) or None,
             latency_ms=max(latencies, default=None),
-            node=NodeRef(id=first.node_id, address=first.address) if first else None,
+            node=vms[0].node if vms else None,
             replicas=sum(self._serving.replicas.get(app, 0) for app in apps),
             device=first.device if first else None,
             models=[model for report in reports for model in report.models],
             version=first.version if first else None,
-            facts=facts,
+            facts=vms[0].facts if vms else {},
+            vms=vms,
         )
 
     def _record(self, found: RoomHealth) -> None:

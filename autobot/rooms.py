@@ -32,8 +32,20 @@ class NodeRef(BaseModel, frozen=True):
     address: str
 
 
+class VmHealth(BaseModel, frozen=True):
+    """What one VM of a room says; ``facts`` are of it alone."""
+
+    node: NodeRef
+    state: State
+    reason: str | None = None
+    facts: dict[str, Any] = Field(default_factory=dict)
+
+
 class RoomHealth(BaseModel, frozen=True):
-    """A room as `GET /api/health` shows it; ``since`` is when it entered this state (ISO 8601)."""
+    """A room as `GET /api/health` shows it; ``since`` is when it entered this state (ISO 8601).
+
+    ``node``, ``device`` and ``facts`` are those of the first of its ``vms``.
+    """
 
     room: str
     state: State
@@ -46,6 +58,7 @@ class RoomHealth(BaseModel, frozen=True):
     models: list[str] = Field(default_factory=list)
     version: str | None = None
     facts: dict[str, Any] = Field(default_factory=dict)
+    vms: list[VmHealth] = Field(default_factory=list[VmHealth])
 
 
 class PlatformHealth(BaseModel, frozen=True):

@@ -1,6 +1,7 @@
 """The Ray cluster as room main sees it: nodes, applications, and handles to the rooms."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from autobot.keys import KeyRecord, NewKey
 from autobot.rooms import NodeRef
 
 CALL_DEADLINE_S = 3.0
+ALL_WITHIN_S = 0.4
+"""Half of a probe's deadline: the other half is for asking one replica alone."""
 SNAPSHOT_DEADLINE_S = 90.0
 
 
@@ -24,12 +27,23 @@ class ClusterView:
         self._names = [name for names in apps.values() for name in names]
         self._documents: dict[str, dict[str, Any]] = {}
         self._handles: dict[str, Any] = {}
+        self._replicas: Mapping[str, int] = {}
 
-    async def probe(self, app: str) -> dict[str, Any]:
-        return await self._handle(app).probe.remote()
+    async def probe(self, app: str) -> list[dict[str, Any]]:
+        """The reports of the application's replicas: of all, or of one when another is silent."""
+        handle = self._handle(app)
+        if self._replicas.get(app, 0) > 1:
+            asked = handle.broadcast("probe")
+            with contextlib.suppress(TimeoutError):
+                answers = await asked.results_async(timeout_s=ALL_WITHIN_S, return_exceptions=True)
+                if reports := [answer for answer in answers if isinstance(answer, dict)]:
+                    return reports
+        return [await handle.probe.remote()]
 
     async def serving(self) -> Serving:
-        return summarise(await asyncio.to_thread(serve.status))
+        serving = summarise(await asyncio.to_thread(serve.status))
+        self._replicas = serving.replicas
+        return serving
 
     async def nodes(self) -> list[dict[str, Any]]:
         """Every node Ray knows, dead ones too, with the rooms its resources pin to it."""

@@ -89,10 +89,21 @@ class SixVms:
         return int(status or 0), body
 
     def post(self, path: str, body: dict[str, Any], timeout: float = 30.0) -> dict[str, Any]:
-        url = f"http://{ROOMS['main']}:8001{path}"
+        return json.loads(self.text(path, body, timeout))
+
+    def text(self, path: str, body: dict[str, Any], timeout: float = 30.0) -> str:
+        """What `POST` to the ingress answers, as it is."""
+        command = self._posting(f"http://{ROOMS['main']}:8001{path}", body, timeout)
+        return self.lab.operator(command, timeout=timeout + 10).stdout
+
+    def begin(self, url: str, body: dict[str, Any], timeout: float = 90.0) -> subprocess.Popen[str]:
+        """A `POST` whose answer is still to come."""
+        command = self._posting(url, body, timeout)
+        return self.lab.operator_popen(command, stdout=subprocess.PIPE, text=True)
+
+    def _posting(self, url: str, body: dict[str, Any], timeout: float) -> list[str]:
         command = ["curl", "-s", "-m", str(timeout), "-H", f"Authorization: Bearer {self.key}"]
-        command += ["-H", "content-type: application/json", "-d", json.dumps(body), url]
-        return json.loads(self.lab.operator(command, timeout=timeout + 10).stdout)
+        return [*command, "-H", "content-type: application/json", "-d", json.dumps(body), url]
 
     def health(self) -> dict[str, Any]:
         """The whole of `GET /api/health`, or a state `unreachable` with no rooms."""

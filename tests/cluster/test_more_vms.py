@@ -1,31 +1,53 @@
 """A room with two VMs: one more line in cluster.yaml, and either VM may be lost."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from tests.cluster.conftest import running_lab
 from tests.cluster.lab.lab import ROOMS
-from tests.cluster.sixvms import SixVms, wait_for
+from tests.cluster.sixvms import SERVING, SixVms, wait_for
 
-SECOND = "172.16.168.26"
-FIRST_URL, SECOND_URL = f"http://{ROOMS['npu']}:8081/health", f"http://{SECOND}:8081/health"
+NPU2, BROWSER2 = "172.16.168.26", "172.16.168.27"
+NPU_URLS = [f"http://{address}:8081/health" for address in (ROOMS["npu"], NPU2)]
+MAIN = f"http://{ROOMS['main']}:8001"
+FIRST, SECOND = (f"http://{address}:3000" for address in (ROOMS["browser"], BROWSER2))
+SESSIONS = "/api/browser/sessions"
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
 def seven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SixVms]:
-    with running_lab("c", rooms={**ROOMS, "npu2": SECOND}) as lab:
+    with running_lab("c", rooms={**ROOMS, "npu2": NPU2, "browser2": BROWSER2}) as lab:
         made = SixVms(lab, tmp_path_factory.mktemp("operator"))
         made.prepare()
-        add_address(made.checkout / "cluster.yaml", "npu", SECOND)
+        add_address(made.checkout / "cluster.yaml", "npu", NPU2)
         made.up()
         made.wait_until_ok(120)
         yield made
+
+
+@pytest.fixture(scope="module")
+def eight(seven: SixVms) -> SixVms:
+    """With a second browser VM, added while the others run."""
+    add_address(seven.checkout / "cluster.yaml", "browser", BROWSER2)
+    untouched = [url for room, url in SERVING.items() if room != "browser"]
+    before = {room: seven.replicas(room) for room in ("main", "npu", "llm", "redis", "frontend")}
+    with seven.traffic(*untouched) as found:
+        seven.up()
+    seven.wait_until_ok(120)
+    assert {room: seven.replicas(room) for room in before} == before
+    for url, (answers, failures, first) in found.items():
+        assert answers, url
+        assert failures == 0, f"{url}: {first}"
+    wait_for(lambda: seven.get(f"{SECOND}/health")[0] == 200, 60, seven.why)
+    return seven
 
 
 def add_address(file: Path, room: str, address: str) -> None:
@@ -39,38 +61,92 @@ def embeds(cluster: SixVms) -> bool:
     return "data" in answer
 
 
+def nodes(cluster: SixVms, room: str) -> int:
+    """Living nodes of the room: `ray status` goes on counting a VM that is only switched off."""
+    status, body = cluster.get(f"{MAIN}/api/cluster")
+    assert status == 200, body
+    found = json.loads(body)["nodes"]
+    return sum(node["state"] == "alive" and room in node["rooms"] for node in found)
+
+
 def test_both_vms_of_a_room_serve_and_are_counted(seven: SixVms) -> None:
     # The room is ok as soon as each application answers, from whichever VM.
-    for url in (FIRST_URL, SECOND_URL):
+    for url in NPU_URLS:
         wait_for(lambda url=url: seven.get(url)[0] == 200, 60, seven.why)
     # Five applications on two VMs; Serve is asked every ten seconds while all is well.
     wait_for(lambda: seven.health()["rooms"]["npu"]["replicas"] == 10, 60, seven.why)
     assert all(embeds(seven) for _ in range(10))
-    assert nodes(seven) == 2
+    assert nodes(seven, "npu") == 2
+    told = [vm["node"]["address"] for vm in seven.health()["rooms"]["npu"]["vms"]]
+    assert told == [ROOMS["npu"], NPU2]
 
 
-def nodes(cluster: SixVms) -> int:
-    """Living nodes of the room: `ray status` goes on counting a VM that is only switched off."""
-    status, body = cluster.get(f"http://{ROOMS['main']}:8001/api/cluster")
-    assert status == 200, body
-    found = json.loads(body)["nodes"]
-    return sum(node["state"] == "alive" and "npu" in node["rooms"] for node in found)
-
-
-def test_one_of_two_vms_may_be_lost_and_serves_again_after_a_restart_of_the_room(
-    seven: SixVms,
-) -> None:
-    with seven.traffic(FIRST_URL) as found:
+def test_one_of_two_vms_may_be_lost_and_serves_again_by_itself(seven: SixVms) -> None:
+    with seven.traffic(NPU_URLS[0]) as found:
         vm = seven.lab.vm("npu2")
         vm.power_off()
-        wait_for(lambda: nodes(seven) == 1, 60, seven.why)
+        wait_for(lambda: nodes(seven, "npu") == 1, 60, seven.why)
         wait_for(lambda: all(embeds(seven) for _ in range(10)), 60, seven.why)
         vm.power_on()
-        wait_for(lambda: nodes(seven) == 2, 240, seven.why)
+        wait_for(lambda: nodes(seven, "npu") == 2, 240, seven.why)
+        wait_for(lambda: seven.get(NPU_URLS[1])[0] == 200, 180, seven.why)
+        wait_for(lambda: seven.health()["rooms"]["npu"]["replicas"] == 10, 60, seven.why)
         seven.wait_until_ok(120)
     ((answers, failures, first),) = found.values()
     assert answers
     assert failures == 0, first
-    # Serve moved the lost VM's replicas to the other and leaves them there.
-    seven.ray("exec", "cluster.yaml", "autobot restart npu")
-    wait_for(lambda: seven.get(SECOND_URL)[0] == 200, 180, seven.why)
+
+
+def opened(cluster: SixVms, vm: str) -> str:
+    """A session on the VM; the id of one that the ingress opened there."""
+    for _ in range(20):
+        answer = cluster.post(SESSIONS, {"idle_s": 600})
+        if answer["node"] == vm:
+            return answer["id"]
+        cluster.post(f"{SESSIONS}/{answer['id']}/content", {})
+    raise AssertionError(f"none of 20 sessions was opened on {vm}")
+
+
+def test_a_session_is_used_from_everywhere_whichever_vm_it_is_on(eight: SixVms) -> None:
+    for vm in (ROOMS["browser"], BROWSER2):
+        session = opened(eight, vm)
+        for root in (MAIN, FIRST, SECOND):
+            status, body = eight.get(f"{root}{SESSIONS}/{session}")
+            assert (status, json.loads(body)["node"]) == (200, vm)
+        for _ in range(10):
+            assert "html" in eight.text(f"{SESSIONS}/{session}/content", {})
+    listed = json.loads(eight.get(f"{MAIN}{SESSIONS}")[1])
+    assert {item["node"] for item in listed["sessions"]} == {ROOMS["browser"], BROWSER2}
+    assert listed["unreachable"] == []
+
+
+def test_a_lost_vm_takes_its_own_sessions_and_no_other(eight: SixVms) -> None:
+    """Mid-action: its caller is told; a session of the other VM is used all the time."""
+    mine, theirs = opened(eight, ROOMS["browser"]), opened(eight, BROWSER2)
+    steady = [f"{FIRST}{SESSIONS}/{mine}", f"{MAIN}{SESSIONS}/{mine}"]
+    vm = eight.lab.vm("browser2")
+    with eight.traffic(*steady) as found:
+        waiting = eight.begin(f"{FIRST}{SESSIONS}/{theirs}/wait", {"seconds": 60, "timeout_s": 60})
+        time.sleep(3)
+        vm.power_off()
+        told = json.loads(waiting.communicate(timeout=60)[0])
+        assert told["status"] == 503
+        assert BROWSER2 in told["detail"]
+        listed = json.loads(eight.get(f"{FIRST}{SESSIONS}")[1])
+        assert listed["unreachable"] == [BROWSER2]
+        assert mine in {item["id"] for item in listed["sessions"]}
+        vm.power_on()
+        wait_for(lambda: eight.get(f"{SECOND}/health")[0] == 200, 240, eight.why)
+        eight.wait_until_ok(120)
+    assert_unharmed(found)
+    status, body = eight.get(f"{FIRST}{SESSIONS}/{theirs}")
+    assert status == 404
+    assert "replica" in json.loads(body)["detail"]
+    opened(eight, BROWSER2)
+
+
+def assert_unharmed(found: dict[str, list[Any]]) -> None:
+    for url, (answers, failures, first) in found.items():
+        print(f"{url}: {answers} answers, {failures} failures, first {first}")
+        assert answers > 100, url
+        assert failures == 0, f"{url}: {failures} of {answers + failures} failed, first {first}"

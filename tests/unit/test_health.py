@@ -37,12 +37,12 @@ class Cluster:
         self.answering = asyncio.Event()
         self.answering.set()
 
-    async def probe(self, app: str) -> dict[str, Any]:
+    async def probe(self, app: str) -> list[dict[str, Any]]:
         if app in self.silent:
             await asyncio.sleep(60)
         if app in self.dead:
             raise ConnectionError("actor died")
-        return self.answers.get(app, report(app))
+        return self.answers.get(app, [report(app)])
 
     async def serving(self) -> Serving:
         self.asked += 1
@@ -65,6 +65,24 @@ async def test_all_rooms_ok(monitor: HealthMonitor) -> None:
     assert health.state == "ok"
     assert health.rooms["npu"].models == ["npu-model", "npu-ocr-model"]
     assert health.rooms["npu"].device == "CPU"
+
+
+async def test_each_vm_of_a_room_is_told_of_and_the_first_stands_for_the_room(
+    monitor: HealthMonitor, cluster: Cluster
+) -> None:
+    cluster.answers["llm"] = [
+        report("llm", "down", address="10.0.0.10", facts={"sessions": 5}, reason="no engine"),
+        report("llm", address="10.0.0.9", facts={"sessions": 2}),
+    ]
+    room = (await monitor.sweep()).rooms["llm"]
+    assert [vm.node.address for vm in room.vms] == ["10.0.0.9", "10.0.0.10"]
+    assert [vm.facts for vm in room.vms] == [{"sessions": 2}, {"sessions": 5}]
+    assert room.facts == {"sessions": 2}
+    assert room.node == room.vms[0].node
+    assert room.state == "degraded"
+    assert room.reason == "10.0.0.10: no engine"
+    cluster.answers["llm"][1]["state"] = "down"
+    assert (await monitor.sweep()).rooms["llm"].state == "down"
 
 
 async def test_a_silent_room_costs_its_deadline_once_and_is_named(
@@ -90,7 +108,7 @@ async def test_one_dead_application_of_two_degrades_its_room(
 async def test_a_room_that_says_it_is_degraded_is_believed(
     monitor: HealthMonitor, cluster: Cluster
 ) -> None:
-    cluster.answers["redis"] = report("redis", "degraded", reason="no append-only file")
+    cluster.answers["redis"] = [report("redis", "degraded", reason="no append-only file")]
     assert (await monitor.sweep()).rooms["redis"].reason == "no append-only file"
 
 
