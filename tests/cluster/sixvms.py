@@ -99,7 +99,7 @@ class SixVms:
     def begin(self, url: str, body: dict[str, Any], timeout: float = 90.0) -> subprocess.Popen[str]:
         """A `POST` whose answer is still to come."""
         command = self._posting(url, body, timeout)
-        return self.lab.operator_popen(command, stdout=subprocess.PIPE, text=True)
+        return self.lab.operator_popen(command, stdout=subprocess.PIPE)
 
     def _posting(self, url: str, body: dict[str, Any], timeout: float) -> list[str]:
         command = ["curl", "-s", "-m", str(timeout), "-H", f"Authorization: Bearer {self.key}"]
