@@ -13,8 +13,14 @@ WITH_ENVIRONMENT = "set -a; . /etc/autobot/node.env; set +a;"
 NEVER_IDLE_MINUTES = 60 * 24 * 3650
 
 
+# A Ray process that was killed is back before the control store has missed it: for a few seconds its
+# VM counts twice, and the autoscaler would end the newcomer as one too many. More VMs than there
+# are it cannot have: the provider has none to give.
+ROOM_TO_RETURN = 2
+
+
 def node_types(topology: Topology) -> dict[str, dict[str, Any]]:
-    """One node type per room; as many nodes as it has VMs, no more and no fewer."""
+    """One node type per room, with as many nodes as it has VMs."""
     types: dict[str, dict[str, Any]] = {}
     for room in topology.rooms.values():
         workers = 0 if room.name == "main" else len(room.addresses)
@@ -22,7 +28,7 @@ def node_types(topology: Topology) -> dict[str, dict[str, Any]]:
             "node_config": {},
             "resources": dict(room.resources),
             "min_workers": workers,
-            "max_workers": workers,
+            "max_workers": workers * ROOM_TO_RETURN,
             "worker_setup_commands": [f"bash {SCRIPTS}/setup_node.sh {room.name}"],
         }
     return types

@@ -157,12 +157,13 @@ def test_each_room_is_a_node_type_with_as_many_nodes_as_vms() -> None:
     filled = fill(config(npu=two), topology(npu=two))
     types = filled["available_node_types"]
     counts = {name: (kind["min_workers"], kind["max_workers"]) for name, kind in types.items()}
-    one = (1, 1)
+    # Twice as many at most: a killed Ray process counts until it is missed, beside the next one.
+    one = (1, 2)
     assert counts == {
-        "main": (0, 0), "frontend": one, "npu": (2, 2), "redis": one, "llm": one, "browser": one,
+        "main": (0, 0), "frontend": one, "npu": (2, 4), "redis": one, "llm": one, "browser": one,
     }  # fmt: skip
     assert types["npu"]["resources"] == {"npu": 1.0}
-    assert filled["max_workers"] == 6
+    assert filled["max_workers"] == 12
     assert filled["head_node_type"] == "main"
 
 
