@@ -13,9 +13,9 @@ WITH_ENVIRONMENT = "set -a; . /etc/autobot/node.env; set +a;"
 NEVER_IDLE_MINUTES = 60 * 24 * 3650
 
 
-# A Ray process that was killed is back before the control store has missed it: for a few seconds its
-# VM counts twice, and the autoscaler would end the newcomer as one too many. More VMs than there
-# are it cannot have: the provider has none to give.
+# A Ray process that was killed is back before the control store has missed it. Until then its VM
+# counts twice, and the autoscaler would end the newcomer as one too many. More VMs than there are
+# it cannot have: the provider has none to give.
 ROOM_TO_RETURN = 2
 
 

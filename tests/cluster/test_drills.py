@@ -107,8 +107,10 @@ def test_a_killed_process_comes_back_and_the_other_rooms_serve(
     with cluster.traffic(*serving_without(room)) as found:
         back = killed(cluster, room, process)
         wait_for(back, 90, lambda: f"{process} did not come back")
-        cluster.wait_until_ok(180)
+        cluster.wait_until_ok(60)
     assert_served(found)
+    # The VM's next Ray node is not ended as one too many while the killed one is not yet missed.
+    assert "autoscaler" not in cluster.get(f"http://{ROOMS['main']}:8001/api/cluster")[1]
 
 
 def test_a_partitioned_room_is_named_and_returns_when_the_network_heals(cluster: SixVms) -> None:
