@@ -1,19 +1,20 @@
 """A request passed on, as it comes, to another server of the platform, which checks the key."""
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 
 import httpx
 from fastapi import Request, Response
+from starlette.datastructures import Headers
 
 from autobot.web.hangup import EventStream, unless_hung_up
 
-HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer", "host"}
+HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer"}
 OURS = {"server", "date", "vary"}  # set again on the way out
 
 
-def passing(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def passing(headers: Headers) -> list[tuple[bytes, bytes]]:
     """The ``headers`` that are about the request and not about the connection it came by."""
-    return [(name, value) for name, value in headers if name.lower() not in HOP_BY_HOP]
+    return [(name, value) for name, value in headers.raw if name.decode() not in HOP_BY_HOP]
 
 
 async def ask(
@@ -21,17 +22,20 @@ async def ask(
     client: httpx.AsyncClient,
     root: str = "",
     added: Mapping[str, str] | None = None,
+    timeout: httpx.Timeout | None = None,
 ) -> httpx.Response:
     """Ask the same below ``root``, with headers ``added``; the answer's body is still to be read.
 
     Raises `httpx.TransportError` when nobody answers there, `ClientDisconnect` when the caller
     hangs up before the answer begins.
     """
+    more = [(name.encode(), value.encode()) for name, value in (added or {}).items()]
     asked = client.build_request(
         request.method,
         httpx.URL(root + request.url.path, query=request.url.query.encode()),
         content=await request.body(),
-        headers=[*passing(request.headers.items()), *(added or {}).items()],
+        headers=[*passing(request.headers), *more],
+        timeout=timeout or client.timeout,
     )
     return await unless_hung_up(request, client.send(asked, stream=True))
 
@@ -42,9 +46,8 @@ def passed_on(answer: httpx.Response) -> Response:
     A caller's hang-up closes the connection, which tells the other side of it; a side that breaks
     off breaks this answer off too.
     """
-    source = _pieces(answer)
-    passed = {k: v for k, v in passing(answer.headers.items()) if k not in OURS}
-    response = EventStream(source, source, passed)
+    passed = {k: v for k, v in answer.headers.items() if k not in HOP_BY_HOP | OURS}
+    response = EventStream(_pieces(answer), answer, passed)
     response.status_code = answer.status_code
     if "content-type" not in passed:
         del response.headers["content-type"]  # it was for events
@@ -52,8 +55,5 @@ def passed_on(answer: httpx.Response) -> Response:
 
 
 async def _pieces(answer: httpx.Response) -> AsyncGenerator[bytes, None]:
-    try:
-        async for piece in answer.aiter_raw():
-            yield piece
-    finally:
-        await answer.aclose()
+    async for piece in answer.aiter_raw():
+        yield piece

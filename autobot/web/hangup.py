@@ -5,7 +5,7 @@ Starlette watches for this only in some servers' streams, and never before an an
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
@@ -42,13 +42,19 @@ async def unless_hung_up(request: Request, work: Coroutine[Any, Any, T]) -> T:
     return await _unless_gone(work, request.receive)
 
 
+class Source(Protocol):
+    """What a stream is made from."""
+
+    def aclose(self) -> Coroutine[Any, Any, None]: ...
+
+
 class EventStream(StreamingResponse):
     """Server-sent events; ``source`` is closed when the caller hangs up or the stream ends."""
 
     def __init__(
         self,
         events: AsyncGenerator[bytes, None],
-        source: AsyncGenerator[Any, None],
+        source: Source,
         headers: dict[str, str],
     ) -> None:
         quiet = {"cache-control": "no-store", "x-accel-buffering": "no"}

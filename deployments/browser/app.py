@@ -79,7 +79,6 @@ class Browser(RoomReplica):
             Middleware(
                 Peers,
                 others=OtherVms(self.address, self.settings.browser_port, cluster_file()),
-                full=lambda: self.browser.sessions.lobby.full,
                 client=peers_client(),
             )
         ]

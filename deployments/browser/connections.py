@@ -52,13 +52,13 @@ class Link:
     guard: Guard
     kind: Kind
     proxy: EgressProxy
-    since: float
+    created: float
 
     def describe(self) -> dict[str, Any]:
         """What its client is told beside the protocol, which has no word for a refused image."""
         return {
             "kind": self.kind,
-            "since": self.since,
+            "created": self.created,
             "refused": self.proxy.refusals,
             "blocked": list(self.proxy.blocked),
         }
@@ -122,7 +122,7 @@ class Connections:
     def all(self, owner: str) -> list[dict[str, Any]]:
         """Describe ``owner``'s open connections, oldest first."""
         mine = [link for link in self._open if link.owner == owner]
-        return [link.describe() for link in sorted(mine, key=lambda link: link.since)]
+        return [link.describe() for link in sorted(mine, key=lambda link: link.created)]
 
     async def download(self, owner: str, guid: str) -> Rendered:
         """Return a file a CDP client has downloaded, by the ``guid`` its events give."""

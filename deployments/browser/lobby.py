@@ -3,12 +3,25 @@
 import asyncio
 import contextlib
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextvars import ContextVar
 
 from autobot.errors import Busy
 
 MAX_WAITING = 64
 MAX_WAITING_EACH = 16
+
+_now_or_never: ContextVar[bool] = ContextVar("now_or_never", default=False)
+
+
+@contextlib.contextmanager
+def at_once() -> Iterator[None]:
+    """Nobody waits in a line for what is done inside: it is refused where it would have to."""
+    token = _now_or_never.set(True)
+    try:
+        yield
+    finally:
+        _now_or_never.reset(token)
 
 
 class Lobby:
@@ -24,19 +37,16 @@ class Lobby:
     def waiting(self) -> int:
         return sum(map(len, self._lines.values()))
 
-    @property
-    def full(self) -> bool:
-        """Whether who comes now would have to wait."""
-        return bool(self._lines) or not self._fits(self.inside)
-
     async def enter(self, owner: str, patience_s: float) -> None:
         """Take a place, waiting at most ``patience_s`` for it; `leave` gives it back.
 
         Raises `Busy` when the line is full or the wait was in vain.
         """
-        if not self.full:
+        if not self._lines and self._fits(self.inside):
             self.inside += 1
             return
+        if _now_or_never.get():
+            patience_s = 0
         line = self._lines.setdefault(owner, deque())
         if self.waiting >= self._max_waiting or len(line) >= MAX_WAITING_EACH or patience_s <= 0:
             self._drop_empty(owner)

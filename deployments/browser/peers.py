@@ -14,15 +14,17 @@ import httpx
 from fastapi import Request, WebSocket
 from fastapi.responses import Response
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from autobot.errors import AutoBotError, Busy, NotFound, Unavailable
 from autobot.web import problems
+from autobot.web.auth import presented_key
 from autobot.web.forward import ask, passed_on
+from deployments.browser.lobby import at_once
 from deployments.browser.places import vm_of
-from deployments.browser.sockets import refuse
-from deployments.browser.together import found_here, list_of_all
-from deployments.browser.tunnel import Refused, tunnel
+from deployments.browser.sockets import key_of, refuse
+from deployments.browser.together import again, answered, list_of_all
+from deployments.browser.tunnel import CONNECT_TIMEOUT_S, Refused, tunnel
 
 FORWARDED = "x-autobot-forwarded"
 """Another VM passed this on: it is answered here, and at once."""
@@ -32,43 +34,46 @@ ABOUT = re.compile(rf"{ROOT}/(?:sessions|tasks)/([^/]+)")
 OPENING = {f"{ROOT}/{name}" for name in ("sessions", "tasks", "cdp", "playwright")}
 LISTS = {f"{ROOT}/{name}" for name in ("sessions", "tasks", "connections")}
 DOWNLOADS = f"{ROOT}/cdp/downloads/"
-FULL = "There is no place for another browser session."
 LOST = "VM {}, where this is, does not answer."
-CONNECT_TIMEOUT_S = 2.0
-# A VM that loses its power says nothing: without these a request to it would wait for ever.
-KEEPALIVE = [
+BROKE_OFF = "VM {} broke off: whether it had begun with this is not known."
+OPENED_WITHIN_S = 60.0
+# No answer keeps silent for longer: a task may be waited for ten minutes.
+LONGEST_S = 600 + OPENED_WITHIN_S
+GONE_AFTER_S = 20
+# A VM that loses its power says nothing. These notice it, while we wait and while we send.
+SOCKET_OPTIONS = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, GONE_AFTER_S // 4),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, GONE_AFTER_S // 4),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_AFTER_S * 1000),
 ]
 
 
 def peers_client() -> httpx.AsyncClient:
     """A client that waits for a peer's answer as long as the peer is there."""
+    # Each caller of the room may need a connection; one at rest is closed before the peer does it.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=16, keepalive_expiry=2)
     return httpx.AsyncClient(
-        transport=httpx.AsyncHTTPTransport(socket_options=KEEPALIVE),
-        timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),
+        transport=httpx.AsyncHTTPTransport(limits=limits, socket_options=SOCKET_OPTIONS),
+        timeout=httpx.Timeout(LONGEST_S, connect=CONNECT_TIMEOUT_S),
     )
 
 
 class Peers:
     """Middleware that decides who answers.
 
-    ``others`` gives the room's other VMs as they are named now: address -> ``host:port``. ``full``
-    says whether a session that is opened here would have to wait.
+    ``others`` gives the room's other VMs as they are named now: address -> ``host:port``.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         others: Callable[[], Mapping[str, str]],
-        full: Callable[[], bool],
         client: httpx.AsyncClient,
     ) -> None:
         self.app = app
         self._others = others
-        self._full = full
         self._client = client
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,58 +97,62 @@ class Peers:
 
     async def _request(self, others: Mapping[str, str], request: Request, send: Send) -> None:
         path = request.url.path
-        opens = request.method == "POST" and path in OPENING and self._full()
+        opens = request.method == "POST" and path in OPENING
         if FORWARDED in request.headers:
-            if opens:
-                raise Busy(FULL)
-            await self.app(request.scope, request.receive, send)
+            with at_once():
+                await self.app(request.scope, request.receive, send)
         elif vm := self._home(others, path):
-            await self._send(await self._ask(request, others[vm], vm), request, send)
+            self._admit(request, presented_key(request))
+            try:
+                answer = await ask(request, self._client, f"http://{others[vm]}", MARK)
+            except httpx.TransportError as error:
+                raise Unavailable(LOST.format(vm)) from error
+            await passed_on(answer)(request.scope, request.receive, send)
         elif opens:
-            body = await request.body()
-            if not await self._first(others, request, send, lambda status: status != Busy.status):
-                await self.app(request.scope, _again(body, request.receive), send)
+            await self._opened_somewhere(others, request, send)
         elif request.method == "GET" and path in LISTS:
             answer = await list_of_all(self.app, self._client, request, others, MARK)
             await answer(request.scope, request.receive, send)
         elif path.startswith(DOWNLOADS):
-            if not await found_here(self.app, request, send) and not await self._first(
-                others, request, send, lambda status: status != NotFound.status
-            ):
+            # Nothing in its name says where it lies.
+            mine = (self.app, request.scope, request.receive, send)
+            found = await answered(*mine, unless=NotFound.status)
+            if not found and not await self._first(others, request, send, NotFound.status):
                 raise NotFound("There is no such download in an open connection.")
         else:
             await self.app(request.scope, request.receive, send)
 
-    def _home(self, others: Mapping[str, str], path: str) -> str | None:
-        """The other VM that a path is about."""
-        about = ABOUT.match(path)
-        vm = vm_of(about[1]) if about else None
-        return vm if vm in others else None
-
-    async def _ask(self, request: Request, where: str, vm: str) -> httpx.Response:
-        try:
-            return await ask(request, self._client, f"http://{where}", MARK)
-        except httpx.TransportError as error:
-            raise Unavailable(LOST.format(vm)) from error
-
-    async def _send(self, answer: httpx.Response, request: Request, send: Send) -> None:
-        await passed_on(answer)(request.scope, request.receive, send)
+    async def _opened_somewhere(
+        self, others: Mapping[str, str], request: Request, send: Send
+    ) -> None:
+        """Here if there is a place, else on the first VM that has one, else here when one ends."""
+        body = await request.body()
+        with at_once():
+            mine = (self.app, request.scope, again(body, request.receive), send)
+            if await answered(*mine, unless=Busy.status):
+                return
+        if not await self._first(others, request, send, Busy.status):
+            await self.app(request.scope, again(body, request.receive), send)
 
     async def _first(
-        self,
-        others: Mapping[str, str],
-        request: Request,
-        send: Send,
-        wanted: Callable[[int], bool],
+        self, others: Mapping[str, str], request: Request, send: Send, unless: int
     ) -> bool:
-        """Send the first answer whose status is ``wanted``; False when no VM gave one."""
+        """Send the first answer whose status is not ``unless``; False when no VM gave one.
+
+        A VM that was reached and broke off is the last that is asked: nothing is begun twice.
+        """
+        self._admit(request, presented_key(request))
+        waits = LONGEST_S if "wait" in request.query_params else OPENED_WITHIN_S
+        timeout = httpx.Timeout(waits, connect=CONNECT_TIMEOUT_S)
         for vm, where in others.items():
             try:
-                answer = await self._ask(request, where, vm)
-            except Unavailable:
+                answer = await ask(request, self._client, f"http://{where}", MARK, timeout)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
                 continue
-            if wanted(answer.status_code):
-                await self._send(answer, request, send)
+            except httpx.TransportError as error:
+                raise Unavailable(BROKE_OFF.format(vm)) from error
+            if answer.status_code != unless:
+                await passed_on(answer)(request.scope, request.receive, send)
                 return True
             await answer.aclose()
         return False
@@ -153,37 +162,35 @@ class Peers:
     ) -> None:
         websocket = WebSocket(scope, receive, send)
         path = websocket.url.path
-        full = path in OPENING and self._full()
         if FORWARDED in websocket.headers:
-            if full:
-                raise Busy(FULL)
-        elif vm := self._home(others, path):
+            with at_once():
+                await self.app(scope, receive, send)
+            return
+        if vm := self._home(others, path):
+            self._admit(websocket, key_of(websocket))
             try:
-                await self._tunnel(websocket, others[vm])
+                await tunnel(websocket, others[vm], MARK)
             except Refused as refused:
                 await websocket.send_denial_response(refused.response)
             except OSError as error:  # a TimeoutError is one
                 raise Unavailable(LOST.format(vm)) from error
             return
-        elif full:
+        if path in OPENING:
+            with at_once():
+                if await answered(self.app, scope, receive, send, unless=Busy.status):
+                    return
             for where in others.values():
                 with contextlib.suppress(Refused, OSError):
-                    await self._tunnel(websocket, where)
+                    await tunnel(websocket, where, MARK)
                     return
         await self.app(scope, receive, send)
 
-    async def _tunnel(self, websocket: WebSocket, where: str) -> None:
-        url = f"ws://{where}{websocket.url.path}?{websocket.url.query}"
-        await tunnel(websocket, url, MARK)
+    def _home(self, others: Mapping[str, str], path: str) -> str | None:
+        """The other VM that a path is about."""
+        about = ABOUT.match(path)
+        vm = vm_of(about[1]) if about else None
+        return vm if vm in others else None
 
-
-def _again(body: bytes, receive: Receive) -> Receive:
-    """``receive`` with a ``body`` before it that was already read."""
-    unread = [body]
-
-    async def again() -> Message:
-        if unread:
-            return {"type": "http.request", "body": unread.pop(), "more_body": False}
-        return await receive()
-
-    return again
+    def _admit(self, connection: Request | WebSocket, key: str | None) -> None:
+        """Let nobody be passed on, or told about VMs, without a key of the room."""
+        connection.app.state.keys.check(key, "browser")

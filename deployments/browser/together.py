@@ -1,4 +1,4 @@
-"""What this VM's application answers, looked at before it is sent; and lists put together."""
+"""What the VMs of the room answer together: a list of all, or the first that has something."""
 
 import asyncio
 import json
@@ -8,25 +8,38 @@ from typing import Any
 import httpx
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Message, Send
-
-from autobot.web.forward import passing
+from pydantic import TypeAdapter
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LIST_TIMEOUT_S = 2.0
+CREDENTIALS = ("authorization", "x-api-key")
+LISTS: TypeAdapter[dict[str, list[Any]]] = TypeAdapter(dict[str, list[Any]])
 
 
-async def found_here(app: ASGIApp, request: Request, send: Send) -> bool:
-    """Answer by ``app``, unless it finds nothing: then nothing is sent, and it is False."""
-    missing = False
+async def answered(app: ASGIApp, scope: Scope, receive: Receive, send: Send, unless: int) -> bool:
+    """Answer by ``app``; with status ``unless`` nothing is sent, and it is False."""
+    held_back = False
 
-    async def unless_missing(message: Message) -> None:
-        nonlocal missing
-        missing = missing or message.get("status") == 404
-        if not missing:
+    async def held(message: Message) -> None:
+        nonlocal held_back
+        held_back = held_back or message.get("status") == unless
+        if not held_back:
             await send(message)
 
-    await app(request.scope, request.receive, unless_missing)
-    return not missing
+    await app(scope, receive, held)
+    return not held_back
+
+
+def again(body: bytes, receive: Receive) -> Receive:
+    """``receive`` with a ``body`` before it that was already read."""
+    unread = [body]
+
+    async def from_the_start() -> Message:
+        if unread:
+            return {"type": "http.request", "body": unread.pop(), "more_body": False}
+        return await receive()
+
+    return from_the_start
 
 
 async def list_of_all(
@@ -36,32 +49,37 @@ async def list_of_all(
     others: Mapping[str, str],
     added: Mapping[str, str],
 ) -> Response:
-    """Return ``app``'s list with those of ``others``; who gave none is in its `unreachable`."""
-    own = await _answer(app, request)
+    """Return ``app``'s list with those of ``others``, the oldest first; who gave none within
+    `LIST_TIMEOUT_S` is in its `unreachable`.
+    """
+    own = await _whole_answer(app, request)
     if own.status_code != 200:
         return own
-    headers = [*passing(request.headers.items()), *added.items()]
+    given = {name: request.headers[name] for name in CREDENTIALS if name in request.headers}
 
-    async def ask(where: str) -> Any:
-        url = f"http://{where}{request.url.path}"
-        answer = await client.get(url, headers=headers, timeout=LIST_TIMEOUT_S)
-        return answer.raise_for_status().json()
+    async def ask(where: str) -> dict[str, list[Any]]:
+        async with asyncio.timeout(LIST_TIMEOUT_S):
+            url = f"http://{where}{request.url.path}"
+            answer = await client.get(url, headers={**given, **added})
+        return LISTS.validate_python(answer.raise_for_status().json())
 
     answers = await asyncio.gather(*map(ask, others.values()), return_exceptions=True)
-    listed: dict[str, Any] = json.loads(bytes(own.body))
+    listed: dict[str, list[Any]] = json.loads(bytes(own.body))
     for vm, answer in zip(others, answers, strict=True):
-        if isinstance(answer, (httpx.HTTPError, ValueError)):
+        if isinstance(answer, (httpx.HTTPError, TimeoutError, ValueError)):
             listed["unreachable"].append(vm)
         elif isinstance(answer, BaseException):
             raise answer
         else:
-            for name, items in answer.items():
-                listed[name] += items
+            for name, items in listed.items():
+                items += answer.get(name, [])
+    for name, items in listed.items():
+        if name != "unreachable":
+            items.sort(key=lambda item: item["created"])
     return JSONResponse(listed)
 
 
-async def _answer(app: ASGIApp, request: Request) -> Response:
-    """The whole of what ``app`` answers."""
+async def _whole_answer(app: ASGIApp, request: Request) -> Response:
     response = Response()
     parts: list[bytes] = []
 

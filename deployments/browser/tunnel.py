@@ -2,22 +2,26 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Mapping
 
 from fastapi import WebSocket, WebSocketDisconnect
 from fastapi.responses import Response
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import InvalidHandshake, InvalidStatus
 from websockets.typing import Subprotocol
 
-from autobot.web.forward import passing
+from autobot.web.forward import HOP_BY_HOP
 from deployments.browser.remote import MAX_MESSAGE
 
+CONNECT_TIMEOUT_S = 2.0
 OPEN_TIMEOUT_S = 30.0
 """A protocol client's browser is started before its handshake is answered."""
 BEAT_S = 5.0
 """A VM that is off says nothing, and does not answer this either."""
-OF_THE_HANDSHAKE = "sec-websocket-"
+OF_THIS_CONNECTION = HOP_BY_HOP | {"host", "content-length"}
+# Closing codes that stand for none and for a cut connection; neither may be said.
+UNSAID = {1005: 1000, 1006: 1011}
 
 
 class Refused(Exception):
@@ -28,19 +32,31 @@ class Refused(Exception):
         self.response = response
 
 
-async def tunnel(websocket: WebSocket, url: str, added: Mapping[str, str]) -> None:
-    """Speak to ``url`` in the client's stead until either side ends.
+async def tunnel(websocket: WebSocket, where: str, added: Mapping[str, str]) -> None:
+    """Speak to ``where`` (``host:port``) in the client's stead until either side ends.
 
-    Raises `Refused`, or OSError or TimeoutError when nobody answers there, before the client's own
-    handshake is answered.
+    Raises `Refused`, or OSError when nobody answers there, before the client's own handshake is
+    answered.
     """
+    connection = await _connected(websocket, where, added)
+    async with connection:
+        await websocket.accept(subprotocol=connection.subprotocol)
+        await _both_ways(websocket, connection)
+
+
+async def _connected(
+    websocket: WebSocket, where: str, added: Mapping[str, str]
+) -> ClientConnection:
     headers = [
-        h for h in passing(websocket.headers.items()) if not h[0].startswith(OF_THE_HANDSHAKE)
+        (name, value)
+        for name, value in websocket.headers.items()
+        if name not in OF_THIS_CONNECTION and not name.startswith("sec-websocket-")
     ]
     offered = [Subprotocol(name) for name in websocket.scope.get("subprotocols", [])]
     try:
-        connection = await connect(
-            url,
+        return await connect(
+            f"ws://{where}{websocket.url.path}?{websocket.url.query}",
+            sock=await _dialled(where),
             additional_headers=[*headers, *added.items()],
             subprotocols=offered or None,
             user_agent_header=None,
@@ -48,21 +64,36 @@ async def tunnel(websocket: WebSocket, url: str, added: Mapping[str, str]) -> No
             max_size=MAX_MESSAGE,
             open_timeout=OPEN_TIMEOUT_S,
             ping_interval=BEAT_S,
-            ping_timeout=BEAT_S * 2,
+            ping_timeout=2 * BEAT_S,
             proxy=None,
         )
     except InvalidStatus as error:
         raise Refused(_denial(error)) from error
-    async with connection:
-        await websocket.accept(subprotocol=connection.subprotocol)
-        await _both_ways(websocket, connection)
+    except InvalidHandshake as error:
+        raise ConnectionError(f"{where} broke off the handshake.") from error
+
+
+async def _dialled(where: str) -> socket.socket:
+    """Connect, within less time than the handshake may take."""
+    host, _, port = where.rpartition(":")
+    sock = socket.socket()
+    try:
+        sock.setblocking(False)
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await asyncio.get_running_loop().sock_connect(sock, (host, int(port)))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _denial(error: InvalidStatus) -> Response:
     said = error.response
-    media_type = said.headers.get("content-type")
-    headers = {"retry-after": again} if (again := said.headers.get("retry-after")) else {}
-    return Response(bytes(said.body), said.status_code, headers, media_type)
+    response = Response(bytes(said.body), said.status_code)
+    for name, value in said.headers.raw_items():
+        if name.lower() not in OF_THIS_CONNECTION:
+            response.headers[name] = value
+    return response
 
 
 async def _both_ways(websocket: WebSocket, connection: ClientConnection) -> None:
@@ -85,8 +116,6 @@ async def _both_ways(websocket: WebSocket, connection: ClientConnection) -> None
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    if connection.close_code is not None:
-        # 1006 stands for a connection that was cut: it may not be said.
-        code = 1011 if connection.close_code == 1006 else connection.close_code
+    if (code := connection.close_code) is not None:
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-            await websocket.close(code, connection.close_reason)
+            await websocket.close(UNSAID.get(code, code), connection.close_reason)

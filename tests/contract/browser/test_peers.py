@@ -1,9 +1,12 @@
 """A room with two VMs: what is on one is found through the other, and one may be lost."""
 
 import asyncio
+import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator
+import statistics
+import time
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
@@ -23,10 +26,11 @@ from deployments.browser.peers import FORWARDED
 from deployments.browser.room import BrowserRoom
 from deployments.browser.sessions import Sessions
 from deployments.redis.profiles import FakeProfiles
-from tests.contract.browser.callers import KEY, PLAIN, PLAIN_KEY, RECORD, Sitting
+from tests.contract.browser.callers import KEY, PLAIN, PLAIN_KEY, RECORD, Caller, Sitting
 from tests.contract.browser.clients import until
 from tests.contract.browser.playground import REPORT, playground
 from tests.contract.browser.test_live import hear, say
+from tests.contract.browser.test_overhead import MAX_EXTRA_MS
 from tests.contract.browser.two_vms import FIRST, SECOND, Vm, two_vms
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
@@ -157,8 +161,7 @@ async def test_lists_are_of_both(vms: Vms) -> None:
 
 async def test_who_finds_no_place_here_gets_one_there(vms: Vms) -> None:
     here = vms[0]
-    for _ in range(2 * MOST):
-        await here.caller.open(queue_s=0)
+    await asyncio.gather(*(here.caller.open(queue_s=0) for _ in range(2 * MOST)))
     assert [len(vm.room.sessions.all(RECORD.id)) for vm in vms] == [MOST, MOST]
     for vm in vms:
         answer = await vm.caller.post("/sessions", queue_s=0)
@@ -170,25 +173,134 @@ async def test_who_finds_no_place_here_gets_one_there(vms: Vms) -> None:
     assert (await waiting).status_code == 201
 
 
-async def test_a_lost_vms_sessions_are_refused_with_its_name_and_the_others_go_on() -> None:
-    async with two_vms(small_room, [RECORD, PLAIN], KEY, "http://unused") as (here, there):
+@contextlib.contextmanager
+def nobody(silent: bool) -> Iterator[str]:
+    """An address where connections are refused, or, ``silent``, where nothing ever answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        port = listener.getsockname()[1]
+        with contextlib.ExitStack() as stack:
+            if not silent:
+                listener.close()
+            # Who comes after a full backlog is not answered, as by a VM without power.
+            for _ in range(2 if silent else 0):
+                caller = stack.enter_context(socket.socket())
+                caller.setblocking(False)
+                caller.connect_ex(("127.0.0.1", port))
+            yield f"127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize("silent", [False, True])
+async def test_a_lost_vms_sessions_are_refused_with_its_name_and_the_others_go_on(
+    silent: bool,
+) -> None:
+    async with two_vms(small_room, [RECORD], KEY, "http://unused") as (here, there):
         mine, theirs = await here.caller.open(), await opened(there, seen_from=here)
-        with socket.create_server(("127.0.0.1", 0)) as nobody:
-            port = nobody.getsockname()[1]
-        here.others[SECOND] = f"127.0.0.1:{port}"
-        answer = await theirs.answer("content")
-        assert answer.status_code == 503
-        assert SECOND in answer.json()["detail"]
+        with nobody(silent) as here.others[SECOND]:
+            began = time.monotonic()
+            answer = await theirs.answer("content")
+            assert answer.status_code == 503
+            assert SECOND in answer.json()["detail"]
+            with pytest.raises(InvalidStatus) as refusal:
+                await connect(here.url(f"{theirs.path}/live?token={KEY}"))
+            assert SECOND in json.loads(refusal.value.response.body)["detail"]
+            listed = (await here.caller.ask("GET", "/sessions")).json()
+            assert [session["id"] for session in listed["sessions"]] == [mine.id]
+            assert listed["unreachable"] == [SECOND]
+            assert (await mine.answer("content")).status_code == 200
+            for _ in range(MOST - 1):
+                await here.caller.open()
+            assert (await here.caller.post("/sessions", queue_s=0)).status_code == 429
+            assert time.monotonic() - began < 12, "two seconds for each of four that are in vain"
+
+
+async def test_who_has_no_key_is_told_nothing_of_lost_vms(vms: Vms) -> None:
+    here, there = vms
+    session = await opened(there, seen_from=here)
+    with nobody(silent=False) as address:
+        known, here.others[SECOND] = here.others[SECOND], address
+        answer = await here.caller.http.get(f"/api/browser{session.path}")
+        assert answer.status_code == 401
+        assert SECOND not in answer.text
         with pytest.raises(InvalidStatus) as refusal:
-            await connect(here.url(f"{theirs.path}/live?token={KEY}"))
-        assert SECOND in json.loads(refusal.value.response.body)["detail"]
-        listed = (await here.caller.ask("GET", "/sessions")).json()
-        assert [session["id"] for session in listed["sessions"]] == [mine.id]
-        assert listed["unreachable"] == [SECOND]
-        assert (await mine.answer("content")).status_code == 200
-        for _ in range(MOST - 1):
+            await connect(here.url(f"{session.path}/live"))
+        assert refusal.value.response.status_code == 401
+        here.others[SECOND] = known
+
+
+@contextlib.asynccontextmanager
+async def breaking_off() -> AsyncIterator[tuple[str, list[bytes]]]:
+    """A server that reads a request and closes; and what it has read."""
+    read: list[bytes] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        read.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.close()
+
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        yield f"127.0.0.1:{port}", read
+
+
+async def test_what_another_vm_may_have_begun_is_not_begun_again() -> None:
+    async with (
+        two_vms(small_room, [RECORD], KEY, "http://unused") as (here, _there),
+        breaking_off() as (address, read),
+    ):
+        here.others.clear()
+        here.others.update({"127.0.0.13": address, "127.0.0.14": address})
+        for _ in range(MOST):
             await here.caller.open()
-        assert (await here.caller.post("/sessions", queue_s=0)).status_code == 429
+        answer = await here.caller.post("/sessions", queue_s=0)
+        assert answer.status_code == 503
+        assert "127.0.0.13" in answer.json()["detail"]
+        assert len(read) == 1
+
+
+async def test_a_handshake_that_breaks_off_is_told_like_a_request() -> None:
+    async with (
+        two_vms(small_room, [RECORD], KEY, "http://unused") as (here, there),
+        breaking_off() as (address, _),
+    ):
+        session = await opened(there, seen_from=here)
+        here.others[SECOND] = address
+        with pytest.raises(InvalidStatus) as refusal:
+            await connect(here.url(f"{session.path}/live?token={KEY}"))
+        assert refusal.value.response.status_code == 503
+
+
+async def test_many_that_wait_for_one_vm_leave_room_for_others(vms: Vms) -> None:
+    here, there = vms
+    session = await opened(there, seen_from=here)
+    limits = httpx.Limits(max_connections=None)
+    base = here.caller.http.base_url
+    async with httpx.AsyncClient(base_url=base, limits=limits, timeout=60) as http:
+        caller = Caller(http, "", KEY)
+        waits = [
+            asyncio.ensure_future(caller.post(f"{session.path}/wait", seconds=1, timeout_s=4))
+            for _ in range(130)
+        ]
+        await until(lambda: there.room.sessions.find(RECORD.id, session.id).turn.locked())
+        assert (await asyncio.wait_for(session.state(), 5))["id"] == session.id
+        answers = await asyncio.gather(*waits)
+    assert {answer.status_code for answer in answers} == {200, 409}
+
+
+async def test_headers_of_any_bytes_and_bodies_where_none_is_due_pass(vms: Vms) -> None:
+    here, there = vms
+    session = await opened(there, seen_from=here)
+    headers = {**here.caller.headers, "x-name": "Zoë".encode("latin-1")}
+    for path in (session.path, "/sessions"):
+        url = f"/api/browser{path}"
+        answer = await here.caller.http.request("GET", url, headers=headers, content=b"{}")
+        assert answer.status_code == 200, answer.text
+    assert answer.json()["unreachable"] == []
+
+
+async def test_a_redirect_leads_back_to_where_the_caller_asked(vms: Vms) -> None:
+    session = await opened(vms[1], seen_from=vms[0])
+    answer = await vms[0].caller.ask("GET", f"{session.path}/")
+    assert answer.status_code == 307
+    assert f":{vms[0].port}/" in answer.headers["location"]
 
 
 async def test_what_was_passed_on_is_not_passed_on_again(vms: Vms) -> None:
@@ -271,3 +383,22 @@ async def test_a_download_of_a_cdp_client_is_found_through_either_vm(
         assert answer.content == REPORT
         assert (await vm.caller.ask("GET", "/cdp/downloads/none")).status_code == 404
     await browser.close()
+
+
+@pytest.mark.drill
+async def test_an_action_through_another_vm_costs_one_hop(real: Vms) -> None:
+    """On loopback: what the network between two VMs adds is not in it."""
+    here, there = real
+    session = await opened(there, seen_from=here)
+    body = {"expression": "1 + 1"}
+    direct, through = list[float](), list[float]()
+    for _ in range(60):
+        for vm, times in ((there, direct), (here, through)):
+            began = time.perf_counter()
+            answer = await vm.caller.post(f"{session.path}/evaluate", **body)
+            times.append(1000 * (time.perf_counter() - began))
+            assert answer.json()["value"] == 2
+    extra = statistics.median(through) - statistics.median(direct)
+    print(f"evaluate: {statistics.median(direct):.2f} ms, through the other VM {extra:+.2f} ms")
+    assert extra <= MAX_EXTRA_MS
+    await session.close()

@@ -46,7 +46,6 @@ async def two_vms(
             room, others = room_of(replica_name(address, "replica")), dict[str, str]()
             options: dict[str, Any] = {
                 "others": lambda others=others: others,
-                "full": lambda room=room: room.sessions.lobby.full,
                 "client": client,
             }
             headers = {"x-autobot-node": address}
