@@ -28,6 +28,9 @@ Probe = Callable[[str], Awaitable[Sequence[dict[str, Any]]]]
 AskServing = Callable[[], Awaitable["Serving"]]
 """What Serve says now; raises what it likes when Serve does not answer."""
 
+Expected = Callable[[], Mapping[str, Sequence[str]]]
+"""Room -> the addresses of its VMs, for rooms of which each VM has to serve."""
+
 log = structlog.get_logger()
 
 
@@ -91,11 +94,13 @@ class HealthMonitor:
         probe: Probe,
         ask_serving: AskServing,
         deadline_s: float = 0.8,
+        expected: Expected = dict,
     ) -> None:
         self._apps = apps
         self._probe = probe
         self._ask_serving = ask_serving
         self._deadline_s = deadline_s
+        self._expected = expected
         self._tasks: list[asyncio.Task[None]] = []
         self._asked: asyncio.Future[Serving] | None = None
         self._serving = Serving()
@@ -173,6 +178,7 @@ class HealthMonitor:
         started = time.perf_counter()
         try:
             answers = await asyncio.wait_for(self._probe(app), self._deadline_s)
+            reports = [RoomReport.model_validate(answer) for answer in answers]
         except TimeoutError:
             said = self._serving.messages.get(app)
             reason = f"{app}: no answer within {self._deadline_s} s"
@@ -180,7 +186,7 @@ class HealthMonitor:
         except Exception as error:  # whatever a probe raises is the reason shown to the owner
             return Sighting("down", f"{app}: {str(error) or type(error).__name__}")
         latency = round((time.perf_counter() - started) * 1000, 2)
-        reports = sorted(map(RoomReport.model_validate, answers), key=lambda r: address(r.address))
+        reports.sort(key=lambda report: address(report.address))
         return Sighting(overall([r.state for r in reports]), why(reports), latency, reports)
 
     def _conclude(self, room: str, apps: Sequence[str]) -> RoomHealth:
@@ -193,6 +199,10 @@ class HealthMonitor:
             by_vm.setdefault(report.address, []).append(report)
         vms = [vm_health(by_vm[vm]) for vm in sorted(by_vm, key=address)]
         reports = by_vm[vms[0].node.address] if vms else []
+        missing = [vm for vm in self._expected().get(room, ()) if vm not in by_vm]
+        if by_vm and missing:
+            states.append("down")
+            reasons.append(f"no answer from {', '.join(missing)}")
         latencies = [s.latency_ms for s in seen.values() if s.latency_ms is not None]
         first = reports[0] if reports else None
         return RoomHealth(
@@ -204,7 +214,7 @@ class HealthMonitor:
             node=vms[0].node if vms else None,
             replicas=sum(self._serving.replicas.get(app, 0) for app in apps),
             device=first.device if first else None,
-            models=[model for report in reports for model in report.models],
+            models=[*dict.fromkeys(model for report in reports for model in report.models)],
             version=first.version if first else None,
             facts=vms[0].facts if vms else {},
             vms=vms,

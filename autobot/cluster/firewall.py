@@ -1,7 +1,7 @@
 """Each VM's firewall as an nftables ruleset: drop what comes in, but for what its room needs.
 
 The browser VM loads pages of strangers, so the others trust it least: it reaches Ray's own
-authenticated ports and the ingress, and no room's port, no SSH, no Redis, no metrics.
+authenticated ports and the ingress, and no other room's port, no SSH, no Redis, no metrics.
 """
 
 from collections.abc import Iterable

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import psutil
+import structlog
 import yaml
 
 from autobot.errors import SetupError
 from autobot.settings import default_home
+
+log = structlog.get_logger()
 
 ROOMS: tuple[str, ...] = ("main", "frontend", "npu", "redis", "llm", "browser")
 # A second head would be a second cluster, a second frontend a second place that serves the
@@ -177,3 +180,28 @@ def load_topology(path: Path | None = None) -> Topology:
     if not isinstance(config, Mapping):
         raise SetupError(f"{source} is not a cluster configuration.", REMEDY.format(source))
     return Topology.from_config(config, source)
+
+
+class TopologyFile:
+    """Gives the topology as its file has it now: `ray up` writes it when a VM comes or goes."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._seen: tuple[int, ...] | None = None
+        self._topology: Topology | None = None
+
+    def of(self, address: str) -> Topology | None:
+        """The cluster that has a VM of that address; None when there is none, as on one machine.
+
+        A file that cannot be read changes nothing.
+        """
+        try:
+            stat = self._file.stat()
+            seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            if seen != self._seen:
+                self._seen = seen
+                self._topology = load_topology(self._file)
+        except (OSError, SetupError) as error:
+            log.warning("topology.unread", reason=str(error))
+        known = self._topology
+        return known if known and address in known.addresses else None

@@ -32,7 +32,7 @@ OUTSIDE_ROOMS = {"cli", "local"}
 SPREAD = ("npu", "browser")
 # A lost VM's replica waits for it instead of moving to another VM, where it would have half the
 # memory it counts on. That leaves no place for a new replica beside an old one: a rolling update
-# takes one VM after the other, and the others serve.
+# takes one VM after the other, and the others serve. With a VM off it waits for that one first.
 ONE_A_VM = {"max_replicas_per_node": 1, "max_surge_percent": 0}
 ONE_MACHINE: Mapping[str, int] = {}
 DEPLOY_DEADLINE_S = 150.0

@@ -8,12 +8,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import structlog
-
-from autobot.cluster.topology import load_topology
-from autobot.errors import SetupError
-
-log = structlog.get_logger()
+from autobot.cluster.topology import TopologyFile
 
 ID = re.compile(r"[st]_(?P<replica>(?P<vm>[0-9a-f]{8})[0-9a-z]+)_[0-9a-zA-Z_-]{16,}")
 
@@ -41,32 +36,17 @@ def short(name: str) -> str:
 
 
 class OtherVms:
-    """Gives the room's other VMs, address -> ``host:port``, as the topology names them now.
-
-    `ray up` writes the file anew when a VM is added or taken away; no replica starts again for it.
-    """
+    """Gives the room's other VMs, address -> ``host:port``, as the topology names them now."""
 
     def __init__(self, own: str, port: int, file: Path) -> None:
         """``own`` is the address of the VM this runs on: none of the room's has no others."""
         self._own = own
         self._port = port
-        self._file = file
-        self._seen: tuple[int, ...] | None = None
-        self._others: Mapping[str, str] = {}
+        self._topology = TopologyFile(file)
 
     def __call__(self) -> Mapping[str, str]:
-        try:
-            stat = self._file.stat()
-            seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-            if seen != self._seen:
-                self._seen = seen
-                self._others = self._read()
-        except (OSError, SetupError) as error:
-            log.warning("browser.topology_unread", reason=str(error))
-        return self._others
-
-    def _read(self) -> Mapping[str, str]:
-        addresses = load_topology(self._file).rooms["browser"].addresses
+        topology = self._topology.of(self._own)
+        addresses = topology.rooms["browser"].addresses if topology else ()
         if self._own not in addresses:
             return {}
         return {a: f"{a}:{self._port}" for a in addresses if a != self._own}

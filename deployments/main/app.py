@@ -7,8 +7,9 @@ from typing import Any
 from fastapi import APIRouter
 from ray import serve
 
+from autobot.cluster.topology import TopologyFile, cluster_file
 from autobot.health import HealthMonitor
-from autobot.serving.deploy import room_applications
+from autobot.serving.deploy import SPREAD, room_applications
 from autobot.serving.room import RoomReplica
 from deployments.main.cluster import ClusterView
 from deployments.main.routes import platform_routes
@@ -24,13 +25,20 @@ class Main(RoomReplica):
     def __init__(self) -> None:
         super().__init__()
         self.cluster = ClusterView(room_applications())
+        self._topology = TopologyFile(cluster_file())
         self.monitor = HealthMonitor(
             room_applications(),
             self.cluster.probe,
             self.cluster.serving,
             self.settings.probe_deadline_s,
+            self._serving_vms,
         )
         self.monitor.start()
+
+    def _serving_vms(self) -> dict[str, tuple[str, ...]]:
+        topology = self._topology.of(self.address)
+        rooms = topology.rooms if topology else {}
+        return {room: rooms[room].addresses for room in SPREAD if room in rooms}
 
     async def facts(self) -> dict[str, Any]:
         desktop = await desktop_answers(self.settings.desktop_port)

@@ -127,10 +127,15 @@ def test_a_lost_vm_takes_its_own_sessions_and_no_other(eight: SixVms) -> None:
     with eight.traffic(*steady) as found:
         waiting = eight.begin(f"{FIRST}{SESSIONS}/{theirs}/wait", {"seconds": 60, "timeout_s": 60})
         time.sleep(3)
+        eight.get(f"{FIRST}{SESSIONS}/{theirs}")  # its connection is at hand for the next one
         vm.power_off()
-        told = json.loads(waiting.communicate(timeout=60)[0])
-        assert told["status"] == 503
-        assert BROWSER2 in told["detail"]
+        after = eight.begin(f"{FIRST}{SESSIONS}/{theirs}/content", {})
+        for call in (waiting, after):
+            told = json.loads(call.communicate(timeout=40)[0])
+            assert told["status"] == 503
+            assert BROWSER2 in told["detail"]
+        assert BROWSER2 in eight.health()["rooms"]["browser"]["reason"]
+        assert eight.state("browser") == "degraded"
         listed = json.loads(eight.get(f"{FIRST}{SESSIONS}")[1])
         assert listed["unreachable"] == [BROWSER2]
         assert mine in {item["id"] for item in listed["sessions"]}

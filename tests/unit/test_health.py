@@ -85,6 +85,26 @@ async def test_each_vm_of_a_room_is_told_of_and_the_first_stands_for_the_room(
     assert (await monitor.sweep()).rooms["llm"].state == "down"
 
 
+async def test_a_vm_that_has_to_serve_and_is_silent_is_named(cluster: Cluster) -> None:
+    vms = {"llm": ["127.0.0.2", "127.0.0.3"]}
+    monitor = HealthMonitor(APPS, cluster.probe, cluster.serving, 0.1, lambda: vms)
+    room = (await monitor.sweep()).rooms["llm"]
+    assert (room.state, room.reason) == ("degraded", "no answer from 127.0.0.3")
+    cluster.answers["llm"] = [report("llm"), report("llm", address="127.0.0.3")]
+    room = (await monitor.sweep()).rooms["llm"]
+    assert (room.state, room.reason) == ("ok", None)
+    assert room.models == ["llm-model"]
+
+
+async def test_a_report_that_cannot_be_read_makes_its_room_down(
+    monitor: HealthMonitor, cluster: Cluster
+) -> None:
+    cluster.answers["llm"] = [{"room": "llm"}]
+    health = await monitor.sweep()
+    assert health.rooms["llm"].state == "down"
+    assert health.rooms["redis"].state == "ok"
+
+
 async def test_a_silent_room_costs_its_deadline_once_and_is_named(
     monitor: HealthMonitor, cluster: Cluster
 ) -> None:

@@ -126,7 +126,7 @@ class TaskView(TaskSummary):
 
 
 class TaskList(BaseModel):
-    """This key's tasks, the newest last."""
+    """This key's tasks, the oldest first."""
 
     tasks: list[TaskSummary]
     unreachable: list[str] = Field(

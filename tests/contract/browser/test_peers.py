@@ -159,9 +159,11 @@ async def test_lists_are_of_both(vms: Vms) -> None:
     assert nobody.status_code == 401
 
 
-async def test_who_finds_no_place_here_gets_one_there(vms: Vms) -> None:
+@pytest.mark.parametrize("queue_s", [0, 30])
+async def test_who_finds_no_place_here_gets_one_there(vms: Vms, queue_s: int) -> None:
     here = vms[0]
-    await asyncio.gather(*(here.caller.open(queue_s=0) for _ in range(2 * MOST)))
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(here.caller.open(queue_s=queue_s) for _ in range(2 * MOST)))
     assert [len(vm.room.sessions.all(RECORD.id)) for vm in vms] == [MOST, MOST]
     for vm in vms:
         answer = await vm.caller.post("/sessions", queue_s=0)
@@ -276,13 +278,14 @@ async def test_many_that_wait_for_one_vm_leave_room_for_others(vms: Vms) -> None
     async with httpx.AsyncClient(base_url=base, limits=limits, timeout=60) as http:
         caller = Caller(http, "", KEY)
         waits = [
-            asyncio.ensure_future(caller.post(f"{session.path}/wait", seconds=1, timeout_s=4))
+            asyncio.ensure_future(caller.post(f"{session.path}/wait", seconds=30, timeout_s=60))
             for _ in range(130)
         ]
         await until(lambda: there.room.sessions.find(RECORD.id, session.id).turn.locked())
         assert (await asyncio.wait_for(session.state(), 5))["id"] == session.id
-        answers = await asyncio.gather(*waits)
-    assert {answer.status_code for answer in answers} == {200, 409}
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
 
 
 async def test_headers_of_any_bytes_and_bodies_where_none_is_due_pass(vms: Vms) -> None:

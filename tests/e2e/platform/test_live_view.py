@@ -156,4 +156,4 @@ def test_a_person_cannot_open_a_session_on_a_private_address(
     page.get_by_role("button", name="Open", exact=True).click()
     expect(page.get_by_role("alert").filter(has_text="127.0.0.1")).to_be_visible(timeout=30_000)
     with platform.client() as client:
-        assert client.get("/api/browser/sessions").json() == {"sessions": []}
+        assert client.get("/api/browser/sessions").json() == {"sessions": [], "unreachable": []}

@@ -38,6 +38,7 @@ class Browsing:
     another_drives: bool = False
     selected: str = ""
     """What is selected in the page."""
+    silent_vms: list[str] = field(default_factory=list[str])
     cut: bool = False
     """Set to lose every connection without a word."""
 
@@ -57,7 +58,7 @@ class Browsing:
 
         @router.get("")
         async def list_sessions() -> dict[str, Any]:
-            return {"sessions": list(self.sessions.values())}
+            return {"sessions": list(self.sessions.values()), "unreachable": self.silent_vms}
 
         @router.post("", status_code=201)
         async def open_session() -> dict[str, Any]:

@@ -70,6 +70,15 @@ async def test_a_session_is_opened_and_its_pictures_are_shown_and_acknowledged(
     await expect(sessions).to_contain_text("https://example.org/")
 
 
+async def test_vms_whose_sessions_are_missing_in_the_list_are_named(
+    signed_in: Page, browsing: Browsing
+) -> None:
+    browsing.silent_vms = ["172.16.168.26"]
+    await expect(signed_in.get_by_text("No answer from 172.16.168.26")).to_be_visible()
+    browsing.silent_vms = []
+    await expect(signed_in.get_by_text("No answer from")).to_have_count(0)
+
+
 async def test_mouse_and_keys_reach_the_page_in_its_own_pixels(
     signed_in: Page, browsing: Browsing
 ) -> None:

@@ -3,10 +3,12 @@ import { PROTOCOL } from "./live";
 import {
   parseHealth,
   parseSession,
+  parseSessions,
   record,
   type BrowserSession,
   type Config,
   type Health,
+  type SessionList,
 } from "./types";
 
 const SESSIONS = "/api/browser/sessions";
@@ -77,10 +79,9 @@ export class Api {
     return this.post("/api/browser/screenshot", signal, { url });
   }
 
-  async sessions(signal: AbortSignal): Promise<BrowserSession[]> {
+  async sessions(signal: AbortSignal): Promise<SessionList> {
     const response = await this.call(SESSIONS, { signal, cache: "no-store" });
-    const listed = record(await json(response)).sessions;
-    return (Array.isArray(listed) ? listed : []).map(parseSession).filter((one) => one !== null);
+    return parseSessions(await json(response));
   }
 
   async openSession(signal: AbortSignal): Promise<BrowserSession> {

@@ -93,9 +93,26 @@ export interface BrowserSession {
   tabs: Tab[];
 }
 
+export interface SessionList {
+  sessions: BrowserSession[];
+  /** Addresses of the room's VMs whose sessions are missing in it. */
+  unreachable: string[];
+}
+
 export function parseTabs(json: unknown): Tab[] {
   const tabs = Array.isArray(json) ? json.map(record) : [];
   return tabs.map((tab) => ({ url: text(tab.url) ?? "", newest: tab.newest === true }));
+}
+
+/** The list from untrusted JSON, without what is no session. */
+export function parseSessions(json: unknown): SessionList {
+  const { sessions, unreachable } = record(json);
+  const listed = Array.isArray(sessions) ? sessions.map(parseSession) : [];
+  const silent = Array.isArray(unreachable) ? unreachable.map(text) : [];
+  return {
+    sessions: listed.filter((one) => one !== null),
+    unreachable: silent.filter((one) => one !== null),
+  };
 }
 
 /** A session from untrusted JSON; null when it has no id to be asked for by. */

@@ -22,7 +22,7 @@ let browser: BrowserSessions;
 beforeEach(() => {
   vi.useFakeTimers();
   vi.resetAllMocks();
-  list.mockResolvedValue([session("s_1")]);
+  list.mockResolvedValue({ sessions: [session("s_1")], unreachable: [] });
   create.mockResolvedValue(session("s_new"));
   goto.mockResolvedValue();
   remove.mockResolvedValue();
@@ -57,6 +57,16 @@ describe("the list of sessions", () => {
     expect(browser).toMatchObject({ sessions: null, trouble: "The connection to main failed." });
     await vi.advanceTimersByTimeAsync(3000);
     expect(browser).toMatchObject({ trouble: "", sessions: [session("s_1")] });
+  });
+
+  it("names the VMs it knows nothing of, and forgets them when they are back", async () => {
+    const vm = "172.16.168.26";
+    list.mockResolvedValueOnce({ sessions: [session("s_1")], unreachable: [vm] });
+    browser.poll();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(browser).toMatchObject({ sessions: [session("s_1")], unreachable: [vm] });
+    await vi.advanceTimersByTimeAsync(3000);
+    expect(browser.unreachable).toEqual([]);
   });
 
   it("ends with a key that is no longer accepted", async () => {
@@ -115,7 +125,7 @@ describe("closing", () => {
     browser.poll();
     await vi.advanceTimersByTimeAsync(0);
     browser.watched = "s_1";
-    list.mockResolvedValue([]);
+    list.mockResolvedValue({ sessions: [], unreachable: [] });
     await browser.close("s_1");
     expect(browser).toMatchObject({ sessions: [], watched: null });
   });

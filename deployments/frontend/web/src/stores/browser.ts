@@ -2,11 +2,13 @@ import { reactive } from "vue";
 
 import { toApiError } from "../lib/errors";
 import { webAddress } from "../lib/format";
-import type { BrowserSession } from "../lib/types";
+import type { BrowserSession, SessionList } from "../lib/types";
 
 export interface BrowserSessions {
   /** Null until they are known. */
   sessions: BrowserSession[] | null;
+  /** Addresses of VMs whose sessions cannot be told. */
+  unreachable: string[];
   /** Why the list may be out of date. */
   trouble: string;
   problem: string;
@@ -25,7 +27,7 @@ export interface BrowserSessions {
 }
 
 export interface BrowserOptions {
-  list: (signal: AbortSignal) => Promise<BrowserSession[]>;
+  list: (signal: AbortSignal) => Promise<SessionList>;
   create: (signal: AbortSignal) => Promise<BrowserSession>;
   goto: (id: string, url: string, signal: AbortSignal) => Promise<void>;
   remove: (id: string, signal: AbortSignal) => Promise<void>;
@@ -45,6 +47,7 @@ export function createBrowserSessions(options: BrowserOptions): BrowserSessions 
 
   const store: BrowserSessions = reactive({
     sessions: null,
+    unreachable: [],
     trouble: "",
     problem: "",
     busy: false,
@@ -112,12 +115,14 @@ export function createBrowserSessions(options: BrowserOptions): BrowserSessions 
 
   async function look(mine: number): Promise<void> {
     try {
-      const sessions = await list(AbortSignal.timeout(deadline));
+      const listed = await list(AbortSignal.timeout(deadline));
       if (mine !== round) return;
-      store.sessions = sessions;
+      store.sessions = listed.sessions;
+      store.unreachable = listed.unreachable;
       store.trouble = "";
     } catch (cause) {
       if (mine !== round) return;
+      store.unreachable = [];
       store.sessions = null; // they may be gone: say so instead of offering them
       store.trouble = told(cause);
     }
