@@ -34,6 +34,7 @@ from tests.contract.browser.callers import KEY, PLAIN, PLAIN_KEY, RECORD, Caller
 from tests.contract.browser.clients import Served, connected
 from tests.contract.browser.playground import playground, serve_app
 from tests.contract.browser.site import Site, Trap, serve_site, set_trap
+from tests.contract.browser.two_vms import Vms, small_room, two_vms
 
 
 class Rig(NamedTuple):
@@ -195,3 +196,18 @@ async def page(browser: ClientBrowser, served: Served) -> AsyncIterator[Page]:
 async def processes(rig: Rig) -> dict[str, list[int]]:
     assert isinstance(rig.browser, ChromiumBrowser)
     return await (await rig.browser.keeper.get()).processes()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def both() -> AsyncIterator[Vms]:
+    async with two_vms(small_room, [RECORD, PLAIN], KEY, "http://unused") as vms:
+        yield vms
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def vms(both: Vms) -> AsyncIterator[Vms]:
+    """Both, with no session left of the test before."""
+    yield both
+    for vm in both:
+        for record in vm.room.sessions.all(RECORD.id):
+            await vm.room.sessions.end(RECORD.id, record.id)

@@ -9,13 +9,21 @@ from starlette.middleware import Middleware
 
 from autobot.keys import KeyRecord
 from autobot.web.app import create_app
+from deployments.browser.dial import Dialer
+from deployments.browser.egress import Policy
+from deployments.browser.fake import FakeBrowser
+from deployments.browser.memory import Meter
 from deployments.browser.peers import Peers, peers_client
 from deployments.browser.places import replica_name
 from deployments.browser.room import BrowserRoom
-from tests.contract.browser.callers import Caller, ring
+from deployments.browser.sessions import Sessions
+from deployments.redis.profiles import FakeProfiles
+from tests.contract.browser.callers import Caller, Sitting, ring
 from tests.contract.browser.playground import serve_app
 
 FIRST, SECOND = "127.0.0.11", "127.0.0.12"
+MOST = 3
+"""Sessions of a VM with `small_room`."""
 RoomOf = Callable[[str], BrowserRoom]
 """Makes a room, given its replica's name."""
 
@@ -33,10 +41,13 @@ class Vm(NamedTuple):
         return f"ws://127.0.0.1:{self.port}/api/browser{path}"
 
 
+Vms = tuple[Vm, Vm]
+
+
 @contextlib.asynccontextmanager
 async def two_vms(
     room_of: RoomOf, records: Sequence[KeyRecord], key: str, home: str
-) -> AsyncIterator[tuple[Vm, Vm]]:
+) -> AsyncIterator[Vms]:
     """Serve both for ``records``; their callers have ``key``, and ``home`` is what they visit."""
     keys = await ring(*records)
     async with contextlib.AsyncExitStack() as stack:
@@ -61,3 +72,15 @@ async def two_vms(
         first.others[SECOND] = f"127.0.0.1:{second.port}"
         second.others[FIRST] = f"127.0.0.1:{first.port}"
         yield first, second
+
+
+def small_room(replica: str) -> BrowserRoom:
+    browser = FakeBrowser(Dialer(Policy()))
+    sessions = Sessions(browser, replica, Meter(1 << 40, lambda: 0), MOST)
+    return BrowserRoom(browser, sessions, FakeProfiles(()))
+
+
+async def opened(vm: Vm, seen_from: Vm) -> Sitting:
+    """A session of ``vm``, in the hands of somebody who speaks to another one."""
+    session = await vm.caller.open()
+    return Sitting(seen_from.caller, session.id)

@@ -4,7 +4,6 @@ import {
   parseHealth,
   parseSession,
   parseSessions,
-  record,
   type BrowserSession,
   type Config,
   type Health,

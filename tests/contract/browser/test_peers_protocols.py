@@ -1,0 +1,110 @@
+"""A room with two VMs and Chromium: protocol clients find a place, and their files, on either."""
+
+import asyncio
+import statistics
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Error as PlaywrightError
+from playwright.async_api import Playwright
+
+from autobot.settings import Settings
+from deployments.browser.room import BrowserRoom
+from deployments.redis.profiles import FakeProfiles
+from tests.contract.browser.callers import KEY, RECORD
+from tests.contract.browser.clients import until
+from tests.contract.browser.playground import REPORT, playground
+from tests.contract.browser.test_overhead import MAX_EXTRA_MS
+from tests.contract.browser.two_vms import Vms, opened, two_vms
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def real(tmp_path_factory: pytest.TempPathFactory, browser_user: None) -> AsyncIterator[Vms]:
+    """Two VMs with Chromium, each with place for one session."""
+    home = tmp_path_factory.mktemp("home")
+    async with playground() as port:
+        settings = Settings(home=home, browser_allow=f"127.0.0.1:{port}", browser_sessions=1)
+
+        def room_of(replica: str) -> BrowserRoom:
+            return BrowserRoom.of(settings, replica, FakeProfiles(()))
+
+        async with two_vms(room_of, [RECORD], KEY, f"http://127.0.0.1:{port}") as vms:
+            yield vms
+
+
+@pytest.mark.parametrize("kind", ["cdp", "playwright"])
+async def test_a_protocol_client_gets_a_browser_of_the_vm_that_has_place(
+    playwright: Playwright, real: Vms, kind: str
+) -> None:
+    here, there = real
+    session = await here.caller.open()
+    headers = {"Authorization": f"Bearer {KEY}"}
+    url = here.url(f"/{kind}")
+    if kind == "cdp":
+        browser = await playwright.chromium.connect_over_cdp(url, headers=headers)
+    else:
+        browser = await playwright.chromium.connect(url, headers=headers)
+    assert there.room.connections
+    assert there.room.connections.open_now == 1
+    page = await browser.new_page()
+    await page.goto(here.caller.home + "/form")
+    assert await page.title() == "Form"
+    listed = (await here.caller.ask("GET", "/connections")).json()
+    assert [link["kind"] for link in listed["connections"]] == [kind]
+    with pytest.raises(PlaywrightError, match="429"):
+        await playwright.chromium.connect(here.url("/playwright"), headers=headers)
+    await browser.close()
+    await until(lambda: there.room.sessions.lobby.inside == 0)
+    await session.close()
+
+
+async def test_a_download_of_a_cdp_client_is_found_through_either_vm(
+    playwright: Playwright, real: Vms
+) -> None:
+    here, there = real
+    url = there.url(f"/cdp?token={KEY}")
+    browser = await playwright.chromium.connect_over_cdp(url)
+    cdp = await browser.new_browser_cdp_session()
+    behaviour = {"behavior": "allowAndName", "eventsEnabled": True}
+    await cdp.send("Browser.setDownloadBehavior", behaviour)
+    done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def progress(event: dict[str, Any]) -> None:
+        if event["state"] == "completed":
+            done.set_result(event["guid"])
+
+    cdp.on("Browser.downloadProgress", progress)
+    page = await browser.new_page()
+    await page.goto(here.caller.home + "/files")
+    await page.click("#get")
+    guid = await asyncio.wait_for(done, 20)
+    for vm in real:
+        answer = await vm.caller.ask("GET", f"/cdp/downloads/{guid}")
+        assert answer.status_code == 200
+        assert answer.content == REPORT
+        assert (await vm.caller.ask("GET", "/cdp/downloads/none")).status_code == 404
+    await browser.close()
+
+
+@pytest.mark.drill
+async def test_an_action_through_another_vm_costs_one_hop(real: Vms) -> None:
+    """On loopback: what the network between two VMs adds is not in it."""
+    here, there = real
+    session = await opened(there, seen_from=here)
+    body = {"expression": "1 + 1"}
+    direct, through = list[float](), list[float]()
+    for _ in range(60):
+        for vm, times in ((there, direct), (here, through)):
+            began = time.perf_counter()
+            answer = await vm.caller.post(f"{session.path}/evaluate", **body)
+            times.append(1000 * (time.perf_counter() - began))
+            assert answer.json()["value"] == 2
+    extra = statistics.median(through) - statistics.median(direct)
+    print(f"evaluate: {statistics.median(direct):.2f} ms, through the other VM {extra:+.2f} ms")
+    assert extra <= MAX_EXTRA_MS
+    await session.close()
