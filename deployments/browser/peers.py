@@ -9,6 +9,7 @@ import contextlib
 import re
 import socket
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 
 import httpx
 from fastapi import Request, WebSocket
@@ -36,6 +37,8 @@ LISTS = {f"{ROOT}/{name}" for name in ("sessions", "tasks", "connections")}
 DOWNLOADS = f"{ROOT}/cdp/downloads/"
 LOST = "VM {}, where this is, does not answer."
 BROKE_OFF = "VM {} broke off: whether it had begun with this is not known."
+PASSED_ON = SimpleNamespace(path="passed on")
+"""What the metrics call a request whose own name is counted on another VM."""
 OPENED_WITHIN_S = 60.0
 # No answer keeps silent for longer: a task may be waited for ten minutes.
 LONGEST_S = 600 + OPENED_WITHIN_S
@@ -107,7 +110,7 @@ class Peers:
                 answer = await ask(request, self._client, f"http://{others[vm]}", MARK)
             except httpx.TransportError as error:
                 raise Unavailable(LOST.format(vm)) from error
-            await passed_on(answer)(request.scope, request.receive, send)
+            await self._pass_on(answer, request, send)
         elif opens:
             await self._opened_somewhere(others, request, send)
         elif request.method == "GET" and path in LISTS:
@@ -152,10 +155,14 @@ class Peers:
             except httpx.TransportError as error:
                 raise Unavailable(BROKE_OFF.format(vm)) from error
             if answer.status_code != unless:
-                await passed_on(answer)(request.scope, request.receive, send)
+                await self._pass_on(answer, request, send)
                 return True
             await answer.aclose()
         return False
+
+    async def _pass_on(self, answer: httpx.Response, request: Request, send: Send) -> None:
+        request.scope["route"] = PASSED_ON
+        await passed_on(answer)(request.scope, request.receive, send)
 
     async def _socket(
         self, others: Mapping[str, str], scope: Scope, receive: Receive, send: Send
