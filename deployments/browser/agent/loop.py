@@ -23,6 +23,7 @@ from deployments.browser.agent.hands import Hands
 from deployments.browser.agent.model import Answered, Model, ModelFailed, Question
 from deployments.browser.agent.prompt import RULES, Memory, Past, Sight, look, prompt, short
 from deployments.browser.agent.repeats import Repeats
+from deployments.browser.agent.restraint import REFUSAL, uncalled_for
 from deployments.browser.agent.steps import Decision, Do, Next, schema_for
 from deployments.browser.agent.tasks import Task
 from deployments.browser.agent.view import View
@@ -48,6 +49,7 @@ class Pursuit:
         self._asking = Asking(task, hands, model)
         self._limits = task.wanted.limits
         self._memory = Memory(task.wanted.goal)
+        self._asked = task.wanted.goal
         self._repeats = Repeats()
         self._budget = PAGE_TOKENS
         self._before: View | None = None
@@ -218,6 +220,10 @@ class Pursuit:
         if step.kind == "read":
             self._read, left = fill.cut(await self._hands.read(), self._budget // 2)
             return "read" + (f", {left} more letters left out" if left else "")
+        pressed = view.elements.get(step.ref) if step.kind == "click" else None
+        button = pressed.name if pressed and pressed.role == "button" else ""
+        if word := uncalled_for(button, self._asked):
+            return REFUSAL.format(word=word)
         try:
             await self._hands.do(step, view.url)
         except (SessionEnded, WheelTaken):
@@ -249,6 +255,8 @@ class Pursuit:
         if answer is None:
             self._questions = MOST_QUESTIONS
             return "the person did not answer: go on without"
+        if not answer.lower().startswith(("no", "don't", "do not")):
+            self._asked += f"\n{question}"
         self._memory.note(f"Asked: {question[:100]} The person said: {answer[:400]}")
         return f"the person said: {answer}"
 
