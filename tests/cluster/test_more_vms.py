@@ -152,5 +152,5 @@ def test_a_lost_vm_takes_its_own_sessions_and_no_other(eight: SixVms) -> None:
 def assert_unharmed(found: dict[str, list[Any]]) -> None:
     for url, (answers, failures, first) in found.items():
         print(f"{url}: {answers} answers, {failures} failures, first {first}")
-        assert answers > 100, url
+        assert answers > 40, url
         assert failures == 0, f"{url}: {failures} of {answers + failures} failed, first {first}"
