@@ -47,6 +47,8 @@ def eight(seven: SixVms) -> SixVms:
         assert answers, url
         assert failures == 0, f"{url}: {first}"
     wait_for(lambda: seven.get(f"{SECOND}/health")[0] == 200, 60, seven.why)
+    # The replica that was alone is replaced, and ends while it is no longer asked.
+    wait_for(lambda: len(seven.replicas("browser")) == 1, 60, seven.why)
     return seven
 
 
