@@ -185,7 +185,8 @@ class OwnPort:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        listener = socket.socket()
+        # Named, or asyncio does not take it for TCP and leaves it to wait before small answers.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((self._host, self._port))

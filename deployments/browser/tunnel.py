@@ -76,7 +76,7 @@ async def _connected(
 async def _dialled(where: str) -> socket.socket:
     """Connect, within less time than the handshake may take."""
     host, _, port = where.rpartition(":")
-    sock = socket.socket()
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setblocking(False)
         async with asyncio.timeout(CONNECT_TIMEOUT_S):

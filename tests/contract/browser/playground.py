@@ -119,7 +119,7 @@ ROUTES = [
 @contextlib.asynccontextmanager
 async def serve_app(app: object) -> AsyncIterator[int]:
     """Serve an ASGI application on a free loopback port in this event loop."""
-    listener = socket.socket()
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1)  # type: ignore[arg-type]
