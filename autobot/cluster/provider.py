@@ -255,7 +255,7 @@ class AutoBotNodeProvider(NodeProvider):
 
         Its Ray node comes back by itself (systemd) under the same id: then it is simply running. A
         VM that is off stays awaited. One that answers without a Ray node was reinstalled: letting
-        it go makes the autoscaler set it up again. One that left the topology is let go as well.
+        it go makes the autoscaler set it up again. One that left the topology is stopped.
         """
         if not self._healing.acquire(blocking=False):
             return
@@ -263,6 +263,9 @@ class AutoBotNodeProvider(NodeProvider):
             topology = self.topology()
             lost = [n for n in self._state.read().alive() if n.state == "lost"]
             gone = [n for n in self._state.read().alive() if n.address not in topology.addresses]
+            if gone:
+                addresses = [node.address for node in gone]
+                release(addresses, topology, self._directory / "known_hosts")
             verdicts = {node.id: self._verdict(node) for node in lost}
             verdicts |= {node.id: {"state": "terminated"} for node in gone}
             if verdicts:

@@ -154,3 +154,17 @@ def test_a_lost_vm_takes_its_own_sessions_and_no_other(eight: SixVms) -> None:
     assert status == 404
     assert "replica" in json.loads(body)["detail"]
     opened(eight, BROWSER2)
+
+
+def test_a_vm_that_is_taken_out_is_stopped_and_the_other_serves_on(eight: SixVms) -> None:
+    file = eight.checkout / "cluster.yaml"
+    config = yaml.safe_load(file.read_text())
+    config["provider"]["rooms"]["browser"]["addresses"].remove(BROWSER2)
+    file.write_text(yaml.safe_dump(config))
+    eight.up()
+    eight.wait_until_ok(120)
+    wait_for(lambda: nodes(eight, "browser") == 1, 60, eight.why)
+    unit = eight.lab.vm("browser2").shell("systemctl is-active autobot-ray", check=False)
+    assert unit.stdout.strip() == "inactive"
+    assert opened(eight, ROOMS["browser"])
+    wait_for(lambda: eight.health()["rooms"]["browser"]["replicas"] == 1, 60, eight.why)

@@ -58,7 +58,15 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 @pytest.fixture
-def provider(home: Path, network: Network) -> AutoBotNodeProvider:
+def released(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Addresses of VMs that were told to stop; nothing is sent to them."""
+    told: list[str] = []
+    monkeypatch.setattr(module, "release", lambda addresses, *_: told.extend(addresses))
+    return told
+
+
+@pytest.fixture
+def provider(home: Path, network: Network, released: list[str]) -> AutoBotNodeProvider:
     made = AutoBotNodeProvider({"on_head": True}, "autobot")
     made._connects = network
     return made
@@ -136,11 +144,15 @@ def test_a_node_whose_set_up_failed_is_tried_again_at_once(provider: AutoBotNode
     assert launched(provider) == "172.16.168.22-g2"
 
 
-def test_a_vm_that_left_the_topology_is_let_go(provider: AutoBotNodeProvider, home: Path) -> None:
+def test_a_vm_that_left_the_topology_is_stopped_once(
+    provider: AutoBotNodeProvider, home: Path, released: list[str]
+) -> None:
     node_id = launched(provider)
     moved = config(npu={"port": 8081, "addresses": ["172.16.168.32"]})
     (home / "cluster.yaml").write_text(yaml.safe_dump(moved))
     assert node_id not in provider.non_terminated_nodes({})
+    assert node_id not in provider.non_terminated_nodes({})
+    assert released == ["172.16.168.22"]
     assert launched(provider) == "172.16.168.32-g1"
 
 
