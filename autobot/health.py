@@ -8,7 +8,7 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -63,9 +63,19 @@ def overall(states: Sequence[State]) -> State:
     return "down" if all(state == "down" for state in states) else "degraded"
 
 
-def address(text: str) -> tuple[int, ...]:
-    """IPv4 addresses in their order: .9 before .10."""
-    return tuple(int(part) for part in text.split(".") if part.isdigit())
+def in_order(address: str) -> tuple[int, ...]:
+    """A key to sort IPv4 addresses by: .9 before .10."""
+    return tuple(int(part) for part in address.split(".") if part.isdigit())
+
+
+def missed(app: str, seen: Sighting, expected: Sequence[str]) -> Sighting:
+    """What was ``seen``, degraded when some answered and others of the ``expected`` VMs did not."""
+    silent = [vm for vm in expected if vm not in {report.address for report in seen.reports}]
+    if not seen.reports or not silent:
+        return seen
+    said = f"{app}: no answer from {', '.join(silent)}"
+    reason = f"{seen.reason}; {said}" if seen.reason else said
+    return replace(seen, state=overall([seen.state, "down"]), reason=reason)
 
 
 def vm_health(reports: Sequence[RoomReport]) -> VmHealth:
@@ -165,8 +175,9 @@ class HealthMonitor:
         if any(self._sightings[n].reports and not self._serving.replicas.get(n) for n in names):
             # It answers, so it has a replica: Serve was last asked before that one ran.
             await self._refresh_serving()
+        expected = self._expected()
         for room, apps in self._apps.items():
-            self._record(self._conclude(room, apps))
+            self._record(self._conclude(room, apps, expected.get(room, ())))
         return self.health
 
     @property
@@ -186,25 +197,25 @@ class HealthMonitor:
         except Exception as error:  # whatever a probe raises is the reason shown to the owner
             return Sighting("down", f"{app}: {str(error) or type(error).__name__}")
         latency = round((time.perf_counter() - started) * 1000, 2)
-        reports.sort(key=lambda report: address(report.address))
+        reports.sort(key=lambda report: in_order(report.address))
         return Sighting(overall([r.state for r in reports]), why(reports), latency, reports)
 
-    def _conclude(self, room: str, apps: Sequence[str]) -> RoomHealth:
-        """A room is as well as its worst application; one dead of several is degraded."""
-        seen = {app: self._sightings[app] for app in apps}
+    def _conclude(self, room: str, apps: Sequence[str], expected: Sequence[str]) -> RoomHealth:
+        """A room is as well as its worst application; one dead of several is degraded.
+
+        So is one with an application that does not answer on each of the ``expected`` VMs.
+        """
+        seen = {app: missed(app, self._sightings[app], expected) for app in apps}
         states: list[State] = [sighting.state for sighting in seen.values()]
         reasons = [sighting.reason for sighting in seen.values() if sighting.reason]
         by_vm: dict[str, list[RoomReport]] = {}
         for report in (r for sighting in seen.values() for r in sighting.reports):
             by_vm.setdefault(report.address, []).append(report)
-        vms = [vm_health(by_vm[vm]) for vm in sorted(by_vm, key=address)]
+        vms = [vm_health(by_vm[vm]) for vm in sorted(by_vm, key=in_order)]
         reports = by_vm[vms[0].node.address] if vms else []
-        missing = [vm for vm in self._expected().get(room, ()) if vm not in by_vm]
-        if by_vm and missing:
-            states.append("down")
-            reasons.append(f"no answer from {', '.join(missing)}")
         latencies = [s.latency_ms for s in seen.values() if s.latency_ms is not None]
         first = reports[0] if reports else None
+        models = (model for vm in by_vm.values() for report in vm for model in report.models)
         return RoomHealth(
             room=room,
             state=overall(states),
@@ -214,7 +225,7 @@ class HealthMonitor:
             node=vms[0].node if vms else None,
             replicas=sum(self._serving.replicas.get(app, 0) for app in apps),
             device=first.device if first else None,
-            models=[*dict.fromkeys(model for report in reports for model in report.models)],
+            models=[*dict.fromkeys(models)],
             version=first.version if first else None,
             facts=vms[0].facts if vms else {},
             vms=vms,

@@ -4,13 +4,13 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from autobot.cli.output import Json, err, out, print_json, run, table
 from autobot.client import Client
-from autobot.cluster.topology import ROOMS
+from autobot.cluster.topology import ROOMS, topology_here
 from autobot.errors import NotFound, SetupError
 from autobot.local.checks import problems
 from autobot.local.demo import Shown, show_chat, show_other_rooms
@@ -110,7 +110,7 @@ def down() -> None:
 
 def deploy(json: Json = False) -> None:
     """Deploy the rooms' current code: only the rooms that changed are replaced."""
-    config = run(deploy_rooms(Settings()))
+    config = run(_deployed(Settings()))
     codes = {
         a["name"]: a["runtime_env"]["env_vars"]["AUTOBOT_CODE"] for a in config["applications"]
     }
@@ -120,11 +120,15 @@ def deploy(json: Json = False) -> None:
         out.print(table(("application", "code"), list(codes.items())))
 
 
+async def _deployed(settings: Settings) -> dict[str, Any]:
+    return await deploy_rooms(settings, topology_here())
+
+
 def restart(room: Room) -> None:
     """Replace a room's replicas one by one; the other rooms are not touched."""
     settings = Settings()
     Restarts(settings).mark(known(room))
-    run(deploy_rooms(settings))
+    run(_deployed(settings))
     out.print(f"{room} is restarting; see `autobot status`.")
 
 

@@ -11,12 +11,10 @@ MODULE = "/opt/autobot/venv/bin/python -m autobot.cluster"
 WITH_ENVIRONMENT = "set -a; . /etc/autobot/node.env; set +a;"
 # A room's VM is never given back for being idle.
 NEVER_IDLE_MINUTES = 60 * 24 * 3650
-
-
 # A Ray process that was killed is back before the control store has missed it. Until then its VM
 # counts twice, and the autoscaler would end the newcomer as one too many. More VMs than there are
 # it cannot have: the provider has none to give.
-ROOM_TO_RETURN = 2
+COUNTED_TWICE = 2
 
 
 def node_types(topology: Topology) -> dict[str, dict[str, Any]]:
@@ -28,7 +26,7 @@ def node_types(topology: Topology) -> dict[str, dict[str, Any]]:
             "node_config": {},
             "resources": dict(room.resources),
             "min_workers": workers,
-            "max_workers": workers * ROOM_TO_RETURN,
+            "max_workers": workers * COUNTED_TWICE,
             "worker_setup_commands": [f"bash {SCRIPTS}/setup_node.sh {room.name}"],
         }
     return types

@@ -264,8 +264,7 @@ class AutoBotNodeProvider(NodeProvider):
             lost = [n for n in self._state.read().alive() if n.state == "lost"]
             gone = [n for n in self._state.read().alive() if n.address not in topology.addresses]
             if gone:
-                addresses = [node.address for node in gone]
-                release(addresses, topology, self._directory / "known_hosts")
+                self._release_meanwhile([node.address for node in gone], topology)
             verdicts = {node.id: self._verdict(node) for node in lost}
             verdicts |= {node.id: {"state": "terminated"} for node in gone}
             if verdicts:
@@ -273,6 +272,15 @@ class AutoBotNodeProvider(NodeProvider):
                     _apply(nodes, verdicts)
         finally:
             self._healing.release()
+
+    def _release_meanwhile(self, addresses: list[str], topology: Topology) -> None:
+        """The autoscaler does not wait for VMs of which some may be off."""
+
+        def stop() -> None:
+            for address in release(addresses, topology, self._directory / "known_hosts"):
+                cli_logger.warning("{} left the topology and could not be stopped.", address)
+
+        threading.Thread(target=stop, daemon=True).start()
 
     def _verdict(self, node: Node) -> dict[str, Any]:
         now = time.time()

@@ -137,7 +137,7 @@ async def rollout() -> None:
     await asyncio.gather(*updates)
     await wait_for_nodes(topology, say)
     say(f"{len(topology.addresses)} VMs have joined; deploying the rooms")
-    config = await deploy(settings)
+    config = await deploy(settings, topology)
     await wait_until_running(settings, [app["name"] for app in config["applications"]], say)
     await wait_until_healthy(settings, say)
     say("every room is ok")

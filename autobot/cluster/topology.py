@@ -175,11 +175,14 @@ def load_topology(path: Path | None = None) -> Topology:
         raise SetupError(
             f"{source} cannot be read: {error.strerror}.", "Set AUTOBOT_CLUSTER_FILE."
         ) from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SetupError(f"{source} is not valid YAML: {error}", "Correct it.") from error
     if not isinstance(config, Mapping):
         raise SetupError(f"{source} is not a cluster configuration.", REMEDY.format(source))
-    return Topology.from_config(config, source)
+    try:
+        return Topology.from_config(config, source)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise SetupError(f"{source} is not understood: {error}.", REMEDY.format(source)) from error
 
 
 class TopologyFile:
@@ -187,7 +190,7 @@ class TopologyFile:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._seen: tuple[int, ...] | None = None
+        self._seen: tuple[int, ...] | None = ()
         self._topology: Topology | None = None
 
     def of(self, address: str) -> Topology | None:
@@ -195,13 +198,18 @@ class TopologyFile:
 
         A file that cannot be read changes nothing.
         """
-        try:
-            stat = self._file.stat()
-            seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-            if seen != self._seen:
-                self._seen = seen
+        if (stamp := self._stamp()) != self._seen:
+            self._seen = stamp
+            try:
                 self._topology = load_topology(self._file)
-        except (OSError, SetupError) as error:
-            log.warning("topology.unread", reason=str(error))
+            except SetupError as error:
+                log.warning("topology.unread", reason=str(error))
         known = self._topology
         return known if known and address in known.addresses else None
+
+    def _stamp(self) -> tuple[int, ...] | None:
+        try:
+            stat = self._file.stat()
+        except OSError:
+            return None
+        return stat.st_mtime_ns, stat.st_size, stat.st_ino

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import yaml
 
-from autobot.cluster.topology import topology_here
+from autobot.cluster.topology import Topology
 from autobot.errors import SetupError
 from autobot.keys import write_private
 from autobot.settings import Settings
@@ -144,13 +144,16 @@ class ServeApi:
         return answer.json()["applications"]
 
 
-async def deploy(settings: Settings, only: Container[str] | None = None) -> dict[str, Any]:
+async def deploy(
+    settings: Settings, cluster: Topology | None = None, only: Container[str] | None = None
+) -> dict[str, Any]:
     """Render and declare everything; Serve rolls what differs. Returns the configuration sent.
+
+    ``cluster`` is what this machine is the head of, if of any.
 
     ``only`` names the applications a new platform begins with. Serve ends what is not declared:
     with it, a running platform would lose the others.
     """
-    cluster = topology_here()
     rooms = cluster.rooms if cluster else {}
     config = render(settings, vms={room: len(spec.addresses) for room, spec in rooms.items()})
     if only is not None:

@@ -6,7 +6,7 @@ import httpx
 from fastapi import Request, Response
 from starlette.datastructures import Headers
 
-from autobot.web.hangup import EventStream, unless_hung_up
+from autobot.web.hangup import Streamed, unless_hung_up
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer"}
 OURS = {"server", "date", "vary"}  # set again on the way out
@@ -47,11 +47,7 @@ def passed_on(answer: httpx.Response) -> Response:
     off breaks this answer off too.
     """
     passed = {k: v for k, v in answer.headers.items() if k not in HOP_BY_HOP | OURS}
-    response = EventStream(_pieces(answer), answer, passed)
-    response.status_code = answer.status_code
-    if "content-type" not in passed:
-        del response.headers["content-type"]  # it was for events
-    return response
+    return Streamed(_pieces(answer), answer, answer.status_code, passed)
 
 
 async def _pieces(answer: httpx.Response) -> AsyncGenerator[bytes, None]:

@@ -48,18 +48,20 @@ class Source(Protocol):
     def aclose(self) -> Coroutine[Any, Any, None]: ...
 
 
-class EventStream(StreamingResponse):
-    """Server-sent events; ``source`` is closed when the caller hangs up or the stream ends."""
+class Streamed(StreamingResponse):
+    """An answer that is sent as it is made; ``source`` is closed at its end or when the caller
+    hangs up.
+    """
 
     def __init__(
         self,
-        events: AsyncGenerator[bytes, None],
+        pieces: AsyncGenerator[bytes, None],
         source: Source,
+        status: int,
         headers: dict[str, str],
     ) -> None:
-        quiet = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        super().__init__(events, headers=quiet | headers, media_type="text/event-stream")
-        self._events = events
+        super().__init__(pieces, status, headers)
+        self._pieces = pieces
         self._source = source
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,5 +70,23 @@ class EventStream(StreamingResponse):
         except (ClientDisconnect, OSError):
             return
         finally:
-            await self._events.aclose()
+            await self._pieces.aclose()
             await self._source.aclose()
+
+
+class EventStream(Streamed):
+    """Server-sent events."""
+
+    def __init__(
+        self,
+        events: AsyncGenerator[bytes, None],
+        source: Source,
+        headers: dict[str, str],
+        status: int = 200,
+    ) -> None:
+        told = {
+            "content-type": "text/event-stream; charset=utf-8",
+            "cache-control": "no-store",
+            "x-accel-buffering": "no",
+        }
+        super().__init__(events, source, status, told | headers)

@@ -76,14 +76,19 @@ def describe(error: AutoBotError, path: str) -> JSONResponse:
     )
 
 
+def told(error: AutoBotError, path: str) -> JSONResponse:
+    """Describe it, and log what is not the caller's fault."""
+    if error.status >= 500:
+        log.warning("request.failed", path=path, reason=error.detail)
+    return describe(error, path)
+
+
 def install(app: FastAPI) -> None:
     """Make ``app`` answer every failure in its caller's shape; nothing leaks a traceback."""
 
     async def known(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, AutoBotError)
-        if error.status >= 500:
-            log.warning("request.failed", path=request.url.path, reason=error.detail)
-        return describe(error, request.url.path)
+        return told(error, request.url.path)
 
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)

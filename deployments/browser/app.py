@@ -72,8 +72,9 @@ class Browser(RoomReplica):
         return self.browser.router()
 
     def middleware(self) -> Sequence[Middleware]:
-        from deployments.browser.peers import Peers, peers_client
+        from deployments.browser.peers import Peers
         from deployments.browser.places import OtherVms
+        from deployments.browser.wire import peers_client
 
         return [
             Middleware(

@@ -7,7 +7,6 @@ is none here; a list is put together from all. With one VM nothing of this happe
 
 import contextlib
 import re
-import socket
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 
@@ -25,7 +24,8 @@ from deployments.browser.lobby import at_once
 from deployments.browser.places import vm_of
 from deployments.browser.sockets import key_of, refuse
 from deployments.browser.together import again, answered, list_of_all
-from deployments.browser.tunnel import CONNECT_TIMEOUT_S, Refused, tunnel
+from deployments.browser.tunnel import Refused, tunnel
+from deployments.browser.wire import LONGEST_S, OPENED_WITHIN_S, NotReached, patience
 
 FORWARDED = "x-autobot-forwarded"
 """Another VM passed this on: it is answered here, and at once."""
@@ -39,28 +39,6 @@ LOST = "VM {}, where this is, does not answer."
 BROKE_OFF = "VM {} broke off: whether it had begun with this is not known."
 PASSED_ON = SimpleNamespace(path="passed on")
 """What the metrics call a request whose own name is counted on another VM."""
-OPENED_WITHIN_S = 60.0
-# No answer keeps silent for longer: a task may be waited for ten minutes.
-LONGEST_S = 600 + OPENED_WITHIN_S
-GONE_AFTER_S = 20
-# A VM that loses its power says nothing. These notice it, while we wait and while we send.
-SOCKET_OPTIONS = [
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, GONE_AFTER_S // 4),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, GONE_AFTER_S // 4),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_AFTER_S * 1000),
-]
-
-
-def peers_client() -> httpx.AsyncClient:
-    """A client that waits for a peer's answer as long as the peer is there."""
-    # Each caller of the room may need a connection; one at rest is closed before the peer does it.
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=16, keepalive_expiry=2)
-    return httpx.AsyncClient(
-        transport=httpx.AsyncHTTPTransport(limits=limits, socket_options=SOCKET_OPTIONS),
-        timeout=httpx.Timeout(LONGEST_S, connect=CONNECT_TIMEOUT_S),
-    )
 
 
 class Peers:
@@ -93,7 +71,7 @@ class Peers:
             if scope["type"] == "websocket":
                 await refuse(WebSocket(scope, receive, send), error)
             else:
-                await problems.describe(error, scope["path"])(scope, receive, send)
+                await problems.told(error, scope["path"])(scope, receive, send)
         except ClientDisconnect:
             gone = Response(status_code=problems.CLIENT_CLOSED_REQUEST)
             await gone(scope, receive, send)
@@ -145,8 +123,7 @@ class Peers:
         A VM that was reached and broke off is the last that is asked: nothing is begun twice.
         """
         self._admit(request, presented_key(request))
-        waits = LONGEST_S if "wait" in request.query_params else OPENED_WITHIN_S
-        timeout = httpx.Timeout(waits, connect=CONNECT_TIMEOUT_S)
+        timeout = patience(LONGEST_S if "wait" in request.query_params else OPENED_WITHIN_S)
         for vm, where in others.items():
             try:
                 answer = await ask(request, self._client, f"http://{where}", MARK, timeout)
@@ -176,21 +153,33 @@ class Peers:
         if vm := self._home(others, path):
             self._admit(websocket, key_of(websocket))
             try:
-                await tunnel(websocket, others[vm], MARK)
-            except Refused as refused:
-                await websocket.send_denial_response(refused.response)
-            except OSError as error:  # a TimeoutError is one
+                await self._tunnel(websocket, vm, others[vm])
+            except NotReached as error:
                 raise Unavailable(LOST.format(vm)) from error
             return
         if path in OPENING:
             with at_once():
                 if await answered(self.app, scope, receive, send, unless=Busy.status):
                     return
-            for where in others.values():
-                with contextlib.suppress(Refused, OSError):
-                    await tunnel(websocket, where, MARK)
-                    return
+            for vm, where in others.items():
+                with contextlib.suppress(NotReached):
+                    if await self._tunnel(websocket, vm, where, unless=Busy.status):
+                        return
         await self.app(scope, receive, send)
+
+    async def _tunnel(
+        self, websocket: WebSocket, vm: str, where: str, unless: int | None = None
+    ) -> bool:
+        """Speak through that VM, or tell its refusal; False when its status is ``unless``."""
+        try:
+            await tunnel(websocket, where, MARK)
+        except Refused as refused:
+            if refused.response.status_code == unless:
+                return False
+            await websocket.send_denial_response(refused.response)
+        except OSError as error:
+            raise Unavailable(BROKE_OFF.format(vm)) from error
+        return True
 
     def _home(self, others: Mapping[str, str], path: str) -> str | None:
         """The other VM that a path is about."""

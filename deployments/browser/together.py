@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LIST_TIMEOUT_S = 2.0
 CREDENTIALS = ("authorization", "x-api-key")
-LISTS: TypeAdapter[dict[str, list[Any]]] = TypeAdapter(dict[str, list[Any]])
+LIST: TypeAdapter[dict[str, list[Any]]] = TypeAdapter(dict[str, list[Any]])
 
 
 async def answered(app: ASGIApp, scope: Scope, receive: Receive, send: Send, unless: int) -> bool:
@@ -61,7 +61,7 @@ async def list_of_all(
         async with asyncio.timeout(LIST_TIMEOUT_S):
             url = f"http://{where}{request.url.path}"
             answer = await client.get(url, headers={**given, **added})
-        return LISTS.validate_python(answer.raise_for_status().json())
+        return LIST.validate_python(answer.raise_for_status().json())
 
     answers = await asyncio.gather(*map(ask, others.values()), return_exceptions=True)
     listed: dict[str, list[Any]] = json.loads(bytes(own.body))

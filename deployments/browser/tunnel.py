@@ -2,23 +2,22 @@
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import Mapping
 
 from fastapi import WebSocket, WebSocketDisconnect
 from fastapi.responses import Response
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.typing import Subprotocol
 
 from autobot.web.forward import HOP_BY_HOP
 from deployments.browser.remote import MAX_MESSAGE
+from deployments.browser.wire import dial
 
-CONNECT_TIMEOUT_S = 2.0
 OPEN_TIMEOUT_S = 30.0
 """A protocol client's browser is started before its handshake is answered."""
-BEAT_S = 5.0
-"""A VM that is off says nothing, and does not answer this either."""
+LAST_WORDS_S = 5.0
+"""How long what an ended connection still holds may take to be passed on."""
 OF_THIS_CONNECTION = HOP_BY_HOP | {"host", "content-length"}
 # Closing codes that stand for none and for a cut connection; neither may be said.
 UNSAID = {1005: 1000, 1006: 1011}
@@ -35,8 +34,8 @@ class Refused(Exception):
 async def tunnel(websocket: WebSocket, where: str, added: Mapping[str, str]) -> None:
     """Speak to ``where`` (``host:port``) in the client's stead until either side ends.
 
-    Raises `Refused`, or OSError when nobody answers there, before the client's own handshake is
-    answered.
+    Before the client's own handshake is answered it raises `NotReached`, `Refused`, or OSError when
+    the other side breaks off or takes too long.
     """
     connection = await _connected(websocket, where, added)
     async with connection:
@@ -56,35 +55,20 @@ async def _connected(
     try:
         return await connect(
             f"ws://{where}{websocket.url.path}?{websocket.url.query}",
-            sock=await _dialled(where),
+            sock=await dial(where),
             additional_headers=[*headers, *added.items()],
             subprotocols=offered or None,
             user_agent_header=None,
             compression=None,
             max_size=MAX_MESSAGE,
             open_timeout=OPEN_TIMEOUT_S,
-            ping_interval=BEAT_S,
-            ping_timeout=2 * BEAT_S,
+            ping_interval=None,  # the socket notices: a slow reader is no dead one
             proxy=None,
         )
     except InvalidStatus as error:
         raise Refused(_denial(error)) from error
     except InvalidHandshake as error:
         raise ConnectionError(f"{where} broke off the handshake.") from error
-
-
-async def _dialled(where: str) -> socket.socket:
-    """Connect, within less time than the handshake may take."""
-    host, _, port = where.rpartition(":")
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        sock.setblocking(False)
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            await asyncio.get_running_loop().sock_connect(sock, (host, int(port)))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
 
 
 def _denial(error: InvalidStatus) -> Response:
@@ -100,7 +84,11 @@ async def _both_ways(websocket: WebSocket, connection: ClientConnection) -> None
     async def outward() -> None:
         while (message := await websocket.receive())["type"] != "websocket.disconnect":
             text = message.get("text")
-            await connection.send(message["bytes"] if text is None else text)
+            try:
+                await connection.send(message["bytes"] if text is None else text)
+            except ConnectionClosed:
+                await asyncio.sleep(LAST_WORDS_S)
+                return
 
     async def inward() -> None:
         async for message in connection:

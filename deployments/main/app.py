@@ -24,7 +24,7 @@ class Main(RoomReplica):
 
     def __init__(self) -> None:
         super().__init__()
-        self.cluster = ClusterView(room_applications())
+        self.cluster = ClusterView(room_applications(), self.settings.probe_deadline_s)
         self._topology = TopologyFile(cluster_file())
         self.monitor = HealthMonitor(
             room_applications(),

@@ -14,16 +14,16 @@ from autobot.keys import KeyRecord, NewKey
 from autobot.rooms import NodeRef
 
 CALL_DEADLINE_S = 3.0
-ALL_WITHIN_S = 0.4
-"""Half of a probe's deadline: the other half is for asking one replica alone."""
 SNAPSHOT_DEADLINE_S = 90.0
 
 
 class ClusterView:
     """Every call has a deadline: a lost VM must not hold up those that ask about it."""
 
-    def __init__(self, apps: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, apps: Mapping[str, Sequence[str]], probe_deadline_s: float) -> None:
         self._apps = apps
+        # The other half is for asking one replica alone, when not all have answered.
+        self._all_within_s = probe_deadline_s / 2
         self._names = [name for names in apps.values() for name in names]
         self._documents: dict[str, dict[str, Any]] = {}
         self._handles: dict[str, Any] = {}
@@ -35,7 +35,9 @@ class ClusterView:
         if self._replicas.get(app, 0) > 1:
             asked = handle.broadcast("probe")
             with contextlib.suppress(TimeoutError):
-                answers = await asked.results_async(timeout_s=ALL_WITHIN_S, return_exceptions=True)
+                answers = await asked.results_async(
+                    timeout_s=self._all_within_s, return_exceptions=True
+                )
                 if reports := [answer for answer in answers if isinstance(answer, dict)]:
                     return reports
         return [await handle.probe.remote()]

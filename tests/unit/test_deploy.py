@@ -155,7 +155,6 @@ async def test_a_platform_can_begin_with_some_applications_only(
         sent.append([application["name"] for application in config["applications"]])
 
     monkeypatch.setattr(ServeApi, "put", put)
-    monkeypatch.setattr("autobot.serving.deploy.topology_here", lambda: None)
     settings.secrets_dir.mkdir(parents=True, exist_ok=True)
     (settings.secrets_dir / "ray_token").write_text("t")
     await deploy(settings, only=("redis", "llm"))

@@ -89,11 +89,21 @@ async def test_a_vm_that_has_to_serve_and_is_silent_is_named(cluster: Cluster) -
     vms = {"llm": ["127.0.0.2", "127.0.0.3"]}
     monitor = HealthMonitor(APPS, cluster.probe, cluster.serving, 0.1, lambda: vms)
     room = (await monitor.sweep()).rooms["llm"]
-    assert (room.state, room.reason) == ("degraded", "no answer from 127.0.0.3")
+    assert (room.state, room.reason) == ("degraded", "llm: no answer from 127.0.0.3")
     cluster.answers["llm"] = [report("llm"), report("llm", address="127.0.0.3")]
     room = (await monitor.sweep()).rooms["llm"]
     assert (room.state, room.reason) == ("ok", None)
     assert room.models == ["llm-model"]
+
+
+async def test_an_application_that_is_missing_on_one_vm_is_named(cluster: Cluster) -> None:
+    vms = {"npu": ["127.0.0.2", "127.0.0.3"]}
+    monitor = HealthMonitor(APPS, cluster.probe, cluster.serving, 0.1, lambda: vms)
+    cluster.answers["npu"] = [report("npu", address=vm) for vm in vms["npu"]]
+    cluster.answers["npu-ocr"] = [report("npu-ocr", address="127.0.0.3")]
+    room = (await monitor.sweep()).rooms["npu"]
+    assert (room.state, room.reason) == ("degraded", "npu-ocr: no answer from 127.0.0.2")
+    assert room.models == ["npu-model", "npu-ocr-model"]
 
 
 async def test_a_report_that_cannot_be_read_makes_its_room_down(

@@ -23,7 +23,7 @@ from deployments.browser.agent.hands import Hands
 from deployments.browser.agent.model import Answered, Model, ModelFailed, Question
 from deployments.browser.agent.prompt import RULES, Memory, Past, Sight, look, prompt, short
 from deployments.browser.agent.repeats import Repeats
-from deployments.browser.agent.restraint import REFUSAL, uncalled_for
+from deployments.browser.agent.restraint import REFUSAL, asked_for, uncalled_for
 from deployments.browser.agent.steps import Decision, Do, Next, schema_for
 from deployments.browser.agent.tasks import Task
 from deployments.browser.agent.view import View
@@ -255,8 +255,7 @@ class Pursuit:
         if answer is None:
             self._questions = MOST_QUESTIONS
             return "the person did not answer: go on without"
-        if not answer.lower().startswith(("no", "don't", "do not")):
-            self._asked += f"\n{question}"
+        self._asked += f"\n{asked_for(question, answer)}"
         self._memory.note(f"Asked: {question[:100]} The person said: {answer[:400]}")
         return f"the person said: {answer}"
 

@@ -9,7 +9,10 @@ import re
 SPENDING = ("order", "buy", "purchase", "pay", "checkout", "donate", "subscribe")
 DESTROYING = ("delete", "erase", "unsubscribe", "deactivate")
 REFUSAL = "not done: nobody asked to {word} anything; ask the person if it is needed"
-WORD = re.compile(r"[a-z]+")
+WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
+CHECKOUT = re.compile(r"check[ -]out")
+ASSENT = re.compile(r"\s*(yes|yeah|yep|ok|okay|sure|go ahead|do it|please do)\b", re.I)
+DISSENT = {"no", "nope", "not", "don't", "dont", "never", "stop", "cancel", "nothing", "rather"}
 
 
 def uncalled_for(pressed: str, asked: str) -> str | None:
@@ -22,5 +25,15 @@ def uncalled_for(pressed: str, asked: str) -> str | None:
     return None
 
 
+def asked_for(question: str, answer: str) -> str:
+    """What a person's ``answer`` asks for: its own words, and the question's when they agree.
+
+    Nothing, when any word of it says no: what is not sure is not done.
+    """
+    if DISSENT & _words(answer):
+        return ""
+    return f"{question}\n{answer}" if ASSENT.match(answer) else answer
+
+
 def _words(text: str) -> set[str]:
-    return set(WORD.findall(text.lower().replace("check out", "checkout").replace("-", "")))
+    return set(WORD.findall(CHECKOUT.sub("checkout", text.lower())))

@@ -107,9 +107,7 @@ def task_routes(agent: Agent) -> APIRouter:
 
 def _stream(task: Task, after: int, status: int, headers: dict[str, str]) -> Response:
     source = task.listen(after, BEAT_S)
-    stream = EventStream(_written(source), source, headers)
-    stream.status_code = status
-    return stream
+    return EventStream(_written(source), source, headers, status)
 
 
 async def _written(events: AsyncGenerator[Event | None, None]) -> AsyncGenerator[bytes, None]:

@@ -5,7 +5,7 @@ import contextlib
 import json
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -14,7 +14,15 @@ from websockets.exceptions import InvalidStatus
 
 from tests.contract.browser.callers import KEY, RECORD, Caller
 from tests.contract.browser.clients import until
-from tests.contract.browser.two_vms import MOST, SECOND, Vms, opened, small_room, two_vms
+from tests.contract.browser.two_vms import (
+    MOST,
+    SECOND,
+    Vms,
+    breaking_off,
+    opened,
+    small_room,
+    two_vms,
+)
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
@@ -71,20 +79,6 @@ async def test_who_has_no_key_is_told_nothing_of_lost_vms(vms: Vms) -> None:
             await connect(here.url(f"{session.path}/live"))
         assert refusal.value.response.status_code == 401
         here.others[SECOND] = known
-
-
-@contextlib.asynccontextmanager
-async def breaking_off() -> AsyncIterator[tuple[str, list[bytes]]]:
-    """A server that reads a request and closes; and what it has read."""
-    read: list[bytes] = []
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        read.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.close()
-
-    async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        yield f"127.0.0.1:{port}", read
 
 
 async def test_what_another_vm_may_have_begun_is_not_begun_again() -> None:

@@ -1,6 +1,7 @@
 """A room with two VMs and Chromium: protocol clients find a place, and their files, on either."""
 
 import asyncio
+import json
 import statistics
 import time
 from collections.abc import AsyncIterator
@@ -10,6 +11,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import Playwright
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from autobot.settings import Settings
 from deployments.browser.room import BrowserRoom
@@ -17,7 +20,7 @@ from deployments.redis.profiles import FakeProfiles
 from tests.contract.browser.callers import KEY, RECORD
 from tests.contract.browser.clients import until
 from tests.contract.browser.playground import REPORT, playground
-from tests.contract.browser.two_vms import Vm, Vms, opened, two_vms
+from tests.contract.browser.two_vms import Vm, Vms, breaking_off, opened, two_vms
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
@@ -61,6 +64,23 @@ async def test_a_protocol_client_gets_a_browser_of_the_vm_that_has_place(
         await playwright.chromium.connect(here.url("/playwright"), headers=headers)
     await browser.close()
     await until(lambda: there.room.sessions.lobby.inside == 0)
+    await session.close()
+
+
+async def test_a_browser_that_may_have_been_started_is_not_started_elsewhere(real: Vms) -> None:
+    here, _ = real
+    session = await here.caller.open()
+    known = dict(here.others)
+    async with breaking_off() as (address, read):
+        here.others.clear()
+        here.others.update({"127.0.0.13": address, "127.0.0.14": address})
+        with pytest.raises(InvalidStatus) as refusal:
+            await connect(here.url(f"/cdp?token={KEY}"))
+    here.others.clear()
+    here.others.update(known)
+    assert refusal.value.response.status_code == 503
+    assert "127.0.0.13" in json.loads(refusal.value.response.body)["detail"]
+    assert len(read) == 1
     await session.close()
 
 

@@ -1,5 +1,6 @@
 """Two VMs of the room, as two ports of loopback: each has its own browser and knows the other."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, NamedTuple
@@ -13,10 +14,11 @@ from deployments.browser.dial import Dialer
 from deployments.browser.egress import Policy
 from deployments.browser.fake import FakeBrowser
 from deployments.browser.memory import Meter
-from deployments.browser.peers import Peers, peers_client
+from deployments.browser.peers import Peers
 from deployments.browser.places import replica_name
 from deployments.browser.room import BrowserRoom
 from deployments.browser.sessions import Sessions
+from deployments.browser.wire import peers_client
 from deployments.redis.profiles import FakeProfiles
 from tests.contract.browser.callers import Caller, Sitting, ring
 from tests.contract.browser.playground import serve_app
@@ -84,3 +86,17 @@ async def opened(vm: Vm, seen_from: Vm) -> Sitting:
     """A session of ``vm``, in the hands of somebody who speaks to another one."""
     session = await vm.caller.open()
     return Sitting(seen_from.caller, session.id)
+
+
+@contextlib.asynccontextmanager
+async def breaking_off() -> AsyncIterator[tuple[str, list[bytes]]]:
+    """A server that reads a request and closes; and what it has read."""
+    read: list[bytes] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        read.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.close()
+
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        yield f"127.0.0.1:{port}", read

@@ -54,7 +54,10 @@ def test_a_topology_that_cannot_be_read_changes_nothing(tmp_path: Path) -> None:
     topology(file, OWN, SECOND)
     others = OtherVms(OWN, 3000, file)
     known = others()
-    file.write_text("provider: [")
+    for text in ("provider: [", "provider: [x]", "provider: {rooms: {npu: 5}}", "7", ""):
+        file.write_text(text)
+        assert others() == known
+    file.write_bytes(b"\xff\xfe\xfa")
     assert others() == known
     file.unlink()
     assert others() == known

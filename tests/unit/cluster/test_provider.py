@@ -61,7 +61,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 def released(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Addresses of VMs that were told to stop; nothing is sent to them."""
     told: list[str] = []
-    monkeypatch.setattr(module, "release", lambda addresses, *_: told.extend(addresses))
+
+    def release(addresses: list[str], *_: object) -> list[str]:
+        told.extend(addresses)
+        return []
+
+    monkeypatch.setattr(module, "release", release)
     return told
 
 
