@@ -19,7 +19,9 @@ from fastapi import APIRouter, FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 from ray.util.metrics import Counter, Histogram
+from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
+from starlette.types import Message, Receive, Scope, Send
 
 from autobot import __version__
 from autobot.errors import Unavailable
@@ -31,6 +33,7 @@ from autobot.web.app import create_app
 log = structlog.get_logger()
 
 STORE_DEADLINE_S = 5.0
+LEAVES_WITHIN_S = 2.0
 LATENCY_BOUNDARIES_S = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60]
 
 
@@ -131,9 +134,10 @@ class RoomReplica(Room):
         return self.asgi.openapi()
 
     def __serve_build_asgi_app__(self) -> FastAPI:
+        # What comes last begins last and ends first: a port is open while all behind it is there.
         self.asgi = create_app(
             self.room,
-            [self._liveness(), self.router()],
+            [self._liveness(), self.router(), APIRouter(lifespan=self._own_port)],
             self.keys,
             headers={"x-autobot-node": self.address},
             max_body_bytes=self.settings.max_body_bytes,
@@ -160,14 +164,22 @@ class RoomReplica(Room):
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         self.keys.start()
+        try:
+            yield
+        finally:
+            await self.keys.stop()
+
+    @contextlib.asynccontextmanager
+    async def _own_port(self, app: FastAPI) -> AsyncIterator[None]:
+        if not self.own_port or self.room == "main":
+            yield
+            return
         server = OwnPort(app, self.settings.bind, self.settings.room_port(self.room))
-        if self.own_port and self.room != "main":
-            await server.start()
+        await server.start()
         try:
             yield
         finally:
             await server.stop()
-            await self.keys.stop()
 
 
 class OwnPort:
@@ -177,12 +189,22 @@ class OwnPort:
     """
 
     def __init__(self, app: FastAPI, host: str, port: int) -> None:
-        self._host, self._port = host, port
+        self._app, self._host, self._port = app, host, port
+        options: dict[str, Any] = {"lifespan": "off", "log_config": None, "access_log": False}
         config = uvicorn.Config(
-            app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=5
+            self._serve, interface="asgi3", timeout_graceful_shutdown=5, **options
         )
         self._server = _EmbeddedServer(config)
         self._task: asyncio.Task[None] | None = None
+        self._leaving = False
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def last(message: Message) -> None:
+            if self._leaving and message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["connection"] = "close"
+            await send(message)
+
+        await self._app(scope, receive, last)
 
     async def start(self) -> None:
         # Named, or asyncio does not take it for TCP and leaves it to wait before small answers.
@@ -194,9 +216,21 @@ class OwnPort:
         log.info("room.own_port", host=self._host, port=self._port)
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._server.should_exit = True
-            await asyncio.wait([self._task], timeout=10)
+        """Take nobody new, tell those who are connected with their next answer, then close.
+
+        A connection that is closed while its client begins to ask would lose that request.
+        """
+        if self._task is None:
+            return
+        self._leaving = True
+        for listening in self._server.servers:
+            listening.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEAVES_WITHIN_S):
+                while self._server.server_state.connections:  # noqa: ASYNC110  uvicorn tells nobody
+                    await asyncio.sleep(0.05)
+        self._server.should_exit = True
+        await asyncio.wait([self._task], timeout=10)
 
 
 class _EmbeddedServer(uvicorn.Server):

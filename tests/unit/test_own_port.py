@@ -1,0 +1,66 @@
+"""A replica that is replaced leaves its port without a request lost."""
+
+import asyncio
+import socket
+
+import httpx
+from fastapi import FastAPI
+
+from autobot.serving.room import OwnPort
+
+CALLERS = 8
+
+
+def app(name: str) -> FastAPI:
+    made = FastAPI()
+
+    @made.get("/")
+    async def who() -> dict[str, str]:
+        return {"name": name}
+
+    return made
+
+
+async def test_callers_on_kept_connections_move_to_the_next_replica() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    old = OwnPort(app("old"), "127.0.0.1", port)
+    await old.start()
+    seen: list[str] = []
+    over = asyncio.Event()
+
+    async def call() -> None:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+            while not over.is_set():
+                answer = await http.get("/")
+                seen.append(answer.json()["name"])
+                await asyncio.sleep(0.001)
+
+    await asyncio.sleep(0.1)
+    callers = [asyncio.ensure_future(call()) for _ in range(CALLERS)]
+    await asyncio.sleep(0.2)
+    for generation in range(10):
+        new = OwnPort(app(f"new {generation}"), "127.0.0.1", port)
+        await new.start()
+        await asyncio.sleep(0.05)
+        await old.stop()
+        old, before = new, len(seen)
+        await asyncio.sleep(0.1)
+        assert set(seen[before + CALLERS :]) == {f"new {generation}"}
+    over.set()
+    await asyncio.gather(*callers)
+    await old.stop()
+
+
+async def test_an_idle_connection_does_not_hold_up_the_stop() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = OwnPort(app("old"), "127.0.0.1", port)
+    await server.start()
+    await asyncio.sleep(0.1)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        assert (await http.get("/")).json() == {"name": "old"}
+        async with asyncio.timeout(5):
+            await server.stop()
