@@ -24,6 +24,7 @@ from deployments.browser.guard import CdpGuard, Guard, PlaywrightGuard
 from deployments.browser.lobby import Lobby
 from deployments.browser.memory import PER_CONNECTION, Meter
 from deployments.browser.proxy import EgressProxy
+from deployments.browser.race import until_one_ends
 from deployments.browser.remote import (
     Remote,
     chromium_by_pipe,
@@ -165,11 +166,4 @@ async def talk(link: Link, receive: Receive, send: Send, longest_s: float = LONG
                 return "its time is up"
             await asyncio.sleep(left)
 
-    tasks = [asyncio.ensure_future(work()) for work in (outward, inward, patience)]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        return done.pop().result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    return (await until_one_ends(outward(), inward(), patience())).result()

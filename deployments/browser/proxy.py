@@ -8,7 +8,7 @@ answer says `Connection: close`: a server that kept its connection would answer 
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
@@ -16,6 +16,7 @@ import structlog
 from autobot.errors import AutoBotError, BlockedAddress, Invalid
 from deployments.browser.dial import Stream, unreachable
 from deployments.browser.egress import Target, canonical_host, target_of
+from deployments.browser.race import until_one_ends
 
 log = structlog.get_logger()
 
@@ -123,11 +124,12 @@ class EgressProxy:
         try:
             if tunnel:
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                await self._either(self._pump(reader, stream[1]), self._pump(stream[0], writer))
+                # Until one direction ends: neither HTTP nor TLS needs half a connection.
+                await until_one_ends(self._pump(reader, stream[1]), self._pump(stream[0], writer))
             else:
                 path = "/" + where[len("http://") :].partition("/")[2]
                 stream[1].write(end_to_end(head, f"{method} {path} HTTP/1.1".encode("latin-1")))
-                await self._either(self._pump(reader, stream[1]), self._answer(stream[0], writer))
+                await until_one_ends(self._pump(reader, stream[1]), self._answer(stream[0], writer))
         finally:
             stream[1].close()
 
@@ -174,13 +176,3 @@ class EgressProxy:
                 return
             writer.write(data)
             await writer.drain()
-
-    async def _either(self, *directions: Coroutine[Any, Any, None]) -> None:
-        """Run both directions until one ends: neither HTTP nor TLS needs half a connection."""
-        tasks = [asyncio.ensure_future(direction) for direction in directions]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)

@@ -11,6 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from websockets.typing import Subprotocol
 
 from autobot.web.forward import HOP_BY_HOP
+from deployments.browser.race import until_one_ends
 from deployments.browser.remote import MAX_MESSAGE
 from deployments.browser.wire import dial
 
@@ -97,13 +98,7 @@ async def _both_ways(websocket: WebSocket, connection: ClientConnection) -> None
             else:
                 await websocket.send_bytes(message)
 
-    tasks = [asyncio.ensure_future(way()) for way in (outward, inward)]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    await until_one_ends(outward(), inward())
     if (code := connection.close_code) is not None:
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
             await websocket.close(UNSAID.get(code, code), connection.close_reason)

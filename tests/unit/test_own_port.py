@@ -4,6 +4,7 @@ import asyncio
 import socket
 
 import httpx
+import pytest
 from fastapi import FastAPI
 
 from autobot.serving.room import OwnPort
@@ -21,10 +22,15 @@ def app(name: str) -> FastAPI:
     return made
 
 
-async def test_callers_on_kept_connections_move_to_the_next_replica() -> None:
+@pytest.fixture
+def port() -> int:
+    """One that is free."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return probe.getsockname()[1]
+
+
+async def test_callers_on_kept_connections_move_to_the_next_replica(port: int) -> None:
     old = OwnPort(app("old"), "127.0.0.1", port)
     await old.start()
     seen: list[str] = []
@@ -53,10 +59,7 @@ async def test_callers_on_kept_connections_move_to_the_next_replica() -> None:
     await old.stop()
 
 
-async def test_an_idle_connection_does_not_hold_up_the_stop() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+async def test_an_idle_connection_does_not_hold_up_the_stop(port: int) -> None:
     server = OwnPort(app("old"), "127.0.0.1", port)
     await server.start()
     await asyncio.sleep(0.1)
