@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 VENV=.venv
-ROOM_PACKAGES=(chromium fonts-dejavu-core tigervnc-standalone-server tigervnc-tools novnc websockify openbox xterm)
+ROOM_PACKAGES=(chromium bubblewrap fonts-dejavu-core tigervnc-standalone-server tigervnc-tools novnc websockify openbox xterm)
 LAB_PACKAGES=(systemd systemd-sysv systemd-container dbus openssh-server openssh-client iproute2 nftables rsync sudo espeak-ng)
 
 fail() { printf 'error: %s\nremedy: %s\n' "$1" "$2" >&2; exit 1; }

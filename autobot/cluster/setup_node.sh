@@ -23,7 +23,7 @@ needed="nftables rsync"
 wished=""
 case $room in
     main) needed="$needed tigervnc-standalone-server novnc websockify openbox" wished="xterm" ;;
-    browser) needed="$needed chromium" ;;
+    browser) needed="$needed chromium bubblewrap" ;;
 esac
 
 missing() {
