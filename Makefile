@@ -33,8 +33,7 @@ lint: ## Formatting, lint, types, import rules
 	$(VENV)/bin/lint-imports
 
 web: setup ## Build and check the web interface
-	$(PYTHON) -m autobot.local.web
-	cd deployments/frontend/web && { [ -d node_modules ] || npm ci --no-audit --no-fund; } && npm test
+	$(PYTHON) -m autobot.local.web test
 
 test: lab-setup ollama ## Every test: lint, web, unit, contract, browser, the lab
 	$(MAKE) lint web

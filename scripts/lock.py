@@ -3,6 +3,9 @@
 A VM installs ``ray.txt`` + ``base.txt`` + ``ROOM.txt``; no package stands in two of the three.
 Everything is resolved together first: no two rooms can ever disagree about a version. What is
 locked stays at its version unless ``--upgrade`` is given.
+
+The locks are universal: one file for every Python of ``requires-python``, with a marker at what
+only some Pythons or systems need.
 """
 
 import re
@@ -16,18 +19,21 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "locks"
 COMPILE = [
     "uv", "pip", "compile", "--quiet", "--generate-hashes", "--no-annotate", "--no-header",
-    "--no-emit-index-url", "--no-emit-find-links", "--python-version", "3.11",
+    "--no-emit-index-url", "--no-emit-find-links", "--universal", "--python-version", "3.11",
 ]  # fmt: skip
 
 
 def compile_lock(source: str, *flags: str, stdin: str = "") -> dict[str, str]:
-    """Return requirement name -> its pinned block, hashes included."""
+    """Return requirement name -> its pinned blocks, hashes included; of several, one a marker."""
     command = [*COMPILE, source, *flags]
     done = subprocess.run(
         command, cwd=ROOT, check=True, input=stdin, stdout=subprocess.PIPE, text=True
     )
-    blocks = re.split(r"(?m)^(?=[a-z0-9])", done.stdout)
-    return {re.split(r"[=\[]", block, maxsplit=1)[0]: block for block in blocks if block}
+    blocks: dict[str, str] = {}
+    for block in filter(None, re.split(r"(?m)^(?=[a-z0-9])", done.stdout)):
+        package = re.split(r"[=\[]", block, maxsplit=1)[0]
+        blocks[package] = blocks.get(package, "") + block
+    return blocks
 
 
 def write(name: str, blocks: dict[str, str], without: Iterable[str] = ()) -> None:

@@ -6,6 +6,8 @@
 # Exit code 3: this machine has neither, which is no fault; 1: it should have worked and did not.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=scripts/machine.sh
+. scripts/machine.sh
 
 VERSION=0.12.6
 OLDEST=0.12.6 # the first release that can be told not to cut a long prompt
@@ -13,12 +15,6 @@ NOT_HERE=3
 
 fail() { printf 'error: %s\nremedy: %s\n' "$1" "$2" >&2; exit "${3:-1}"; }
 say() { printf '%s\n' "$*" >&2; }
-
-cache() {
-    if [ -n "${AUTOBOT_CACHE:-}" ]; then echo "$AUTOBOT_CACHE"
-    elif [ -d /var/cache/autobot ]; then echo /var/cache/autobot
-    else echo "${XDG_CACHE_HOME:-$HOME/.cache}/autobot"; fi
-}
 
 # Whether program $1 is Ollama of at least version $OLDEST. No server is asked: port 9 is closed.
 new_enough() {

@@ -12,9 +12,11 @@ import shutil
 import signal
 import sys
 import sysconfig
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from autobot import nodejs
 from autobot.catalogue.archives import Archive, CarrierError
 
 _CREDENTIALS = re.compile(r"//[^/@\s]+@")
@@ -52,13 +54,11 @@ class NpmPack:
     """`npm pack`."""
 
     async def download(self, archive: Archive, folder: Path) -> Path:
-        npm = shutil.which("npm")
-        if npm is None:
-            raise CarrierError("npm is not on this machine: install Node.js with npm (apt: npm)")
+        npm, environment = await asyncio.to_thread(npm_command)
         target = folder / "archive"
         target.mkdir()
         command = [
-            npm,
+            *npm,
             "pack",
             "--loglevel=error",
             "--logs-max=0",
@@ -67,7 +67,7 @@ class NpmPack:
         ]
         command += ["--cache", str(folder / "npm")]
         command += ["--pack-destination", str(target), f"{archive.package}@{archive.version}"]
-        await run("npm pack", command, folder)
+        await run("npm pack", command, folder, environment)
         return _only_file(target, archive)
 
 
@@ -93,7 +93,18 @@ def _wheel_folders() -> list[Path]:
     return folders
 
 
-async def run(what: str, command: list[str], folder: Path) -> None:
+def npm_command() -> tuple[list[str], dict[str, str]]:
+    """How to run npm here, and in which environment: any npm can pack, an old one too."""
+    if node := nodejs.find():
+        return [*node.npm], node.environment
+    if found := shutil.which("npm"):
+        return [found], {**os.environ}
+    raise CarrierError("npm is not on this machine: install Node.js with npm (apt: npm)")
+
+
+async def run(
+    what: str, command: list[str], folder: Path, environment: Mapping[str, str] | None = None
+) -> None:
     """Run to the end in `folder`, also the place of its temporary files.
 
     A cancelled caller takes the whole process group with it. Raises CarrierError, in which `what`
@@ -103,7 +114,7 @@ async def run(what: str, command: list[str], folder: Path) -> None:
         asyncio.create_subprocess_exec(
             *command,
             cwd=folder,
-            env={**os.environ, "TMPDIR": str(folder)},
+            env={**(environment or os.environ), "TMPDIR": str(folder)},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from autobot import nodejs
 from autobot.catalogue import Catalogue
 from autobot.errors import SetupError
 from autobot.settings import Settings
@@ -15,7 +16,6 @@ from autobot.settings import Settings
 MIN_FREE_HOME = 2 << 30
 MIN_FREE_CACHE = 4 << 30
 MIN_MEMORY = 3 << 30
-NODE_MAJOR = 20
 
 
 def public_ports(settings: Settings) -> dict[str, int]:
@@ -95,14 +95,16 @@ def check_memory(settings: Settings) -> Iterator[SetupError]:
 
 def check_programs(settings: Settings) -> Iterator[SetupError]:
     for program, package in (
-        ("node", "nodejs (20 or newer)"),
-        ("npm", "npm"),
         ("Xtigervnc", "tigervnc-standalone-server"),
         ("websockify", "websockify"),
         ("openbox", "openbox"),
     ):
         if shutil.which(program) is None:
             yield SetupError(f"{program} is not installed.", f"apt-get install {package}")
+    try:
+        nodejs.require()
+    except SetupError as error:
+        yield error
 
 
 def problems(settings: Settings, *, running: bool) -> list[SetupError]:

@@ -1,10 +1,14 @@
-"""Building the web interface: only when its sources changed since the last build."""
+"""Building the web interface: only when its sources changed since the last build.
+
+Run it as `python -m autobot.local.web`; with `test` it runs the page's own tests as well.
+"""
 
 import asyncio
 import contextlib
-import shutil
+import sys
 from pathlib import Path
 
+from autobot import nodejs
 from autobot.errors import SetupError
 from autobot.serving.deploy import CHECKOUT, sources_digest
 
@@ -18,10 +22,17 @@ async def build_web(web: Path = WEB) -> bool:
     wanted = sources_digest(web)
     if _built(web) == wanted:
         return False
-    await _run(web, "npm", "ci", "--no-audit", "--no-fund")
-    await _run(web, "npm", "run", "build")
+    await _install(web)
+    await _npm(web, "run", "build")
     (web / MARK).write_text(wanted)
     return True
+
+
+async def run_page_tests(web: Path = WEB) -> None:
+    """Run the page's own tests. SetupError with their words when one fails."""
+    if not (web / "node_modules").is_dir():
+        await _install(web)
+    await _npm(web, "test")
 
 
 def is_built(web: Path = WEB) -> bool:
@@ -35,12 +46,17 @@ def _built(web: Path) -> str | None:
     return mark.read_text() if mark.exists() else None
 
 
-async def _run(folder: Path, *command: str) -> None:
-    if shutil.which(command[0]) is None:
-        raise SetupError("Node is not installed; it builds the web interface.", "Install Node 20.")
+async def _install(web: Path) -> None:
+    await _npm(web, "ci", "--no-audit", "--no-fund")
+
+
+async def _npm(folder: Path, *arguments: str) -> None:
+    node = await asyncio.to_thread(nodejs.require)
     process = await asyncio.create_subprocess_exec(
-        *command,
+        *node.npm,
+        *arguments,
         cwd=folder,
+        env=node.environment,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -54,10 +70,21 @@ async def _run(folder: Path, *command: str) -> None:
     if process.returncode:
         said = output.decode(errors="replace").strip()[-1500:]
         raise SetupError(
-            f"`{' '.join(command)}` failed in the web interface:\n{said}",
-            "Check that the npm registry is reachable and Node is 20 or newer.",
+            f"`npm {' '.join(arguments)}` failed in the web interface:\n{said}",
+            "Check that the npm registry is reachable.",
         )
 
 
+async def main(*, test: bool) -> int:
+    try:
+        await build_web()
+        if test:
+            await run_page_tests()
+    except SetupError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
 if __name__ == "__main__":
-    asyncio.run(build_web())
+    sys.exit(asyncio.run(main(test=sys.argv[1:] == ["test"])))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, Playwright
 
+from autobot import nodejs
 from deployments.browser.driver import driver_command
 from tests.contract.browser.clients import KEY, Served, connected
 from tests.contract.browser.playground import REPORT
@@ -97,7 +98,11 @@ async def test_a_dialog(page: Page) -> None:
 
 async def test_puppeteer(served: Served, trap: Trap) -> None:
     if not (PUPPETEER / "node_modules").is_dir():
-        install = await asyncio.create_subprocess_exec("npm", "ci", cwd=PUPPETEER)
+        node = nodejs.require()
+        command = (*node.npm, "ci")
+        install = await asyncio.create_subprocess_exec(
+            *command, cwd=PUPPETEER, env=node.environment
+        )
         assert await install.wait() == 0
     node, _ = driver_command()  # puppeteer wants a newer Node than Debian's
     url = served.url("cdp", f"?token={KEY}")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from autobot import nodejs
 from autobot.catalogue import clients
 from autobot.catalogue.archives import Archive, CarrierError, Piece, WheelTags, extract
 from autobot.catalogue.clients import NpmPack, Pip, run
@@ -116,6 +117,7 @@ async def test_a_machine_without_npm_says_how_to_get_it(
     work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(work))
+    monkeypatch.setattr(nodejs, "WHEEL", "no_such_wheel")
     with pytest.raises(CarrierError, match="npm is not on this machine: install Node"):
         await NpmPack().download(Archive("npm", "@a/toy", "1.0", 10, ()), work)
 
