@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests import parts
+
 from .lab import Lab
 from .sixvms import SixVms
 
@@ -42,6 +44,7 @@ def running_lab(suffix: str = "", rooms: Mapping[str, str] | None = None) -> Ite
         made.up()
         yield made
         return
+    parts.fetch_all()
     bury_the_dead(made.home.parent)
     try:
         made.up()

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from autobot.catalogue import Catalogue
 from autobot.cluster.programs import OLLAMA, OLLAMAS_UNIT
 from autobot.cluster.topology import CHECKOUT
 from autobot.settings import Settings
+from tests import parts
 from tests.cluster.lab.lab import ROOMS
 from tests.cluster.lab.vm import VM
 from tests.cluster.sixvms import SixVms, wait_for
@@ -22,7 +22,6 @@ from tests.cluster.test_drills import killed
 
 UNIT = "autobot-ollama.service"
 MODEL = "lab-small:latest"
-SMALL = "smollm2-135m-instruct"
 API = f"http://{ROOMS['main']}:8001"
 
 pytestmark = pytest.mark.timeout(600)
@@ -87,10 +86,10 @@ def test_it_is_started_and_comes_back_when_it_is_killed(cluster: SixVms, vm: VM)
     assert cluster.health()["state"] == "ok"
 
 
-async def test_its_models_are_listed_chatted_with_and_removed_through_the_room(
+def test_its_models_are_listed_chatted_with_and_removed_through_the_room(
     cluster: SixVms, vm: VM
 ) -> None:
-    file = await Catalogue(Settings().cache).fetch(SMALL)
+    file = parts.path(parts.SMALL_CHAT)
     inside = Path("/var/cache/autobot") / file.relative_to(Settings().cache)
     vm.run(f"echo FROM {inside} > /tmp/Modelfile && ollama create {MODEL} -f /tmp/Modelfile")
     wait_for(lambda: MODEL in models(cluster), 30, lambda: str(models(cluster)))

@@ -18,15 +18,14 @@ import ollama
 import pytest
 import pytest_asyncio
 
-from autobot.catalogue import Catalogue
-from autobot.settings import Settings
 from deployments.llm.driver_llamacpp import LlamaCppEngine, ModelFile
 from deployments.llm.driver_ollama import OllamaEngine
 from deployments.llm.engine import ChatEngine
 from deployments.llm.fake import FakeEngine
 from deployments.llm.gate import Gate
+from tests import parts
 
-SMALL = "smollm2-135m-instruct"
+SMALL = parts.SMALL_CHAT
 CONTEXT = 512
 FIND_OLLAMA = Path(__file__).parents[3] / "scripts" / "ollama.sh"
 OLLAMA_NAME = "autobot-contract:latest"
@@ -50,11 +49,10 @@ class Subject:
     gate: Gate
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def small_model() -> Path:
-    """The smallest chat model's file, fetched when this machine has not got it yet."""
-    catalogue = Catalogue(Settings().cache)
-    return await catalogue.fetch(SMALL)
+@pytest.fixture(scope="session")
+def small_model() -> Path:
+    """The smallest chat model's file."""
+    return parts.path(SMALL)
 
 
 @asynccontextmanager

@@ -12,16 +12,15 @@ import openai
 import pytest
 import pytest_asyncio
 
-from autobot.catalogue import Catalogue
-from autobot.settings import Settings
 from deployments.llm.driver_llamacpp import LlamaCppEngine, ModelFile
 from deployments.llm.routes import chat_routes
 from deployments.llm.service import ChatService
+from tests import parts
 from tests.contract.llm.served import key_of, served
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module")]
 
-MODEL = "qwen2.5-coder-1.5b-instruct"
+MODEL = parts.CHAT
 TEXT: dict[str, Any] = {"type": "string", "minLength": 1}
 
 
@@ -112,7 +111,7 @@ CHOICES: list[Any] = ["auto", "auto", "required", "auto", "named"]
 async def client(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncGenerator[openai.AsyncOpenAI, None]:
-    path = await Catalogue(Settings().cache).fetch(MODEL)
+    path = parts.path(MODEL)
     log = tmp_path_factory.mktemp("engine") / "llama.cpp.log"
     files = [ModelFile(MODEL, path, 32768)]
     engine = LlamaCppEngine(lambda: files, log, slots=1, context=4096)

@@ -1,6 +1,5 @@
 """Engines under one contract, real and fake, and room npu's HTTP side around either."""
 
-import asyncio
 import io
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar
@@ -10,7 +9,6 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from PIL import Image, ImageDraw, ImageFont
 
-from autobot.catalogue import Catalogue
 from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
 from autobot.settings import Settings
 from autobot.web.app import create_app
@@ -33,9 +31,10 @@ from deployments.npu.rerank import Reranker, RerankModels
 from deployments.npu.routes import embedding_routes
 from deployments.npu.routes_ocr import ocr_routes
 from deployments.npu.speech import SpeechModels, Transcriber
+from tests import parts
 
-MODELS = ("gte-small", "all-minilm-l6-v2")
-SPEECH_MODEL = "whisper-base"
+MODELS = parts.EMBEDDINGS
+SPEECH_MODEL = parts.SPEECH
 WRITTEN = ("Invoice 2041: AutoBot", "Total due 97.35 EUR")
 KEY, NPU_KEY = make_key(NewKey(name="tests", scopes=("npu",)))
 READ_ONLY, READ_ONLY_KEY = make_key(NewKey(name="reader", scopes=("read",)))
@@ -79,9 +78,8 @@ def device(settings: Settings) -> Device:
 
 @pytest.fixture(scope="session")
 def real_models(settings: Settings, device: Device) -> EmbeddingModels:
-    catalogue = Catalogue(settings.cache)
     for name in MODELS:
-        asyncio.run(catalogue.fetch(name))
+        parts.path(name)
     return LoadedOnce(OpenVinoEmbeddingModels(settings, device))
 
 
@@ -116,7 +114,7 @@ def reranker(rerankers: RerankModels) -> Reranker:
 
 @pytest.fixture(scope="session")
 def real_speech(settings: Settings, device: Device) -> SpeechModels:
-    asyncio.run(Catalogue(settings.cache).fetch(SPEECH_MODEL))
+    parts.path(SPEECH_MODEL)
     return LoadedOnce(OpenVinoSpeechModels(settings, device))
 
 

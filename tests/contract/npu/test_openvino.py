@@ -10,7 +10,6 @@ import onnxruntime
 import pytest
 from tokenizers import Tokenizer
 
-from autobot.catalogue import Catalogue
 from autobot.errors import ModelNotFound, Unavailable
 from autobot.settings import Settings
 from deployments.npu.driver_device import Device
@@ -18,6 +17,7 @@ from deployments.npu.driver_embedding import OpenVinoEmbeddingModels
 from deployments.npu.driver_ocr import RapidOcrEngine
 from deployments.npu.embedding import Embedder, EmbeddingModels
 from deployments.npu.ocr import OcrEngine
+from tests import parts
 from tests.contract.npu.conftest import MODELS, WRITTEN, as_file, draw
 
 TEXTS = [
@@ -47,7 +47,7 @@ def reference(folder: Path, text: str) -> np.ndarray[Any, Any]:
 async def test_vectors_are_those_of_onnxruntime(
     real_models: EmbeddingModels, settings: Settings, name: str
 ) -> None:
-    folder = Catalogue(settings.cache).path(name)
+    folder = parts.path(name)
     embedded = await Embedder(real_models).embed(TEXTS, name)
     for text, vector in zip(TEXTS, embedded.vectors, strict=True):
         assert float(np.dot(reference(folder, text), np.array(vector))) >= 0.9999

@@ -1,21 +1,19 @@
 """A real Redis Stack of its own, with the platform's own configuration and users."""
 
-import asyncio
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import redis
 
-from autobot.catalogue import Catalogue
 from autobot.cluster.redis_conf import write_conf
 from autobot.cluster.secrets import Secrets, ensure_secrets
 from autobot.settings import Settings
 from deployments.redis.driver import RedisStore
 from deployments.redis.store import FakeStore, Store
+from tests import parts
 from tests.platform import free_ports
 
 
@@ -65,9 +63,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def redis_stack() -> None:
-    # In a thread: an async test asks for this fixture from inside its own event loop.
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, Catalogue(Settings().cache).fetch("redis-stack")).result()
+    parts.path(parts.REDIS)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import parts
 from tests.platform import Platform
 
 
@@ -12,6 +13,7 @@ from tests.platform import Platform
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     home: Path = tmp_path_factory.mktemp("platform") / "home"
     made = Platform.make(home)
+    parts.fetch_all()
     try:
         made.up("--no-demo")
         yield made
