@@ -9,6 +9,7 @@ import asyncio
 import atexit
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from ray.autoscaler.tags import (
 )
 
 from autobot.cluster import bootstrap
+from autobot.cluster.launcher import refuse_shared_temporary_folder
 from autobot.cluster.layout import cluster_dir, stage_code
 from autobot.cluster.release import release
 from autobot.cluster.runner import RoomCommandRunner
@@ -93,6 +95,7 @@ class AutoBotNodeProvider(NodeProvider):
         def complete() -> dict[str, Any]:
             topology = _topology(cluster_config)
             topology.check_key()
+            refuse_shared_temporary_folder()
             return bootstrap.fill(cluster_config, topology)
 
         return _explained(complete)
@@ -230,16 +233,21 @@ class AutoBotNodeProvider(NodeProvider):
         options = {**dict(zip(names, args, strict=False)), **kw}
         options.pop("docker_config", None)
         node = self._state.read().nodes.get(node_id)
-        return RoomCommandRunner(
-            room=node.room if node else self.topology().room_at(self.internal_ip(node_id)),
-            known_hosts=self._directory / "known_hosts",
-            rooms=self._directory / "rooms",
-            log_prefix=log_prefix,
-            node_id=node_id,
-            provider=self,
-            auth_config=auth_config,
-            **options,
-        )
+
+        def make() -> RoomCommandRunner:
+            return RoomCommandRunner(
+                room=node.room if node else self.topology().room_at(self.internal_ip(node_id)),
+                known_hosts=self._directory / "known_hosts",
+                rooms=self._directory / "rooms",
+                log_prefix=log_prefix,
+                node_id=node_id,
+                provider=self,
+                auth_config=auth_config,
+                **options,
+            )
+
+        # The autoscaler on the head lives on; the operator's command ends with the reason.
+        return make() if self._on_head else _explained(make)
 
     def topology(self) -> Topology:
         """On the head read anew: a VM may have been added since the autoscaler started."""
@@ -307,12 +315,14 @@ def _topology(config: dict[str, Any]) -> Topology:
 
 
 def _explained(work: Callable[[], T]) -> T:
-    """Run ``work``; end the launcher with cause and remedy where a SetupError says them."""
+    """Run ``work``; end the launcher with cause and remedy where a SetupError says them.
+
+    Not by an Exception: Ray's launcher catches those, goes on, and fails at what is missing then.
+    """
     try:
         return work()
     except SetupError as error:
-        cli_logger.abort("{}", str(error))
-        raise
+        sys.exit(str(error))
 
 
 def _show_key(key: str) -> None:

@@ -5,36 +5,57 @@ import os
 from pathlib import Path
 
 from autobot.errors import SetupError
+from autobot.private import private_folder, short_folder
 from autobot.settings import Settings
 
 # Workers wait a day for a lost head; Ray's own default is a minute.
 HEAD_PATIENCE_S = 86400
+# HAProxy binds `<run dir>/h/<56 characters of a node's id>/a.<its pid>.tmp`: 73 of the 107 bytes
+# that the path of a socket may have. Ray needs less.
+HAPROXY, ADMIN, METRICS = "h", "a", "m"
+LONGEST_RUN_DIR = 34
 
 
 def short_run_dir(settings: Settings) -> Path:
-    """A short path to ``run_dir``: Ray and HAProxy put sockets below it, whose paths may have 107
-    bytes, of which HAProxy's need 80.
+    """``run_dir``, or a short path to it: Ray and HAProxy put sockets below it.
+
+    The short path is a link in a folder of ours. In `/tmp` anybody could have made it first, or
+    again once a clean-up of old files has taken it away.
     """
-    digest = hashlib.sha256(str(settings.run_dir.absolute()).encode()).hexdigest()[:10]
-    return Path(os.sep, "tmp", f"ab-{digest}")
+    run = settings.run_dir.absolute()
+    if len(os.fsencode(run)) <= LONGEST_RUN_DIR:
+        return run
+    return short_folder() / hashlib.sha256(str(run).encode()).hexdigest()[:6]
 
 
 def prepare_run_dir(settings: Settings) -> None:
     """Make the folders that sockets live in, closed to others, and the short path to them.
 
-    SetupError when somebody else holds the short path.
+    SetupError when something else is at the short path, or when even that is too long.
     """
-    for folder in (settings.home, settings.run_dir, settings.run_dir / "haproxy"):
+    for folder in (settings.home, settings.run_dir, settings.run_dir / HAPROXY):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
     for folder in (settings.home / "state" / "gcs", settings.log_dir, settings.data_dir):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     link, target = short_run_dir(settings), settings.run_dir.absolute()
+    if link != target:
+        _link(link, target)
+
+
+def _link(link: Path, target: Path) -> None:
+    if len(os.fsencode(link)) > LONGEST_RUN_DIR:
+        raise SetupError(
+            f"{target} is too long a path for sockets, and so is {link}.",
+            f"Set AUTOBOT_HOME to a path of at most {LONGEST_RUN_DIR - len('/run')} bytes.",
+        )
+    for old in private_folder(link.parent).iterdir():
+        if old.is_symlink() and not old.exists():
+            old.unlink(missing_ok=True)  # its platform was deleted
     try:
         link.symlink_to(target)
     except FileExistsError:
-        ours = link.is_symlink() and link.lstat().st_uid == os.geteuid()
-        if not ours or link.readlink() != target:
+        if not link.is_symlink() or link.readlink() != target:
             raise SetupError(
                 f"{link} is not this platform's link to {target}.", f"Remove {link}."
             ) from None
@@ -42,7 +63,7 @@ def prepare_run_dir(settings: Settings) -> None:
 
 def ray_env(settings: Settings) -> dict[str, str]:
     """Return the variables of a Ray node: settings for replicas, Ray's switches, no secret."""
-    haproxy = short_run_dir(settings) / "haproxy"
+    haproxy = short_run_dir(settings) / HAPROXY
     switches = {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": settings.secrets_dir / "ray_token",
@@ -61,10 +82,10 @@ def ray_env(settings: Settings) -> dict[str, str]:
         # gRPC they would go to any port of the replica, without one.
         "RAY_SERVE_USE_GRPC_BY_DEFAULT": 0,
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": haproxy / "haproxy.cfg",
-        "RAY_SERVE_HAPROXY_SOCKET_PATH": haproxy / "admin.sock",
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": haproxy / ADMIN,
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": haproxy,
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": haproxy / "server-state",
-        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": haproxy / "metrics.sock",
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": haproxy / METRICS,
         "RAY_SERVE_HAPROXY_METRICS_PORT": settings.haproxy_metrics_port,
         "RAY_SERVE_HAPROXY_STATS_PORT": settings.haproxy_stats_port,
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": settings.fallback_proxy_port,

@@ -9,14 +9,19 @@ from ray.autoscaler._private.command_runner import SSHCommandRunner
 
 from autobot.cluster.layout import NOT_SYNCED, VM_CODE, VM_SECRETS
 from autobot.keys import write_private
+from autobot.private import private_folder, short_folder
 
 MIRRORED = (VM_CODE, VM_SECRETS)
 
 
 def control_dir(cluster: Path) -> Path:
-    """Where the SSH connections of one cluster folder meet; short, as sockets' paths must be."""
+    """Make and return the folder where the SSH connections of one cluster folder meet.
+
+    Whoever listens there is taken for the VM, and is sent its secrets: so it is nobody else's.
+    SetupError where it is. Its path is short, as sockets' must be.
+    """
     digest = hashlib.sha256(str(cluster.absolute()).encode()).hexdigest()[:10]
-    return Path(os.sep, "tmp", f"ab-ssh-{os.geteuid()}-{digest}")
+    return private_folder(private_folder(short_folder()) / f"ssh-{digest}")
 
 
 class RoomCommandRunner(SSHCommandRunner):
@@ -41,7 +46,7 @@ class RoomCommandRunner(SSHCommandRunner):
             "StrictHostKeyChecking": "accept-new",
             "UserKnownHostsFile": str(known_hosts),
             "LogLevel": "ERROR",
-            "ControlPath": f"{self.ssh_control_path}/%C",
+            "ControlPath": f"{self.ssh_control_path}/%h",
         }
 
     def run(self, *args: Any, **options: Any) -> Any:

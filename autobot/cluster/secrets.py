@@ -23,6 +23,7 @@ from pathlib import Path
 from autobot.cluster.acl import USERS, render_acl
 from autobot.errors import SetupError
 from autobot.keys import RECORDS, NewKey, make_key, write_private
+from autobot.private import private_folder
 
 # VNC's own authentication reads no more than eight characters.
 DESKTOP_PASSWORD_LENGTH = 8
@@ -44,10 +45,9 @@ def ensure_secrets(directory: Path, first_key: str | None = None) -> Secrets:
     """Make what is missing and change nothing else; processes that come at once take turns.
 
     ``first_key`` (AUTOBOT_API_KEY) becomes the owner's key if there are no keys yet; SetupError
-    when it is too short to be one.
+    when it is too short to be one, and when the directory is somebody else's.
     """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    directory.chmod(0o700)
+    private_folder(directory)
     with _locked(directory / ".lock"):
         _ensure(directory / "ray_token", secrets.token_hex(32))
         _ensure(directory / "desktop_password", _readable(DESKTOP_PASSWORD_LENGTH))

@@ -16,6 +16,7 @@ from autobot.errors import AutoBotError, SetupError
 from autobot.local.checks import default_files, problems
 from autobot.local.supervisor import Supervisor
 from autobot.local.web import build_web
+from autobot.private import private_folder
 from autobot.serving.deploy import ServeApi, deploy, unready
 from autobot.settings import Settings
 
@@ -58,7 +59,7 @@ async def up(
         forget_last_cluster(settings)
     if found := problems(settings, running=running):
         raise SetupError("\n".join(str(error) for error in found))
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(settings.home.resolve())
     await ensure_files(settings, say)
     first_key = settings.api_key.get_secret_value() if settings.api_key else None
     secrets = ensure_secrets(settings.secrets_dir, first_key)

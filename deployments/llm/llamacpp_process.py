@@ -41,6 +41,8 @@ def remove_leftovers() -> None:
         with socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(PROBE_DEADLINE_S)  # one that listens but never accepts
             try:
+                if path.parent.lstat().st_uid != os.geteuid():
+                    continue  # anybody may make a folder of that name
                 probe.connect(str(path))
             except ConnectionRefusedError:
                 shutil.rmtree(path.parent, ignore_errors=True)

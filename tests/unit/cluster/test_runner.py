@@ -1,13 +1,19 @@
 """How the launcher reaches a VM: its own secrets only, and never another cluster's connection."""
 
+import os
+import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from autobot import private
 from autobot.cluster.layout import VM_CODE, VM_SECRETS
 from autobot.cluster.runner import RoomCommandRunner, control_dir
+from autobot.errors import SetupError
 
 
 class Provider:
@@ -28,6 +34,16 @@ def runner(cluster: Path, room: str = "browser") -> RoomCommandRunner:
         process_runner=subprocess,
         use_internal_ip=True,
     )
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Stands for `~/.ab`, so that the tests leave nothing in it."""
+    with tempfile.TemporaryDirectory(prefix="ab-") as made:
+        # Others may come as far as this: what they meet is the folder itself.
+        Path(made).chmod(0o755)
+        monkeypatch.setattr(private, "SHORT", Path(made) / "s")
+        yield
 
 
 @pytest.fixture
@@ -77,4 +93,30 @@ def test_two_clusters_of_one_name_share_no_connection(
         runner(tmp_path / cluster).run("uptime")
     paths = [word for command in sent for word in command if word.startswith("ControlPath=")]
     assert len(paths) == len(set(paths)) == 2
-    assert len(str(control_dir(tmp_path)) + "/" + "f" * 40 + ".0123456789abcdef") <= 107
+    home = Path("/home") / ("u" * 32)
+    path = home / ".ab" / control_dir(tmp_path).name / "172.168.168.125.0123456789abcdef"
+    assert len(str(path)) <= 107
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="acts as another user")
+def test_connections_meet_where_no_other_local_user_can_listen(
+    tmp_path: Path, sent: list[list[str]]
+) -> None:
+    """Whoever listens on the control socket is taken for the VM, and was sent its `ray_token`."""
+    runner(tmp_path).run("uptime")
+    (path,) = [word for word in sent[0] if word.startswith("ControlPath=")]
+    folder = Path(path.removeprefix("ControlPath=")).parent
+    bind = "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])"
+    argv = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "/usr/bin/python3"]
+    done = subprocess.run(
+        [*argv, "-c", bind, f"{folder}/172.16.168.25"], capture_output=True, text=True
+    )
+    assert "PermissionError" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="acts as another user")
+def test_a_folder_for_connections_that_somebody_else_made_is_refused(tmp_path: Path) -> None:
+    folder = control_dir(tmp_path)
+    shutil.chown(folder, "nobody")
+    with pytest.raises(SetupError, match="not a folder of this user"):
+        runner(tmp_path)

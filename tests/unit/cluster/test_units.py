@@ -1,11 +1,16 @@
 """Units and environment files say what they mean, and hold no secret."""
 
 import shlex
+import shutil
+import stat
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from autobot import private
 from autobot.cluster.desktop import obscured, xauthority
 from autobot.cluster.node import skipped
 from autobot.cluster.programs import Program, ollama, ollama_is_here, ray_node
@@ -106,28 +111,54 @@ def test_every_port_of_a_node_is_fixed(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Stands for `~/.ab`, so that the tests leave nothing in it."""
+    with tempfile.TemporaryDirectory(prefix="ab-") as made:
+        monkeypatch.setattr(private, "SHORT", Path(made) / "s")
+        yield Path(made) / "s"
+
+
 def test_sockets_fit_their_limit_however_deep_the_home_lies(tmp_path: Path) -> None:
+    haproxy = len("/h/") + 56 + len("/a") + len(".4194304.tmp")
+    ray = len("/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store.1")
+    for home in (Path("/home/autobot/.autobot"), Path("/root/.autobot"), tmp_path / ("deep" * 30)):
+        short = len(str(short_run_dir(Settings(home=home))))
+        assert short + max(haproxy, ray) <= 107, home
+
+
+def test_a_short_run_dir_is_used_as_it_is_and_a_long_one_through_a_link_of_ours(
+    tmp_path: Path, short: Path
+) -> None:
+    vm = Path("/home/autobot/.autobot")
+    assert short_run_dir(Settings(home=vm)) == vm / "run"
     settings = Settings(home=tmp_path / ("deep" * 30))
-    node_id, socket = "f" * 56, "metrics.sock"
-    path = short_run_dir(settings) / "haproxy" / node_id / socket
-    assert len(str(path)) + len(".12345.tmp") <= 107
-    try:
-        prepare_run_dir(settings)
-        prepare_run_dir(settings)
-        assert (short_run_dir(settings) / "haproxy").is_dir()
-    finally:
-        short_run_dir(settings).unlink(missing_ok=True)
-
-
-def test_a_short_path_that_leads_elsewhere_is_refused(tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path / "mine")
+    prepare_run_dir(settings)
+    prepare_run_dir(settings)
     link = short_run_dir(settings)
-    link.symlink_to(tmp_path)
-    try:
-        with pytest.raises(SetupError, match="not this platform's link"):
-            prepare_run_dir(settings)
-    finally:
-        link.unlink()
+    assert link.readlink() == settings.run_dir
+    assert link.parent == short
+    assert stat.S_IMODE(short.stat().st_mode) == 0o700
+    shutil.rmtree(settings.home)
+    prepare_run_dir(Settings(home=tmp_path / ("other" * 30)))
+    assert not link.is_symlink(), "what a deleted platform left is removed"
+
+
+def test_a_short_path_that_leads_elsewhere_is_refused(tmp_path: Path, short: Path) -> None:
+    settings = Settings(home=tmp_path / ("mine" * 10))
+    short.mkdir(mode=0o700)
+    short_run_dir(settings).symlink_to(tmp_path)
+    with pytest.raises(SetupError, match="not this platform's link"):
+        prepare_run_dir(settings)
+
+
+def test_a_home_too_long_for_sockets_is_refused_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(private, "SHORT", tmp_path / ("u" * 40) / ".ab")
+    with pytest.raises(SetupError, match="too long a path for sockets") as refused:
+        prepare_run_dir(Settings(home=tmp_path / ("mine" * 10)))
+    assert "at most 30 bytes" in refused.value.remedy
 
 
 def test_the_vnc_password_file_is_what_vncpasswd_writes() -> None:

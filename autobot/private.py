@@ -1,0 +1,48 @@
+"""Folders that nobody else may enter, proven before anything is put into them.
+
+What lies in a shared folder (`/tmp`) under a name that can be guessed may have been put there by
+somebody else: a socket that asks for secrets, a file that is read as ours.
+"""
+
+import os
+import stat
+from pathlib import Path
+
+from autobot.errors import SetupError
+
+SHORT = Path("~/.ab")
+"""Holds what must have a short path: a Unix socket's has at most 107 bytes."""
+
+
+def private_folder(path: Path) -> Path:
+    """Make ``path`` 0700 and return it; SetupError when it is a link or somebody else's."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
+    # Opened without following a link, so that what is checked is what is changed.
+    try:
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise _not_ours(path) from error
+    try:
+        found = os.fstat(folder)
+        if found.st_uid != os.geteuid():
+            raise _not_ours(path)
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            os.fchmod(folder, 0o700)
+    finally:
+        os.close(folder)
+    return path
+
+
+def short_folder() -> Path:
+    """Where short paths are: a folder of ours in our own home folder, whatever TMPDIR says."""
+    return SHORT.expanduser()
+
+
+def is_shared(folder: Path) -> bool:
+    """Whether others may put files into ``folder``."""
+    return bool(folder.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+
+
+def _not_ours(path: Path) -> SetupError:
+    return SetupError(f"{path} is not a folder of this user.", f"Look who made it; remove {path}.")
