@@ -55,6 +55,23 @@ class ContextLengthExceeded(BadRequest):
 
     type = "context-length-exceeded"
 
+    def __init__(
+        self, detail: str | None = None, tokens: int | None = None, context: int | None = None
+    ) -> None:
+        """``tokens`` of the prompt and the ``context``, where the engine says them."""
+        Exception.__init__(self, detail or self.default_detail(), tokens, context)
+
+    @property
+    def tokens(self) -> int | None:
+        return self.args[1]
+
+    @property
+    def context(self) -> int | None:
+        return self.args[2]
+
+    def __str__(self) -> str:
+        return self.detail
+
 
 class Unauthenticated(AutoBotError):
     """An API key is needed: send it as `Authorization: Bearer ab_...`."""

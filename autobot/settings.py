@@ -108,6 +108,9 @@ class Settings(BaseSettings):
         default=None, description="OpenAI-compatible base URL of engine `external`: off."
     )
     external_chat_key: SecretStr | None = Field(default=None, description="Its API key.")
+    external_chat_concurrency: int = Field(
+        default=128, ge=1, le=4096, description="Most chats it is asked for at once."
+    )
     npu_device: str = Field(default="AUTO:NPU,CPU", description="OpenVINO device to ask for.")
     chromium: Path | None = Field(
         default=None, description="Chromium binary; found when not given."

@@ -1,7 +1,7 @@
 """Room llm: chats from llama.cpp and, when one answers, an Ollama server."""
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from fastapi import APIRouter, FastAPI
@@ -10,6 +10,9 @@ from ray.serve.handle import DeploymentHandle
 
 from autobot.errors import AutoBotError, Unavailable
 from autobot.serving.room import RoomReplica
+
+if TYPE_CHECKING:
+    from deployments.llm.embeddings import EmbeddingRequest
 
 NO_RESPONSES = "Room redis, which keeps responses, does not answer ({}); `store: false` needs none."
 
@@ -53,13 +56,15 @@ class Llm(RoomReplica):
     async def facts(self) -> dict[str, Any]:
         return await self.chats.facts()
 
-    async def _embed(self, model: str, texts: list[str], dimensions: int | None) -> Any:
+    async def _embed(self, request: "EmbeddingRequest") -> Any:
         """Room npu's embeddings, through Ray."""
         from deployments.llm.embeddings import Vectors
 
         if self._npu is None:
             self._npu = serve.get_app_handle("npu")  # kept: making one asks the control store
-        made = await self._npu.embed_texts.remote(model, texts, dimensions)
+        made = await self._npu.embed_texts.remote(
+            request.model, request.texts, request.dimensions, request.cut
+        )
         return Vectors(**made)
 
 
@@ -80,6 +85,7 @@ class LlmOllama(RoomReplica):
             base_url=f"http://{host}:{self.settings.llm_port}",
             timeout=httpx.Timeout(600.0, connect=2.0),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=8),
+            trust_env=False,  # callers' keys pass here
         )
 
     def router(self) -> APIRouter:

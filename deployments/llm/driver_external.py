@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
+from autobot.concurrency import ConcurrencyLimiter
 from autobot.errors import (
     AutoBotError,
     BadRequest,
@@ -22,14 +23,16 @@ from autobot.errors import (
     Unavailable,
 )
 from deployments.llm.engine import ChatEvent, ChatMessage, ChatRequest, ModelCard, Start
-from deployments.llm.gate import Gate
 from deployments.llm.openai_stream import read_events
 
 SILENCE_S = 120.0
 
 
 class ExternalEngine:
-    """Runs whatever the server at `url` knows; its models are those the declared lists name."""
+    """Runs whatever the server at `url` knows; its models are those the declared lists name.
+
+    It is asked for `concurrency` chats at once; as many more wait, of one API key half of that.
+    """
 
     name = "external"
 
@@ -38,18 +41,27 @@ class ExternalEngine:
         url: str | None,
         key: SecretStr | None,
         fallbacks: Mapping[str, Sequence[str]],
+        concurrency: int = 128,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         headers = {"authorization": f"Bearer {key.get_secret_value()}"} if key else {}
         timeout = httpx.Timeout(SILENCE_S, connect=5.0)
-        self._client = httpx.AsyncClient(headers=headers, timeout=timeout, transport=transport)
+        self._client = httpx.AsyncClient(
+            headers=headers,
+            timeout=timeout,
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
+            transport=transport,
+            trust_env=False,
+        )
         self._url = url.rstrip("/") if url else None
         places = [place for places in fallbacks.values() for place in places]
         mine = [
             place.removeprefix("external/") for place in places if place.startswith("external/")
         ]
         self._models = tuple(dict.fromkeys(mine))
-        self.gate = Gate(slots=8, waiting=16)
+        self.gate = ConcurrencyLimiter(
+            concurrency, concurrency, waiting_each=(concurrency + 1) // 2, what="chats"
+        )
 
     async def models(self) -> Sequence[ModelCard]:
         names = self._models if self._url else ()
@@ -61,7 +73,7 @@ class ExternalEngine:
         target = "/chat/completions" if request.prompt is None else "/completions"
         sent = self._client.stream("POST", f"{self._url}{target}", json=_body(request))
         try:
-            async with self.gate.enter(), sent as answer:
+            async with self.gate.slot(request.caller), sent as answer:
                 if answer.status_code != 200:
                     raise _refusal(answer.status_code, await answer.aread(), request.model)
                 yield Start(request.model, self.name, "remote")
@@ -76,8 +88,9 @@ class ExternalEngine:
 
 
 def _body(request: ChatRequest) -> dict[str, Any]:
-    if request.top_k is not None or request.min_p is not None:
-        raise BadRequest("The external server takes neither top_k nor min_p.")
+    for name in ("top_k", "min_p", "repeat_penalty", "repeat_last_n"):
+        if getattr(request, name) is not None:
+            raise BadRequest(f"{name}: the external server does not take it.")
     body: dict[str, Any] = {
         "model": request.model,
         "stream": True,
@@ -89,6 +102,7 @@ def _body(request: ChatRequest) -> dict[str, Any]:
         "presence_penalty": request.presence_penalty,
         "seed": request.seed,
         "stop": list(request.stop) or None,
+        "logit_bias": {str(token): bias for token, bias in request.logit_bias} or None,
     }
     if request.prompt is None:
         body["messages"] = [_message(message) for message in request.messages]

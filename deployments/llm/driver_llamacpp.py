@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 
+from autobot.concurrency import ConcurrencyLimiter
 from autobot.errors import (
     AutoBotError,
     BadRequest,
@@ -20,8 +21,14 @@ from autobot.errors import (
     ModelNotFound,
     Unavailable,
 )
-from deployments.llm.engine import ChatEvent, ChatRequest, ModelCard, Start
-from deployments.llm.gate import Gate
+from deployments.llm.engine import (
+    WAITING,
+    WAITING_EACH,
+    ChatEvent,
+    ChatRequest,
+    ModelCard,
+    Start,
+)
 from deployments.llm.llamacpp_process import LlamaProcess
 from deployments.llm.openai_stream import read_events
 from deployments.llm.plan import LONGEST_CONTEXT, MOST_SLOTS, plan_load
@@ -55,7 +62,7 @@ class LlamaCppEngine:
         *,
         pinned: Callable[[], str | None] = lambda: None,
         slots: int = MOST_SLOTS,
-        waiting: int = 16,
+        waiting: int = WAITING,
         context: int = LONGEST_CONTEXT,
         room: int = 2,
         keep_alive_s: float = -1,
@@ -65,7 +72,7 @@ class LlamaCppEngine:
         self._slots = slots
         self._context = context
         self._shelf: Shelf[LlamaProcess] = Shelf(self._load, room, pinned, keep_alive_s)
-        self.gate = Gate(slots, waiting)
+        self.gate = ConcurrencyLimiter(slots, waiting, waiting_each=WAITING_EACH, what="chats")
 
     def preload(self, name: str) -> LlamaProcess:
         """Load before the first request. Blocks: for a constructor, not for the event loop."""
@@ -112,7 +119,7 @@ class LlamaCppEngine:
             raise BadRequest(f"The model '{request.model}' cannot see images.")
         target = "/v1/chat/completions" if request.prompt is None else "/v1/completions"
         async with (
-            self.gate.enter(),
+            self.gate.slot(request.caller),
             self._shelf.borrow(request.model, request.keep_alive_s) as process,
             _translated(process),
             process.client.request("POST", target, _body(request)) as answer,
@@ -153,6 +160,8 @@ def _body(request: ChatRequest) -> dict[str, Any]:
         "top_k": request.top_k,
         "min_p": request.min_p,
         "repeat_penalty": request.repeat_penalty,
+        "repeat_last_n": request.repeat_last_n,
+        "logit_bias": [list(one) for one in request.logit_bias] or None,
         "frequency_penalty": request.frequency_penalty,
         "presence_penalty": request.presence_penalty,
         "stop": list(request.stop) or None,
@@ -178,7 +187,9 @@ def _refusal(status: int, content: bytes, model: str) -> AutoBotError:
     if error.get("type") == "exceed_context_size_error":
         return ContextLengthExceeded(
             f"The prompt has {error['n_prompt_tokens']} tokens; the context of '{model}' is "
-            f"{error['n_ctx']} tokens."
+            f"{error['n_ctx']} tokens.",
+            error["n_prompt_tokens"],
+            error["n_ctx"],
         )
     if status < 500:
         return BadRequest(str(error.get("message")))

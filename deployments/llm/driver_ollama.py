@@ -9,14 +9,17 @@ from typing import Any
 import httpx
 import ollama
 
+from autobot.concurrency import ConcurrencyLimiter
 from autobot.errors import (
     BadRequest,
     ModelNotFound,
     Unavailable,
 )
-from deployments.llm.driver_ollama_client import Client, body_of, translated
-from deployments.llm.embeddings import Vectors
+from deployments.llm.driver_ollama_client import Client, body_of, too_long, translated
+from deployments.llm.embeddings import EmbeddingRequest, Vectors
 from deployments.llm.engine import (
+    WAITING,
+    WAITING_EACH,
     ChatEvent,
     ChatRequest,
     Delta,
@@ -24,7 +27,6 @@ from deployments.llm.engine import (
     ModelCard,
     Start,
 )
-from deployments.llm.gate import Gate
 
 PROBE_S = 0.3
 """The server is on this machine: one that takes longer is not one to wait for."""
@@ -63,16 +65,21 @@ class OllamaEngine:
         url: str,
         *,
         slots: int = 4,
-        waiting: int = 16,
+        waiting: int = WAITING,
         context: int = LONGEST_CONTEXT,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._url = url
-        self._client = Client(url, timeout=httpx.Timeout(600.0, connect=2.0), transport=transport)
+        self._client = Client(
+            url,
+            timeout=httpx.Timeout(600.0, connect=2.0),
+            transport=transport,
+            trust_env=False,
+        )
         self._context = context
         self._sight: Sight | None = None
         self._facts: dict[str, Facts] = {}
-        self.gate = Gate(slots, waiting)
+        self.gate = ConcurrencyLimiter(slots, waiting, waiting_each=WAITING_EACH, what="chats")
 
     @property
     def reason(self) -> str | None:
@@ -89,9 +96,11 @@ class OllamaEngine:
             raise ModelNotFound(f"Ollama has no model '{request.model}'{away}.")
         if request.logprobs is not None:
             raise BadRequest("Ollama does not give log-probabilities.")
+        if request.logit_bias:
+            raise BadRequest("logit_bias: Ollama does not take it.")
         if request.images and not (await self._facts_of(request.model)).vision:
             raise BadRequest(f"The model '{request.model}' cannot see images.")
-        async with self.gate.enter():
+        async with self.gate.slot(request.caller):
             context = (await self._facts_of(request.model)).context
             async with translated(request, context):
                 async for event in self._run(request, context):
@@ -174,13 +183,43 @@ class OllamaEngine:
         found = next((n for n in (name, f"{name}:latest") if n in known), None)
         return found is not None and (await self._facts_of(found)).embeds
 
-    async def embed(self, model: str, texts: list[str], dimensions: int | None) -> Vectors:
-        """Raises `ContextLengthExceeded` instead of cutting a text."""
-        async with self.gate.enter(), translated(None, 0):
-            made = await self._client.embed(model, texts, truncate=False, dimensions=dimensions)
-        vectors = [list(vector) for vector in made.embeddings]
-        device = await self._device(made.model or model)
-        return Vectors(made.model or model, vectors, made.prompt_eval_count or 0, self.name, device)
+    async def embed(self, request: EmbeddingRequest) -> Vectors:
+        """Raises `ContextLengthExceeded` for a text that would have to be cut and may not be."""
+        async with self.gate.slot(request.caller), translated(None, 0):
+            try:
+                made = [await self._embedded(request, request.texts, cut=False)]
+                cut = 0
+            except ollama.ResponseError as error:
+                if not request.cut or not too_long(error):
+                    raise
+                made, cut = await self._each_embedded(request)
+        name = made[0].model or request.model
+        vectors = [list(vector) for one in made for vector in one.embeddings]
+        tokens = sum(one.prompt_eval_count or 0 for one in made)
+        return Vectors(name, vectors, tokens, self.name, await self._device(name), cut)
+
+    async def _embedded(
+        self, request: EmbeddingRequest, texts: list[str], *, cut: bool
+    ) -> ollama.EmbedResponse:
+        return await self._client.embed(
+            request.model, texts, truncate=cut, dimensions=request.dimensions
+        )
+
+    async def _each_embedded(
+        self, request: EmbeddingRequest
+    ) -> tuple[list[ollama.EmbedResponse], int]:
+        """One by one: the server does not say which texts it cut."""
+        made: list[ollama.EmbedResponse] = []
+        cut = 0
+        for text in request.texts:
+            try:
+                made.append(await self._embedded(request, [text], cut=False))
+            except ollama.ResponseError as error:
+                if not too_long(error):
+                    raise
+                made.append(await self._embedded(request, [text], cut=True))
+                cut += 1
+        return made, cut
 
     async def _look(self) -> Sight:
         if self._sight is None or time.monotonic() - self._sight.at > KNOWN_FOR_S:

@@ -48,6 +48,7 @@ def body_of(request: ChatRequest, context: int) -> dict[str, Any]:
         "top_k": request.top_k,
         "min_p": request.min_p,
         "repeat_penalty": request.repeat_penalty,
+        "repeat_last_n": request.repeat_last_n,
         "frequency_penalty": request.frequency_penalty,
         "presence_penalty": request.presence_penalty,
         "seed": None if request.seed is None else request.seed % 2**31,
@@ -85,11 +86,19 @@ async def translated(request: ChatRequest | None, context: int) -> AsyncGenerato
         raise Unavailable(f"Ollama stopped answering: {error}") from error
 
 
+def too_long(error: ollama.ResponseError) -> bool:
+    return "context length" in str(error.error)
+
+
 def _refusal(
     error: ollama.ResponseError, request: ChatRequest | None, context: int
 ) -> AutoBotError:
     said = str(error.error)
-    if request and "context length" in said:
+    if too_long(error) and request is None:
+        return ContextLengthExceeded(
+            f"A text does not fit the model's context. Ollama says: {said}."
+        )
+    if request and too_long(error):
         size = len(request.prompt or "") + sum(len(one.content) for one in request.messages)
         return ContextLengthExceeded(
             f"The prompt of {size} characters does not fit the context of '{request.model}', "

@@ -1,12 +1,13 @@
 """Embeddings asked of room llm: an Ollama server's own model, else room npu's. None is invented."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
 
 from autobot.errors import AutoBotError, Unavailable
+from deployments.llm.engine import untagged
 
 log = structlog.get_logger()
 
@@ -20,15 +21,29 @@ class Vectors:
     tokens: int
     engine: str
     device: str
+    cut: int = 0
+    """How many of the texts were too long and were cut at their end."""
 
 
-Embed = Callable[[str, list[str], int | None], Awaitable[Vectors]]
-"""Model, texts, dimensions. Raises `ModelNotFound`, `ContextLengthExceeded`, `Unavailable`."""
+@dataclass(frozen=True, slots=True)
+class EmbeddingRequest:
+    """Texts for `model`; `cut` allows to read only the beginning of those that do not fit."""
+
+    model: str
+    texts: list[str]
+    dimensions: int | None = None
+    cut: bool = False
+    caller: str = ""
+    """The id of the API key it is asked with."""
+
+
+Embed = Callable[[EmbeddingRequest], Awaitable[Vectors]]
+"""Raises `ModelNotFound`, `ContextLengthExceeded`, `Unavailable`."""
 
 
 class EmbeddingServer(Protocol):
     async def embeds(self, name: str) -> bool: ...
-    async def embed(self, model: str, texts: list[str], dimensions: int | None) -> Vectors: ...
+    async def embed(self, request: EmbeddingRequest) -> Vectors: ...
 
 
 class Embeddings:
@@ -38,11 +53,11 @@ class Embeddings:
         self._server = server
         self._npu = npu
 
-    async def embed(self, model: str, texts: list[str], dimensions: int | None = None) -> Vectors:
-        if await self._server.embeds(model):
-            return await self._server.embed(model, texts, dimensions)
+    async def embed(self, request: EmbeddingRequest) -> Vectors:
+        if await self._server.embeds(request.model):
+            return await self._server.embed(request)
         try:
-            return await self._npu(model, texts, dimensions)
+            return await self._npu(replace(request, model=untagged(request.model)))
         except AutoBotError:
             raise
         except Exception as error:  # Ray's own: the room is away, or does not know this call

@@ -13,6 +13,10 @@ Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length"]
 Schema = Mapping[str, Any]
 ANY_OBJECT: Schema = {"type": "object"}
+WAITING = 64
+"""Chats that may wait for an engine's slots."""
+WAITING_EACH = 16
+"""Of these, of one API key: no key fills the queue alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,10 @@ class ChatRequest:
     top_k: int | None = None
     min_p: float | None = None
     repeat_penalty: float | None = None
+    repeat_last_n: int | None = None
+    """How many tokens back `repeat_penalty` looks; -1 is the whole context."""
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    """What is added to tokens' logits, by their ids in the model's own vocabulary."""
     schema: Schema | None = None
     """The whole answer is decoded under this JSON schema."""
     logprobs: int | None = None
@@ -48,6 +56,8 @@ class ChatRequest:
     """Raw text to continue, in place of messages and the model's chat template."""
     keep_alive_s: float | None = None
     """How long the model stays in memory after this chat; negative is for ever."""
+    caller: str = ""
+    """The id of the API key it is asked with: keys that wait for a slot take turns."""
 
     @property
     def images(self) -> tuple[bytes, ...]:
@@ -113,6 +123,11 @@ class ModelCard:
     digest: str = ""
     expires: float | None = None
     details: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def untagged(name: str) -> str:
+    """A model's name without the tag ``:latest``, which Ollama's clients add to any name."""
+    return name.removesuffix(":latest")
 
 
 class ChatEngine(Protocol):

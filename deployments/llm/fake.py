@@ -6,8 +6,11 @@ import secrets
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Any
 
+from autobot.concurrency import ConcurrencyLimiter
 from autobot.errors import BadRequest, ContextLengthExceeded, ModelNotFound
 from deployments.llm.engine import (
+    WAITING,
+    WAITING_EACH,
     ChatEvent,
     ChatRequest,
     Delta,
@@ -17,7 +20,6 @@ from deployments.llm.engine import (
     Start,
     TokenLogprob,
 )
-from deployments.llm.gate import Gate
 
 
 class FakeEngine:
@@ -32,7 +34,7 @@ class FakeEngine:
         *,
         context: int = 64,
         slots: int = 2,
-        waiting: int = 2,
+        waiting: int = WAITING,
         token_s: float = 0.0,
         script: Sequence[str] = (),
         vision: bool = False,
@@ -43,7 +45,7 @@ class FakeEngine:
         self._script = list(script)
         self._vision = vision
         self.asked: list[ChatRequest] = []
-        self.gate = Gate(slots, waiting)
+        self.gate = ConcurrencyLimiter(slots, waiting, waiting_each=WAITING_EACH, what="chats")
 
     async def models(self) -> Sequence[ModelCard]:
         return [
@@ -61,10 +63,12 @@ class FakeEngine:
         if prompt >= self._context:
             raise ContextLengthExceeded(
                 f"The prompt has {prompt} tokens; the context of '{request.model}' is "
-                f"{self._context} tokens."
+                f"{self._context} tokens.",
+                prompt,
+                self._context,
             )
         self.asked.append(request)
-        async with self.gate.enter():
+        async with self.gate.slot(request.caller):
             yield Start(request.model, self.name, "CPU")
             limit = self._context - prompt
             async for event in self._say(request, prompt, min(limit, request.max_tokens or limit)):

@@ -18,9 +18,10 @@ def forward_routes(client: httpx.AsyncClient) -> APIRouter:
     """Everything below ``/ollama`` to the server `client` is made for, which checks the key."""
     router = APIRouter(include_in_schema=False)
 
+    @router.api_route("/ollama", methods=METHODS, response_model=None)
     @router.api_route("/ollama/{path:path}", methods=METHODS, response_model=None)
     @or_gone
-    async def pass_on(path: str, request: Request) -> Response:
+    async def pass_on(request: Request) -> Response:
         try:
             return passed_on(await ask(request, client))
         except httpx.TransportError as error:

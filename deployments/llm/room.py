@@ -8,7 +8,7 @@ from autobot.settings import Settings
 from deployments.llm.driver_external import ExternalEngine
 from deployments.llm.driver_llamacpp import LlamaCppEngine
 from deployments.llm.driver_ollama import OllamaEngine
-from deployments.llm.embeddings import Embed, Embeddings, Vectors
+from deployments.llm.embeddings import Embed, EmbeddingRequest, Embeddings, Vectors
 from deployments.llm.library import Library
 from deployments.llm.responses_store import Ask, ResponseStore
 from deployments.llm.service import ChatService
@@ -35,7 +35,10 @@ class ChatRoom:
         )
         self.ollama = OllamaEngine(settings.ollama_url)
         self.external = ExternalEngine(
-            settings.external_chat_url, settings.external_chat_key, settings.chat_fallbacks
+            settings.external_chat_url,
+            settings.external_chat_key,
+            settings.chat_fallbacks,
+            settings.external_chat_concurrency,
         )
         self.service = ChatService(
             [self.llamacpp, self.ollama, self.external],
@@ -58,12 +61,13 @@ class ChatRoom:
         again: a killed engine is back without waiting for the next chat."""
         cards = await self.service.models()
         default = self.library.default()
+        gates = [engine.gate for engine in (self.llamacpp, self.ollama, self.external)]
         facts: dict[str, Any] = {
             "models": [card.name for card in cards],
             "default": default,
             "ollama": self.ollama.reason or "ok",
-            "running": self.llamacpp.gate.running + self.ollama.gate.running,
-            "waiting": self.llamacpp.gate.queued + self.ollama.gate.queued,
+            "running": sum(gate.running for gate in gates),
+            "waiting": sum(gate.queued for gate in gates),
         }
         if default is None:
             raise Unavailable("No chat model is installed: `autobot models pull` gets one.")
@@ -102,7 +106,7 @@ class ChatRoom:
         return any(file.name == name for file in self.library.files())
 
 
-async def _no_npu(model: str, texts: list[str], dimensions: int | None) -> Vectors:
+async def _no_npu(request: EmbeddingRequest) -> Vectors:
     raise Unavailable("Room npu, which makes embeddings, is not there.")
 
 

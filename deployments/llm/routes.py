@@ -2,13 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from functools import wraps
-from typing import ParamSpec
+from typing import Annotated, ParamSpec
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
+from autobot.keys import KeyRecord
 from autobot.web.auth import require
 from autobot.web.hangup import EventStream, unless_hung_up
 from deployments.llm import wire
@@ -21,6 +23,9 @@ from deployments.llm.tool_chat import RoomEvent
 
 CLIENT_GONE = 499
 """Nobody reads this status but the metrics: the caller hung up before the answer began."""
+
+authorised = require("llm")
+Key = Annotated[KeyRecord, Depends(authorised)]
 
 P = ParamSpec("P")
 
@@ -40,7 +45,7 @@ def or_gone(route: Callable[P, Awaitable[Response]]) -> Callable[P, Awaitable[Re
 
 def chat_routes(service: ChatService) -> APIRouter:
     """The routes of ``service``; each needs a key of scope `llm`."""
-    router = APIRouter(tags=["chat"], dependencies=[Depends(require("llm"))])
+    router = APIRouter(tags=["chat"], dependencies=[Depends(authorised)])
 
     @router.get("/v1/models")
     async def list_models() -> ModelList:
@@ -53,10 +58,13 @@ def chat_routes(service: ChatService) -> APIRouter:
 
     @router.post("/v1/chat/completions", response_model=ChatCompletion)
     @or_gone
-    async def create_chat_completion(body: ChatCompletionRequest, request: Request) -> Response:
+    async def create_chat_completion(
+        body: ChatCompletionRequest, request: Request, key: Key
+    ) -> Response:
         """Answer a chat; with `stream` as server-sent events of `chat.completion.chunk`."""
         n = body.n or 1
-        events = choices(service, repeated(body.to_engine(), n), body.toolbox())
+        asked = replace(body.to_engine(), caller=key.id)
+        events = choices(service, repeated(asked, n), body.toolbox())
         if body.stream:
             start = await first(request, events)
             chunks = wire.Chunks(start, n, body.wants_usage).of(events)

@@ -2,17 +2,18 @@
 
 import time
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from autobot.errors import AutoBotError
-from autobot.web.auth import require
 from autobot.web.hangup import EventStream, unless_hung_up
 from deployments.llm import wire
 from deployments.llm.choices import Indexed, choices
 from deployments.llm.engine import Delta, Finish, Start, TokenLogprob
-from deployments.llm.routes import first, gather_all, or_gone
+from deployments.llm.routes import Key, authorised, first, gather_all, or_gone
 from deployments.llm.schemas_completions import (
     Completion,
     CompletionChoice,
@@ -23,14 +24,16 @@ from deployments.llm.service import Answer, ChatService
 
 
 def completion_routes(service: ChatService) -> APIRouter:
-    router = APIRouter(tags=["chat"], dependencies=[Depends(require("llm"))])
+    router = APIRouter(tags=["chat"], dependencies=[Depends(authorised)])
 
     @router.post("/v1/completions", response_model=Completion)
     @or_gone
-    async def create_completion(body: CompletionRequest, request: Request) -> Response:
+    async def create_completion(body: CompletionRequest, request: Request, key: Key) -> Response:
         """Continue a text; with `stream` as server-sent events of `text_completion`."""
-        requests = body.to_engine()
+        requests = [replace(asked, caller=key.id) for asked in body.to_engine()]
         events = choices(service, requests)
+        if body.max_tokens == 0:
+            events = _only_read(events)
         if body.stream:
             start = await first(request, events)
             stream = _Stream(body, start).of(events)
@@ -42,6 +45,16 @@ def completion_routes(service: ChatService) -> APIRouter:
         return JSONResponse(whole.model_dump(), headers=wire.headers(answers[0].start))
 
     return router
+
+
+async def _only_read(events: Indexed) -> Indexed:
+    """Engines that read a prompt also write a token, which nobody asked for: it is left out."""
+    async with aclosing(events):
+        async for index, event in events:
+            if isinstance(event, Finish):
+                event = replace(event, reason="length", completion_tokens=0)
+            if not isinstance(event, Delta):
+                yield index, event
 
 
 def _completion(start: Start, choices: list[CompletionChoice]) -> Completion:

@@ -3,10 +3,11 @@
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, Protocol
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from autobot import __version__
@@ -14,9 +15,9 @@ from autobot.errors import AutoBotError, Invalid
 from autobot.web.auth import require
 from autobot.web.hangup import unless_hung_up
 from deployments.llm import wire, wire_ollama
-from deployments.llm.embeddings import Vectors
+from deployments.llm.embeddings import EmbeddingRequest, Vectors
 from deployments.llm.engine import ChatRequest, Start
-from deployments.llm.routes import or_gone
+from deployments.llm.routes import Key, authorised, or_gone
 from deployments.llm.schemas_ollama import (
     Asked,
     EmbedRequest,
@@ -34,46 +35,54 @@ API_LEVEL = "0.12.6"
 
 
 class Embedder(Protocol):
-    async def embed(
-        self, model: str, texts: list[str], dimensions: int | None = None
-    ) -> Vectors: ...
+    async def embed(self, request: EmbeddingRequest) -> Vectors: ...
 
 
 def ollama_routes(service: ChatService, shop: Shop, embedder: Embedder) -> APIRouter:
     """Chats need a key of scope `llm`; fetching and deleting models one of scope `admin`."""
-    router = APIRouter(prefix="/ollama/api", tags=["ollama"])
-    router.include_router(_talking(service, shop, embedder))
-    router.include_router(_models(service, shop))
-    router.include_router(_keeping(shop))
+    router = APIRouter(tags=["ollama"])
+    router.include_router(_talking(service, shop, embedder), prefix="/ollama/api")
+    router.include_router(_models(service, shop), prefix="/ollama/api")
+    router.include_router(_keeping(shop), prefix="/ollama/api")
+
+    @router.get("/ollama", include_in_schema=False)
+    @router.get("/ollama/")
+    @router.head("/ollama", include_in_schema=False)
+    @router.head("/ollama/", include_in_schema=False)
+    async def is_running() -> PlainTextResponse:
+        """Ollama's word that it is there; it needs no key."""
+        return PlainTextResponse("Ollama is running")
+
     return router
 
 
 def _talking(service: ChatService, shop: Shop, embedder: Embedder) -> APIRouter:
-    router = APIRouter(dependencies=[Depends(require("llm"))])
+    router = APIRouter(dependencies=[Depends(authorised)])
 
     @router.post("/chat", response_model=None)
     @or_gone
-    async def chat(body: OllamaChatRequest, request: Request) -> Response:
+    async def chat(body: OllamaChatRequest, request: Request, key: Key) -> Response:
         if not body.messages:
             return await _loaded(shop, body.model, body.keep_alive, {"message": _EMPTY})
-        toolbox = body.toolbox()
-        return await _answer(service, body.to_engine(), toolbox, request, body.stream, chat=True)
+        asked, toolbox = replace(body.to_engine(), caller=key.id), body.toolbox()
+        return await _answer(service, asked, toolbox, request, body.stream, chat=True)
 
     @router.post("/generate", response_model=None)
     @or_gone
-    async def generate(body: GenerateRequest, request: Request) -> Response:
+    async def generate(body: GenerateRequest, request: Request, key: Key) -> Response:
         if not body.prompt:
             return await _loaded(shop, body.model, body.keep_alive, {"response": ""})
-        return await _answer(service, body.to_engine(), None, request, body.stream, chat=False)
+        asked = replace(body.to_engine(), caller=key.id)
+        return await _answer(service, asked, None, request, body.stream, chat=False)
 
     @router.post("/embed", response_model=None)
     @or_gone
-    async def embed(body: EmbedRequest, request: Request) -> Response:
-        """A text that does not fit is refused with the numbers, whatever `truncate` says, unless
-        it says true: that is not offered."""
-        if body.truncate:
-            raise Invalid("truncate: this server does not cut texts; send shorter ones.")
-        made, took_ns = await _embedded(embedder, body, request)
+    async def embed(body: EmbedRequest, request: Request, key: Key) -> Response:
+        """A text that does not fit is cut at its end, and `x-autobot-cut` says how many were; with
+        `truncate` false it is refused with the numbers."""
+        if not body.texts:
+            return JSONResponse({"model": body.model, "embeddings": []})
+        made, took_ns = await _embedded(embedder, body, request, key.id)
         told = {
             "model": made.model,
             "embeddings": made.vectors,
@@ -85,10 +94,12 @@ def _talking(service: ChatService, shop: Shop, embedder: Embedder) -> APIRouter:
 
     @router.post("/embeddings", response_model=None)
     @or_gone
-    async def embeddings(body: EmbedRequest, request: Request) -> Response:
+    async def embeddings(body: EmbedRequest, request: Request, key: Key) -> Response:
+        if not body.texts:
+            return JSONResponse({"embedding": []})
         if len(body.texts) > 1:
             raise Invalid("prompt: one text is embedded here; /api/embed takes several.")
-        made, _ = await _embedded(embedder, body, request)
+        made, _ = await _embedded(embedder, body, request, key.id)
         return JSONResponse({"embedding": made.vectors[0]}, headers=_made_by(made))
 
     return router
@@ -204,26 +215,36 @@ async def _last(
 
 
 async def _embedded(
-    embedder: Embedder, body: EmbedRequest, request: Request
+    embedder: Embedder, body: EmbedRequest, request: Request, caller: str
 ) -> tuple[Vectors, int]:
     began = time.monotonic()
-    work = embedder.embed(body.model, body.texts, body.dimensions)
-    made = await unless_hung_up(request, work)
+    asked = EmbeddingRequest(body.model, body.texts, body.dimensions, body.truncate, caller)
+    made = await unless_hung_up(request, embedder.embed(asked))
     return made, int((time.monotonic() - began) * wire_ollama.NS)
 
 
 def _made_by(made: Vectors) -> dict[str, str]:
-    return wire.headers(Start(made.model, made.engine, made.device))
+    return wire.headers(Start(made.model, made.engine, made.device)) | {
+        "x-autobot-cut": str(made.cut)
+    }
 
 
 class OllamaPaths:
-    """On the room's own port ``/api/...`` means ``/ollama/api/...``, as Ollama's clients expect."""
+    """Requests as Ollama takes them. On the room's own port ``/`` and ``/api/...`` mean
+    ``/ollama/`` and ``/ollama/api/...``. Bodies are JSON, whatever their type says: curl sends
+    ``-d`` as a form.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith("/api/"):
-            path = f"/ollama{scope['path']}"
-            scope = {**scope, "path": path, "raw_path": path.encode()}
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            if path == "/" or path.startswith("/api/"):
+                path = f"/ollama{path}"
+                scope = {**scope, "path": path, "raw_path": path.encode()}
+            if path.startswith("/ollama/api/"):
+                headers = [(k, v) for k, v in scope["headers"] if k != b"content-type"]
+                scope = {**scope, "headers": [*headers, (b"content-type", b"application/json")]}
         await self._app(scope, receive, send)

@@ -3,20 +3,19 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import TypeAdapter
 
 from autobot.errors import AutoBotError, ContextLengthExceeded
-from autobot.keys import KeyRecord
-from autobot.web.auth import require
 from autobot.web.hangup import EventStream, unless_hung_up
 from deployments.llm import wire
-from deployments.llm.engine import ChatMessage, ChatRequest, Start
+from deployments.llm.engine import ChatRequest, Start
+from deployments.llm.history import History
 from deployments.llm.responses_store import ResponseStore, Stored
-from deployments.llm.routes import or_gone
+from deployments.llm.routes import Key, authorised, or_gone
 from deployments.llm.schemas_responses import Item, ResponseRequest
 from deployments.llm.service import ChatService
 from deployments.llm.tool_chat import RoomStream
@@ -24,8 +23,6 @@ from deployments.llm.tools import Toolbox
 from deployments.llm.wire_responses import ResponseWriter
 
 ITEMS: TypeAdapter[list[Item]] = TypeAdapter(list[Item])
-authorised = require("llm")
-Key = Annotated[KeyRecord, Depends(authorised)]
 
 
 def response_routes(service: ChatService, store: ResponseStore) -> APIRouter:
@@ -39,7 +36,7 @@ def response_routes(service: ChatService, store: ResponseStore) -> APIRouter:
             await store.reach()
         earlier = await _said_before(store, key.id, body.previous_response_id)
         said = [*earlier, *(item.model_dump(exclude_none=True) for item in body.items)]
-        asked = body.to_engine(ITEMS.validate_python(said))
+        asked = replace(body.to_engine(ITEMS.validate_python(said)), caller=key.id)
         trim = body.truncation == "auto"
         begun = await unless_hung_up(request, _begin(service, asked, body.toolbox(), trim))
         start, events, dropped = begun
@@ -89,29 +86,19 @@ async def _begin(
 
     Returns how many were left out. The system's words and the last message always stay.
     """
-    dropped = 0
+    history = History(asked.messages)
     while True:
-        events = service.chat(asked, toolbox)
+        events = service.chat(replace(asked, messages=history.kept), toolbox)
         try:
             start = await anext(events)
             assert isinstance(start, Start)  # the contract of every engine
-            return start, events, dropped
-        except ContextLengthExceeded:
-            shorter = _without_oldest(asked.messages) if trim else None
-            if shorter is None:
+            return start, events, history.dropped
+        except ContextLengthExceeded as error:
+            if not trim or not history.shorten(error):
                 raise
-            asked = replace(asked, messages=shorter)
-            dropped += 1
         except BaseException:
             await events.aclose()
             raise
-
-
-def _without_oldest(messages: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...] | None:
-    oldest = next((i for i, message in enumerate(messages) if message.role != "system"), None)
-    if oldest is None or oldest == len(messages) - 1:
-        return None
-    return messages[:oldest] + messages[oldest + 1 :]
 
 
 async def _run(writer: ResponseWriter, events: RoomStream) -> None:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from autobot.json_schema import checked
 from deployments.llm.engine import ANY_OBJECT, ChatMessage, ChatRequest, Role, Schema
+from deployments.llm.schemas_limits import NotOffered, wrong
 from deployments.llm.tools import Tool, Toolbox, said_calls, said_result
 
 ROLES: dict[str, Role] = {
@@ -27,11 +28,24 @@ LOOSE = ConfigDict(extra="ignore")
 PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF", b"GIF8")
 
 
-class Body(BaseModel):
-    """A request. JSON can say half a surrogate pair; no engine can read it, nor can it be sent
-    back, so it is refused wherever it stands."""
+class Loose(BaseModel):
+    """Unknown fields are tolerated, and null is as good as absent: clients in many languages write
+    what they do not set as null."""
 
     model_config = LOOSE
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        said: dict[Any, Any] = value
+        return {name: one for name, one in said.items() if one is not None}
+
+
+class Body(Loose):
+    """A request. JSON can say half a surrogate pair; no engine can read it, nor can it be sent
+    back, so it is refused wherever it stands."""
 
     @model_validator(mode="before")
     @classmethod
@@ -51,6 +65,17 @@ class Body(BaseModel):
 class TextPart(BaseModel):
     type: Literal["text"]
     text: str
+
+
+class RefusalPart(BaseModel):
+    """What an assistant said when it refused: in a history they are its words."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+    @property
+    def text(self) -> str:
+        return self.refusal
 
 
 class ImageUrl(BaseModel):
@@ -93,12 +118,17 @@ class EarlierCall(BaseModel):
     function: CalledFunction
 
 
+Part = TextPart | ImagePart | RefusalPart
+
+
 class Message(BaseModel):
     model_config = LOOSE
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[Annotated[TextPart | ImagePart, Field(discriminator="type")]] | None = None
+    content: str | list[Annotated[Part, Field(discriminator="type")]] | None = None
+    refusal: str | None = None
     tool_calls: list[EarlierCall] | None = Field(default=None, max_length=128)
+    function_call: CalledFunction | None = Field(default=None, description="The older word.")
 
     @model_validator(mode="after")
     def _pictures_are_pictures(self) -> "Message":
@@ -110,14 +140,17 @@ class Message(BaseModel):
         return tuple(part.content() for part in parts if isinstance(part, ImagePart))
 
     def to_engine(self) -> ChatMessage:
-        parts = self.content or ""
+        parts = self.content or self.refusal or ""
         text = (
             parts
             if isinstance(parts, str)
-            else "".join(part.text for part in parts if isinstance(part, TextPart))
+            else "".join(part.text for part in parts if not isinstance(part, ImagePart))
         )
-        if self.tool_calls:
-            calls = [(c.function.name, _arguments(c.function)) for c in self.tool_calls]
+        called = [call.function for call in self.tool_calls or ()]
+        if self.function_call:
+            called.append(self.function_call)
+        if called:
+            calls = [(function.name, _arguments(function)) for function in called]
             text = "\n".join(filter(None, [text, said_calls(calls)]))
         elif self.role in ("tool", "function"):
             text = said_result(text)
@@ -202,22 +235,32 @@ def make_toolbox(
     return box.only(named) if named else box
 
 
-def _stops(value: str | list[str] | None) -> str | list[str] | None:
+def not_empty(value: str | list[str] | None) -> str | list[str] | None:
     if any(not stop for stop in ([value] if isinstance(value, str) else value or [])):
         raise ValueError("a stop sequence is empty")
     return value
 
 
 StopText = Annotated[str, Field(max_length=1000)]
+MOST_STOPS = 4
 Stop = Annotated[
-    StopText | Annotated[list[StopText], Field(max_length=4)] | None, AfterValidator(_stops)
+    StopText | Annotated[list[StopText], Field(max_length=MOST_STOPS)] | None,
+    AfterValidator(not_empty),
 ]
 Penalty = Annotated[float | None, Field(ge=-2, le=2, allow_inf_nan=False)]
 Temperature = Annotated[float | None, Field(ge=0, le=2, allow_inf_nan=False)]
-TopP = Annotated[float | None, Field(gt=0, le=1, allow_inf_nan=False)]
+TopP = Annotated[float | None, Field(ge=0, le=1, allow_inf_nan=False)]
 Tokens = Annotated[int | None, Field(ge=1, le=1 << 24)]
+TokenId = Annotated[str, Field(pattern=r"^\d{1,7}$")]
+Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
+LogitBias = Annotated[dict[TokenId, Bias] | None, Field(max_length=1024)]
+"""By token ids of the model's own vocabulary: those of another one would mean other words."""
 Seed = Annotated[int | None, Field(ge=-(2**63), lt=2**63)]
 ModelName = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+def biases(value: dict[str, float] | None) -> tuple[tuple[int, float], ...]:
+    return tuple((int(token), bias) for token, bias in (value or {}).items())
 
 
 def stops(value: str | list[str] | None) -> tuple[str, ...]:
@@ -246,17 +289,27 @@ class ChatCompletionRequest(Body):
     tools: list[ToolParam] | None = Field(default=None, max_length=128)
     tool_choice: ToolChoice | NamedChoice | None = None
     parallel_tool_calls: bool | None = None
+    logit_bias: LogitBias = None
+    functions: Annotated[Any, NotOffered([], instead="send them as tools")] = None
+    function_call: Annotated[Any, NotOffered("none", instead="send tool_choice")] = None
+    modalities: Annotated[Any, NotOffered(["text"])] = None
+    audio: Annotated[Any, NotOffered()] = None
+    web_search_options: Annotated[Any, NotOffered()] = None
+    moderation: Annotated[Any, NotOffered()] = None
+    reasoning_effort: Annotated[Any, NotOffered("none", "minimal")] = None
+    verbosity: Annotated[Any, NotOffered("medium")] = None
+    store: Annotated[Any, NotOffered(False, instead="/v1/responses stores")] = None
 
     @model_validator(mode="after")
     def _only_what_is_honoured(self) -> "ChatCompletionRequest":
         if self.stream_options and not self.stream:
-            raise ValueError("stream_options is only allowed when stream is true")
+            raise wrong("stream_options", "only allowed when stream is true")
         if self.top_logprobs is not None and not self.logprobs:
-            raise ValueError("top_logprobs needs logprobs")
+            raise wrong("top_logprobs", "needs logprobs")
         if self.logprobs and self.tools and self.tool_choice != "none":
-            raise ValueError("logprobs cannot be had together with tools")
+            raise wrong("logprobs", "cannot be had together with tools")
         if self.tool_choice not in (None, "none", "auto") and not self.tools:
-            raise ValueError("tool_choice needs tools")
+            raise wrong("tool_choice", "needs tools")
         return self
 
     @property
@@ -284,4 +337,5 @@ class ChatCompletionRequest(Body):
             stop=stops(self.stop),
             schema=form.schema_or_none() if form else None,
             logprobs=(self.top_logprobs or 0) if self.logprobs else None,
+            logit_bias=biases(self.logit_bias),
         )

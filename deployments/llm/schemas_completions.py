@@ -1,6 +1,6 @@
 """OpenAI's older completions: raw text, continued without a chat template."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -9,17 +9,19 @@ from deployments.llm.engine import ChatRequest
 from deployments.llm.schemas import (
     MOST_CHOICES,
     Body,
+    LogitBias,
     ModelName,
     Penalty,
     Seed,
     Stop,
     StreamOptions,
     Temperature,
-    Tokens,
     TopP,
+    biases,
     stops,
 )
 from deployments.llm.schemas_answers import ChatUsage
+from deployments.llm.schemas_limits import NotOffered, wrong
 
 Prompt = Annotated[str, Field(min_length=1)]
 
@@ -31,7 +33,9 @@ class CompletionRequest(Body):
     prompt: Prompt | Annotated[list[Prompt], Field(min_length=1, max_length=MOST_CHOICES)]
     stream: bool = False
     stream_options: StreamOptions | None = None
-    max_tokens: Tokens = Field(default=16, description="OpenAI's own default.")
+    max_tokens: int | None = Field(
+        default=16, ge=0, le=1 << 24, description="OpenAI's own default; 0 only reads the prompt."
+    )
     temperature: Temperature = None
     top_p: TopP = None
     frequency_penalty: Penalty = None
@@ -41,17 +45,18 @@ class CompletionRequest(Body):
     n: int | None = Field(default=None, ge=1, le=MOST_CHOICES)
     logprobs: int | None = Field(default=None, ge=0, le=5)
     echo: bool = False
-    suffix: Literal[""] | None = Field(default=None, description="Filling in is not offered.")
-    best_of: Literal[1] | None = Field(default=None, description="Not offered.")
+    logit_bias: LogitBias = None
+    suffix: Annotated[Any, NotOffered("")] = None
+    best_of: Annotated[Any, NotOffered(1)] = None
 
     @model_validator(mode="after")
     def _only_what_is_honoured(self) -> "CompletionRequest":
         if self.stream_options and not self.stream:
-            raise ValueError("stream_options is only allowed when stream is true")
+            raise wrong("stream_options", "only allowed when stream is true")
         if self.echo and self.logprobs is not None:
-            raise ValueError("echo cannot be had together with logprobs")
+            raise wrong("echo", "cannot be had together with logprobs")
         if len(self.prompts) * (self.n or 1) > MOST_CHOICES:
-            raise ValueError(f"n times prompts may be {MOST_CHOICES} at most")
+            raise wrong("n", f"n times prompts may be {MOST_CHOICES} at most")
         return self
 
     @property
@@ -71,7 +76,7 @@ class CompletionRequest(Body):
             model=self.model,
             messages=(),
             prompt=prompt,
-            max_tokens=self.max_tokens,
+            max_tokens=1 if self.max_tokens == 0 else self.max_tokens,  # see `routes_completions`
             temperature=self.temperature,
             top_p=self.top_p,
             frequency_penalty=self.frequency_penalty,
@@ -79,6 +84,7 @@ class CompletionRequest(Body):
             seed=self.seed,
             stop=stops(self.stop),
             logprobs=self.logprobs,
+            logit_bias=biases(self.logit_bias),
         )
 
 

@@ -10,24 +10,26 @@ import binascii
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, Field
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 
 from autobot.json_schema import checked
 from deployments.llm.engine import ANY_OBJECT, ChatMessage, ChatRequest, Schema
 from deployments.llm.schemas import (
-    LOOSE,
     PICTURES,
     ROLES,
     Body,
+    Loose,
     ModelName,
     Seed,
-    Stop,
+    StopText,
     Temperature,
     ToolParam,
     TopP,
     make_toolbox,
+    not_empty,
     stops,
 )
+from deployments.llm.schemas_limits import NotOffered
 from deployments.llm.tools import Toolbox, said_calls, said_result
 
 LONGEST_S = 100 * 366 * 86400.0
@@ -73,19 +75,26 @@ def _picture(value: Any) -> bytes:
 Picture = Annotated[bytes, BeforeValidator(_picture)]
 
 
-class Options(BaseModel):
-    model_config = LOOSE
+MOST_STOPS = 1024
+"""Ollama has no limit. Each is looked for after each token, so there is one here."""
+Stops = Annotated[
+    StopText | Annotated[list[StopText], Field(max_length=MOST_STOPS)] | None,
+    AfterValidator(not_empty),
+]
 
-    mirostat: Literal[0] | None = Field(default=None, description="Not offered.")
-    typical_p: Literal[1] | None = Field(default=None, description="Not offered.")
-    tfs_z: Literal[1] | None = Field(default=None, description="Not offered.")
+
+class Options(Loose):
+    mirostat: Annotated[Any, NotOffered(0)] = None
+    typical_p: Annotated[Any, NotOffered(1)] = None
+    tfs_z: Annotated[Any, NotOffered(1)] = None
     num_predict: int | None = Field(default=None, ge=-2, le=1 << 24)
     temperature: Temperature = None
     top_p: TopP = None
     top_k: int | None = Field(default=None, ge=0, le=1 << 20)
     min_p: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
     seed: Seed = None
-    stop: Stop = None
+    stop: Stops = None
+    repeat_last_n: int | None = Field(default=None, ge=-1, le=1 << 20)
     repeat_penalty: float | None = Field(default=None, gt=0, le=10, allow_inf_nan=False)
     presence_penalty: float | None = Field(default=None, ge=-2, le=2, allow_inf_nan=False)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2, allow_inf_nan=False)
@@ -102,7 +111,9 @@ class _Generating(Asked):
     format: Literal["json", ""] | dict[str, Any] | None = None
     options: Options = Field(default_factory=Options)
     keep_alive: KeepAlive = None
-    think: bool | str | None = None
+    think: Annotated[Any, NotOffered(False)] = None
+    logprobs: Annotated[Any, NotOffered(False, instead="/v1/chat/completions has them")] = None
+    top_logprobs: Annotated[Any, NotOffered(0)] = None
 
     def request(self, messages: tuple[ChatMessage, ...], prompt: str | None = None) -> ChatRequest:
         options = self.options
@@ -119,6 +130,7 @@ class _Generating(Asked):
             frequency_penalty=options.frequency_penalty,
             presence_penalty=options.presence_penalty,
             repeat_penalty=options.repeat_penalty,
+            repeat_last_n=options.repeat_last_n,
             seed=options.seed,
             stop=stops(options.stop),
             schema=self._schema(),
@@ -135,20 +147,16 @@ class _Generating(Asked):
         return self.format
 
 
-class SaidFunction(BaseModel):
-    model_config = LOOSE
+class SaidFunction(Loose):
     name: str
     arguments: dict[str, Any] = Field(default_factory=dict[str, Any])
 
 
-class SaidCall(BaseModel):
-    model_config = LOOSE
+class SaidCall(Loose):
     function: SaidFunction
 
 
-class OllamaMessage(BaseModel):
-    model_config = LOOSE
-
+class OllamaMessage(Loose):
     role: Literal["system", "user", "assistant", "tool"]
     content: str = ""
     images: list[Picture] | None = None
@@ -184,11 +192,12 @@ class GenerateRequest(_Generating):
     system: str = ""
     raw: bool = False
     images: list[Picture] | None = None
-    suffix: Literal[""] | None = Field(default=None, description="Filling in is not offered.")
-    template: Literal[""] | None = Field(default=None, description="The model's own is used.")
-    context: Annotated[list[int], Field(max_length=0)] | None = Field(
-        default=None, description="Deprecated by Ollama: send the messages to /api/chat."
-    )
+    suffix: Annotated[Any, NotOffered("")] = None
+    template: Annotated[Any, NotOffered("", instead="the model's own is used")] = None
+    context: Annotated[Any, NotOffered([], instead="send the messages to /api/chat")] = None
+    width: Annotated[Any, NotOffered(0)] = None
+    height: Annotated[Any, NotOffered(0)] = None
+    steps: Annotated[Any, NotOffered(0)] = None
 
     def to_engine(self) -> ChatRequest:
         if self.raw:
@@ -199,15 +208,18 @@ class GenerateRequest(_Generating):
 
 
 class EmbedRequest(Asked):
-    """`POST /api/embed`; ``prompt`` is the older word for ``input``."""
+    """`POST /api/embed`; ``prompt`` is the older word for ``input``. As in Ollama, a text that does
+    not fit is cut unless `truncate` is false."""
 
     input: str | Annotated[list[str], Field(min_length=1, max_length=2048)] = Field(
         validation_alias=AliasChoices("input", "prompt")
     )
-    truncate: bool | None = None
+    truncate: bool = True
     dimensions: int | None = Field(default=None, ge=1)
     keep_alive: KeepAlive = None
 
     @property
     def texts(self) -> list[str]:
+        if self.input == "":
+            return []
         return [self.input] if isinstance(self.input, str) else self.input

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from deployments.llm.engine import ChatMessage, ChatRequest
 from deployments.llm.schemas import (
@@ -16,6 +16,7 @@ from deployments.llm.schemas import (
     Message,
     ModelName,
     NamedSchema,
+    RefusalPart,
     ResponseFormat,
     Temperature,
     TextPart,
@@ -24,6 +25,7 @@ from deployments.llm.schemas import (
     TopP,
     make_toolbox,
 )
+from deployments.llm.schemas_limits import NotOffered, wrong
 from deployments.llm.tools import Toolbox
 
 
@@ -38,20 +40,23 @@ class InputImage(BaseModel):
     image_url: str
 
 
+InputPart = InputText | InputImage | RefusalPart
+
+
 class InputMessage(BaseModel):
     model_config = LOOSE
 
     type: Literal["message"] = "message"
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[Annotated[InputText | InputImage, Field(discriminator="type")]]
+    content: str | list[Annotated[InputPart, Field(discriminator="type")]]
 
     def to_engine(self) -> ChatMessage:
         parts: Any = self.content
         if isinstance(self.content, list):
             parts = [
-                TextPart(type="text", text=part.text)
-                if isinstance(part, InputText)
-                else ImagePart(type="image_url", image_url=ImageUrl(url=part.image_url))
+                ImagePart(type="image_url", image_url=ImageUrl(url=part.image_url))
+                if isinstance(part, InputImage)
+                else TextPart(type="text", text=part.text)
                 for part in self.content
             ]
         return Message(role=self.role, content=parts).to_engine()
@@ -94,6 +99,20 @@ class TextFormat(NamedSchema):
 class TextConfig(BaseModel):
     model_config = LOOSE
     format: TextFormat = Field(default_factory=TextFormat)
+    verbosity: Annotated[Any, NotOffered("medium")] = None
+
+
+class Reasoning(BaseModel):
+    """No model here reasons apart from its answer, so there is nothing to sum up either."""
+
+    model_config = LOOSE
+    effort: Annotated[Any, NotOffered("none", "minimal")] = None
+
+
+def _to_include(value: list[str] | None) -> list[str] | None:
+    if "message.output_text.logprobs" in (value or ()):
+        raise ValueError("log-probabilities are not offered here; /v1/chat/completions has them")
+    return value
 
 
 class NamedTool(BaseModel):
@@ -124,13 +143,23 @@ class ResponseRequest(Body):
     truncation: Literal["auto", "disabled"] | None = None
     metadata: dict[str, str] | None = Field(default=None, max_length=16)
     user: str | None = None
-    background: Literal[False] | None = Field(default=None, description="Not offered.")
-    conversation: None = Field(default=None, description="Not offered.")
+    include: Annotated[list[str] | None, Field(max_length=16), AfterValidator(_to_include)] = None
+    """All but log-probabilities are of tools the server runs and of reasoning: there are none."""
+    reasoning: Reasoning | None = None
+    top_logprobs: Annotated[Any, NotOffered(0)] = None
+    background: Annotated[Any, NotOffered(False)] = None
+    background_options: Annotated[Any, NotOffered()] = None
+    conversation: Annotated[Any, NotOffered(instead="send previous_response_id")] = None
+    context_management: Annotated[Any, NotOffered([], instead="truncation cuts")] = None
+    prompt: Annotated[Any, NotOffered()] = None
+    moderation: Annotated[Any, NotOffered()] = None
+    image: Annotated[Any, NotOffered()] = None
+    access_programs: Annotated[Any, NotOffered()] = None
 
     @model_validator(mode="after")
     def _choice_has_tools(self) -> "ResponseRequest":
         if self.tool_choice not in ("none", "auto") and not self.tools:
-            raise ValueError("tool_choice needs tools")
+            raise wrong("tool_choice", "needs tools")
         for item in self.items:
             item.to_engine()  # a picture that is none is an error of the request
         return self

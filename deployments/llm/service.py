@@ -14,6 +14,7 @@ from deployments.llm.engine import (
     ModelCard,
     Start,
     TokenLogprob,
+    untagged,
 )
 from deployments.llm.tool_chat import RoomEvent, RoomStream, with_tools
 from deployments.llm.tools import Calls, Toolbox, ToolCall
@@ -76,8 +77,9 @@ class ChatService:
 
     async def offer(self, name: str) -> ModelCard:
         """One entry of `offered`; raises as `model`."""
-        wanted = (self.default or name) if name == DEFAULT else name
-        found = next((one for one in (name, wanted) if one in self._fallbacks), None)
+        wanted = (self.default or name) if untagged(name) == DEFAULT else name
+        names = (name, untagged(name), wanted)
+        found = next((one for one in names if one in self._fallbacks), None)
         return self._list(found) if found else await self.model(name)
 
     async def model(self, name: str) -> ModelCard:
@@ -146,17 +148,19 @@ class ChatService:
         return ModelCard(name, FALLBACK, 0, details={"places": ", ".join(self._fallbacks[name])})
 
     def _places(self, name: str) -> Sequence[str] | None:
-        if name in self._fallbacks:
-            return self._fallbacks[name]
-        return self._fallbacks.get(self.default or "") if name == DEFAULT else None
+        for one in (name, untagged(name)):
+            if one in self._fallbacks:
+                return self._fallbacks[one]
+        return self._fallbacks.get(self.default or "") if untagged(name) == DEFAULT else None
 
     async def _find(self, name: str) -> tuple[ChatEngine, ModelCard]:
-        wanted = self.default if name == DEFAULT else name
+        wanted = self.default if untagged(name) == DEFAULT else name
         if wanted is None:
             raise ModelNotFound("No chat model is installed: `autobot models pull` gets one.")
-        for engine in self._engines:
-            for card in await engine.models():
-                if card.name in (wanted, f"{wanted}:latest"):
+        found = [(engine, card) for engine in self._engines for card in await engine.models()]
+        for names in ((wanted,), (untagged(wanted), f"{wanted}:latest")):
+            for engine, card in found:
+                if card.name in names:
                     return engine, card
         there = ", ".join(card.name for card in await self.models()) or "none"
         raise ModelNotFound(f"There is no model '{wanted}'. There are: {there}.")

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from autobot.catalogue import Catalogue, Progress
 from autobot.errors import ModelNotFound
-from deployments.llm.engine import ModelCard
+from deployments.llm.engine import ModelCard, untagged
 
 
 class Server(Protocol):
@@ -94,8 +94,8 @@ class Shop:
     async def pull(self, name: str) -> AsyncGenerator[dict[str, Any], None]:
         """Ollama's progress objects, ``success`` last. Raises `ModelNotFound` before the first when
         neither the catalogue nor a server could have it."""
-        if name in self._catalogue.names("chat"):
-            async for step in self._fetch(name):
+        if untagged(name) in self._catalogue.names("chat"):
+            async for step in self._fetch(untagged(name)):
                 yield step
             return
         await self._server.models()

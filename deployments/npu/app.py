@@ -46,16 +46,17 @@ class Npu(RoomReplica):
         return embedding_routes(self.embedder, self.engine)
 
     async def embed_texts(
-        self, model: str, texts: list[str], dimensions: int | None
+        self, model: str, texts: list[str], dimensions: int | None, cut: bool = False
     ) -> dict[str, Any]:
         """Vectors for another room, called through a handle; errors as in `Embedder.embed`."""
-        made = await self.embedder.embed(texts, model, dimensions)
+        made = await self.embedder.embed(texts, model, dimensions, cut=cut)
         return {
             "model": made.model,
             "vectors": [vector.tolist() for vector in made.vectors],
             "tokens": made.tokens,
             "engine": self.engine,
             "device": made.device,
+            "cut": made.cut,
         }
 
     async def facts(self) -> dict[str, Any]:

@@ -73,6 +73,8 @@ class Embedded:
     model: str
     device: str
     tokens: int
+    cut: int = 0
+    """How many texts were too long and were cut at their end."""
 
 
 class _Loaded:
@@ -95,21 +97,34 @@ class Embedder:
         self._loaded = OnDemand(lambda name: _Loaded(models.load(name)))
 
     async def embed(
-        self, texts: Sequence[str], model: str = "default", dimensions: int | None = None
+        self,
+        texts: Sequence[str],
+        model: str = "default",
+        dimensions: int | None = None,
+        *,
+        cut: bool = False,
     ) -> Embedded:
-        """Embed ``texts`` (at least one).
+        """Embed ``texts`` (at least one); with ``cut`` only the beginning of those too long.
 
         Raises `ModelNotFound`, `BadRequest` for a text without words or ``dimensions`` other than
         the model's, `ContextLengthExceeded`, `TooLarge`, and `Busy` when the queue is full.
         """
         loaded = await self._loaded.get(self._models.resolve(model))
         _check_dimensions(dimensions, loaded.model)
+        long = {i for i, text in enumerate(texts) if len(text) > MAX_CHARS_PER_TEXT}
+        if cut:
+            texts = [text[:MAX_CHARS_PER_TEXT] for text in texts]
         for index, text in enumerate(texts):
             _check_chars(index, text)
         tokens = await asyncio.to_thread(loaded.model.tokenise, texts)
+        if cut:
+            most = loaded.model.max_tokens
+            long |= {i for i, ids in enumerate(tokens) if len(ids) > most}
+            tokens = [_beginning(ids, most) for ids in tokens]
         _check_tokens(tokens, loaded.model)
         vectors = await loaded.batcher.submit(tokens)
-        return Embedded(vectors, loaded.model.name, loaded.model.device(), sum(map(len, tokens)))
+        read = sum(map(len, tokens))
+        return Embedded(vectors, loaded.model.name, loaded.model.device(), read, len(long))
 
     def preload(self) -> None:
         """Load the default model, so that no caller waits. Blocks; raises `ModelNotFound`."""
@@ -137,6 +152,11 @@ def _check_dimensions(asked: int | None, model: EmbeddingModel) -> None:
             f"{model.name} makes vectors of {model.dimensions} dimensions, not {asked}; cutting "
             "them short would spoil them."
         )
+
+
+def _beginning(ids: list[int], most: int) -> list[int]:
+    """As many tokens as the model reads; the last one of all, which ends every text, stays."""
+    return ids if len(ids) <= most else [*ids[: most - 1], ids[-1]]
 
 
 def _check_chars(index: int, text: str) -> None:

@@ -18,11 +18,11 @@ import ollama
 import pytest
 import pytest_asyncio
 
+from autobot.concurrency import ConcurrencyLimiter
 from deployments.llm.driver_llamacpp import LlamaCppEngine, ModelFile
 from deployments.llm.driver_ollama import OllamaEngine
 from deployments.llm.engine import ChatEngine
 from deployments.llm.fake import FakeEngine
-from deployments.llm.gate import Gate
 from tests import parts
 
 SMALL = parts.SMALL_CHAT
@@ -42,11 +42,11 @@ async def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
 
 @dataclass(frozen=True)
 class Subject:
-    """An engine with one slot and one place to wait, a model of 512 tokens, and its gate."""
+    """An engine with one slot and one place to wait, a model of 512 tokens, and its queue."""
 
     engine: ChatEngine
     model: str
-    gate: Gate
+    gate: ConcurrencyLimiter
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,10 @@ from typing import Any
 from fastapi import FastAPI
 
 from autobot.catalogue import Catalogue
-from autobot.errors import ModelNotFound
+from autobot.errors import ContextLengthExceeded, ModelNotFound
 from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
 from autobot.web.app import create_app
-from deployments.llm.embeddings import Embeddings, Vectors
+from deployments.llm.embeddings import EmbeddingRequest, Embeddings, Vectors
 from deployments.llm.engine import ModelCard
 from deployments.llm.fake import FakeEngine
 from deployments.llm.responses_store import ResponseStore, Stored
@@ -53,14 +53,19 @@ class Server:
     async def embeds(self, name: str) -> bool:
         return False
 
-    async def embed(self, model: str, texts: list[str], dimensions: int | None) -> Vectors:
+    async def embed(self, request: EmbeddingRequest) -> Vectors:
         raise AssertionError("it embeds nothing")
 
 
-async def npu(model: str, texts: list[str], dimensions: int | None) -> Vectors:
-    if model not in ("fake", "default"):
+async def npu(request: EmbeddingRequest) -> Vectors:
+    """Reads words, of each text four at most."""
+    if request.model not in ("fake", "default"):
         raise ModelNotFound
-    return Vectors(model, [[1.0] for _ in texts], len(texts), "fake", "CPU")
+    long = sum(len(text.split()) > 4 for text in request.texts)
+    if long and not request.cut:
+        raise ContextLengthExceeded("input[0] has more than 4 tokens.")
+    vectors = [[1.0] for _ in request.texts]
+    return Vectors(request.model, vectors, len(vectors), "fake", "CPU", long)
 
 
 async def room() -> FastAPI:

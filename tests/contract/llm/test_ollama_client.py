@@ -12,8 +12,9 @@ import ollama
 import pytest
 import pytest_asyncio
 
+from autobot.errors import ContextLengthExceeded
 from autobot.settings import Settings
-from deployments.llm.embeddings import Vectors
+from deployments.llm.embeddings import EmbeddingRequest, Vectors
 from deployments.llm.forward import forward_routes
 from deployments.llm.room import ChatRoom
 from deployments.llm.routes_all import room_routes
@@ -35,8 +36,12 @@ TOOL: Any = {
 }
 
 
-async def npu(model: str, texts: list[str], dimensions: int | None) -> Vectors:
-    return Vectors("toy-embedder", [[1.0, 0.0] for _ in texts], len(texts), "openvino", "CPU")
+async def npu(request: EmbeddingRequest) -> Vectors:
+    vectors = [[1.0, 0.0] for _ in request.texts]
+    long = sum(len(text) > 100 for text in request.texts)
+    if long and not request.cut:
+        raise ContextLengthExceeded("input[0] is too long.")
+    return Vectors("toy-embedder", vectors, len(vectors), "openvino", "CPU", long)
 
 
 @dataclass(frozen=True)
@@ -204,8 +209,8 @@ async def test_embed_is_room_npus_and_says_so(room: Served) -> None:
     assert [list(vector) for vector in made.embeddings] == [[1.0, 0.0], [1.0, 0.0]]
     old = await room.client().embeddings("default", "a")
     assert list(old.embedding) == [1.0, 0.0]
-    with pytest.raises(ollama.ResponseError, match="does not cut"):
-        await room.client().embed("default", "a", truncate=True)
+    with pytest.raises(ollama.ResponseError, match="too long"):
+        await room.client().embed("default", "a" * 101, truncate=False)
 
 
 async def test_pull_of_a_model_that_is_here_is_a_success(room: Served) -> None:

@@ -99,7 +99,7 @@ async def test_declared_lists_are_models_and_say_that_they_are_lists() -> None:
 
 def external(handle: Any, url: str | None = "http://far.test/v1") -> ExternalEngine:
     lists = {"default": ["external/big"]}
-    return ExternalEngine(url, SecretStr("secret"), lists, httpx.MockTransport(handle))
+    return ExternalEngine(url, SecretStr("secret"), lists, transport=httpx.MockTransport(handle))
 
 
 async def test_external_server_is_asked_with_the_key_and_its_words_passed_on() -> None:
