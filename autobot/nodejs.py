@@ -30,7 +30,8 @@ class Node:
     def environment(self) -> dict[str, str]:
         """This process's environment, where ``node`` is this one: npm's scripts look for it.
 
-        Node trusts the system's certificates too, as pip does: a network may have its own authority.
+        Node trusts the system's certificates too, as pip does: a network may have an authority
+        of its own.
         """
         own = {"PATH": f"{self.program.parent}{os.pathsep}{os.environ['PATH']}"}
         trusted = {"NODE_EXTRA_CA_CERTS": str(CERTIFICATES)} if CERTIFICATES.exists() else {}

@@ -1,6 +1,7 @@
 """Fill the package cache that VMs without internet install from.
 
-Run it as `python -m autobot.cluster.package_cache`.
+Run it as `python -m autobot.cluster.package_cache [VERSION ...]`, for example with 3.11 and 3.13:
+the VMs' Pythons, when they are not the one of this machine's system.
 
 The cache (AUTOBOT_CACHE, at /var/cache/autobot on a VM) then holds uv itself and, in uv's own
 format, every wheel of every room's lock.
@@ -19,8 +20,8 @@ from autobot.errors import AutoBotError, SetupError
 from autobot.settings import Settings
 
 LOCKS = ("ray", "base", *ROOMS)
-# A VM's Python is Debian's; wheels are chosen for it, whatever Python this program runs on.
-DEBIAN_PYTHON = Path("/usr/bin/python3")
+# A VM's Python is its system's; wheels are chosen for it, whatever Python this program runs on.
+SYSTEM_PYTHON = Path("/usr/bin/python3")
 
 
 def lock_files(checkout: Path = CHECKOUT) -> list[Path]:
@@ -31,14 +32,21 @@ def stamp_of(files: list[Path]) -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def fill(cache: Path, checkout: Path = CHECKOUT) -> bool:
-    """Make the cache complete for the locks as they are; return whether anything was to do.
+def system_version() -> str:
+    """For example 3.11: the version of this machine's system's Python."""
+    python = SYSTEM_PYTHON if SYSTEM_PYTHON.exists() else Path(sys.executable)
+    program = "import sys; print('%d.%d' % sys.version_info[:2])"
+    return subprocess.check_output([python, "-c", program], text=True).strip()
+
+
+def fill(cache: Path, version: str, checkout: Path = CHECKOUT) -> bool:
+    """Make the cache complete for a Python and the locks; return whether anything was to do.
 
     SetupError when a package cannot be fetched. Installing is what fills uv's cache, so everything
     is installed once, into a folder that is then thrown away.
     """
     files = lock_files(checkout)
-    stamp, wanted = cache / "uv" / ".autobot-locks", stamp_of(files)
+    stamp, wanted = cache / "uv" / f".autobot-locks-{version}", stamp_of(files)
     if stamp.exists() and stamp.read_text() == wanted and (cache / "bin" / "uv").exists():
         return False
     uv = _find_uv()
@@ -46,13 +54,15 @@ def fill(cache: Path, checkout: Path = CHECKOUT) -> bool:
     partial = cache / "bin" / f".uv.{os.getpid()}"
     shutil.copy2(uv, partial)
     partial.replace(cache / "bin" / "uv")
-    environment = {**os.environ, "UV_CACHE_DIR": str(cache / "uv"), "UV_LINK_MODE": "symlink"}
+    environment = {
+        "UV_SYSTEM_CERTS": "1",
+        **os.environ,
+        "UV_CACHE_DIR": str(cache / "uv"),
+        "UV_LINK_MODE": "symlink",
+    }
     with tempfile.TemporaryDirectory(prefix="autobot-warm-") as scratch:
-        venv = Path(scratch) / "venv"
-        python = DEBIAN_PYTHON if DEBIAN_PYTHON.exists() else Path(sys.executable)
-        _run([uv, "venv", "--quiet", "--python", str(python), str(venv)], environment)
         sync = [uv, "pip", "sync", "--quiet", "--require-hashes", "--allow-empty-requirements"]
-        target = ["--python", str(venv / "bin" / "python")]
+        target = ["--target", scratch, "--python-version", version, "--only-binary", ":all:"]
         _run([*sync, *target, *(str(file) for file in files)], environment)
     stamp.write_text(wanted)
     return True
@@ -75,10 +85,12 @@ def _run(command: list[str], environment: dict[str, str]) -> None:
         )
 
 
-def main() -> int:
+def main(versions: list[str]) -> int:
     cache = Settings().cache
     try:
-        print(f"{cache}: {'filled' if fill(cache) else 'already complete'}")
+        for version in versions or [system_version()]:
+            did = "filled" if fill(cache, version) else "already complete"
+            print(f"{cache}: {did} for Python {version}", flush=True)
     except AutoBotError as error:
         print(error, file=sys.stderr)
         return 1
@@ -86,4 +98,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -20,20 +20,24 @@ from .sixvms import SixVms
 def bury_the_dead(labs: Path) -> None:
     """Take down labs whose test run was killed before it could."""
     for record in labs.glob("test-*/"):
-        named = re.fullmatch(r"test-(\d+)[bc]?", record.name)
+        named = re.fullmatch(r"test-(\d+)[bcd]?", record.name)
         if named is not None and not psutil.pid_exists(int(named[1])):
             Lab(record.name).down()
 
 
 @contextmanager
-def running_lab(suffix: str = "", rooms: Mapping[str, str] | None = None) -> Iterator[Lab]:
+def running_lab(
+    suffix: str = "", rooms: Mapping[str, str] | None = None, root: Path = Path("/")
+) -> Iterator[Lab]:
     """Running VMs, the six unless ``rooms`` says otherwise, and an operator: this test run's own.
+
+    ``root`` is the system below the VMs' disks.
 
     Skips where a lab cannot be, and fails instead when AUTOBOT_REQUIRE_LAB is 1. For work on one
     test, AUTOBOT_LAB_ATTACH names a running lab to use and leave running.
     """
     attach = os.environ.get("AUTOBOT_LAB_ATTACH")
-    made = Lab(attach or f"test-{os.getpid()}{suffix}", rooms=rooms)
+    made = Lab(attach or f"test-{os.getpid()}{suffix}", rooms=rooms, root=root)
     reasons = made.missing()
     if reasons:
         complaint = "no lab on this machine: " + "; ".join(reasons)

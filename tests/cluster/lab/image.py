@@ -1,9 +1,10 @@
-"""Turns this machine's own root into that of a bare Debian system with SSH.
+"""Turns a root, this machine's own or one of `debian`, into that of a bare system with SSH.
 
-A VM's root is an overlay of its disk over `/`. Two small layers made here are put on the new disk.
+A VM's root is an overlay of its disk over that root. Two small layers made here are put on the new
+disk.
 The base layer, the same for all, hides what is this machine's own (homes, data, services, users,
 local software) and adds the user `autobot`; a VM's own layer holds its name and keys. So Debian's
-packages are those installed here, and nothing else of this machine is seen.
+packages are those installed in that root, and nothing else of this machine is seen.
 """
 
 from __future__ import annotations
@@ -59,23 +60,26 @@ _MASKED = (
 )
 
 
-def make_base(layer: Path, public_key: str) -> None:
-    """Write the layer that all VMs share; `public_key` opens `autobot`'s account by SSH."""
+def make_base(layer: Path, public_key: str, root: Path) -> None:
+    """Write the layer over `root` that all VMs share.
+
+    `public_key` opens `autobot`'s account by SSH.
+    """
     layer.mkdir(parents=True)
     layer.chmod(0o755)
-    for name in sorted(_names("/") - _DEBIAN_TOP - set(_EMPTY_TOP)):
+    for name in sorted(_names(root) - _DEBIAN_TOP - set(_EMPTY_TOP)):
         _hide(layer / name)
     for name in (*_EMPTY_TOP, *_EMPTY):
         _empty(layer / name)
-    for name in sorted(_names("/var/lib") - _VAR_LIB_OF_DEBIAN - set(_VAR_LIB_EMPTIED)):
+    for name in sorted(_names(root / "var/lib") - _VAR_LIB_OF_DEBIAN - set(_VAR_LIB_EMPTIED)):
         _hide(layer / "var/lib" / name)
     for name in _NOT_DEBIANS:
-        if Path("/", name).exists():
+        if (root / name).exists():
             _hide(layer / name)
     _directories(layer)
     _services(layer / "etc/systemd")
-    _people(layer, public_key)
-    _settings(layer)
+    _people(layer, public_key, root / "etc")
+    _settings(layer, root)
 
 
 def make_own(layer: Path, room: str, rooms: Mapping[str, str]) -> str:
@@ -107,8 +111,8 @@ def make_disk(path: Path, size: int) -> None:
     execute(["mkfs.ext4", *options, str(path)])
 
 
-def _names(folder: str) -> set[str]:
-    return {path.name for path in Path(folder).iterdir()}
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
 
 
 def _hide(path: Path) -> None:
@@ -152,13 +156,13 @@ def _services(etc: Path) -> None:
         (units / unit).symlink_to("/dev/null")
 
 
-def _people(layer: Path, public_key: str) -> None:
+def _people(layer: Path, public_key: str, etc: Path) -> None:
     """Debian's system users, and `autobot` in place of this machine's people."""
     for name, own, mode in (
         ("passwd", f"autobot:x:{AUTOBOT_ID}:{AUTOBOT_ID}:AutoBot:/home/autobot:/bin/bash", 0o644),
         ("group", f"autobot:x:{AUTOBOT_ID}:", 0o644),
     ):
-        system = [line for line in Path("/etc", name).read_text().splitlines() if _is_system(line)]
+        system = [line for line in (etc / name).read_text().splitlines() if _is_system(line)]
         _write(layer / "etc" / name, "\n".join([*system, own]) + "\n", mode)
     users = [line.split(":")[0] for line in (layer / "etc/passwd").read_text().splitlines()]
     groups = [line.split(":")[0] for line in (layer / "etc/group").read_text().splitlines()]
@@ -174,7 +178,7 @@ def _people(layer: Path, public_key: str) -> None:
         os.chown(layer / "etc" / name, 0, shadow_group)
     _write(layer / "etc/sudoers.d/autobot", "autobot ALL=(ALL:ALL) NOPASSWD:ALL\n", 0o440)
     home = layer / "home/autobot"
-    shutil.copytree("/etc/skel", home)
+    shutil.copytree(etc / "skel", home)
     _write(home / ".ssh/authorized_keys", public_key, 0o600)
     (home / ".ssh").chmod(0o700)
     for path in (home, *home.rglob("*")):
@@ -186,7 +190,7 @@ def _is_system(line: str) -> bool:
     return number < 1000 or number == 65_534
 
 
-def _settings(layer: Path) -> None:
+def _settings(layer: Path, root: Path) -> None:
     lines = "".join(f"{key}={value}\n" for key, value in OFFLINE.items())
     _write(layer / "etc/environment", lines)
     _write(layer / "etc/environment.d/autobot.conf", lines)
@@ -194,4 +198,4 @@ def _settings(layer: Path) -> None:
     units = f"[Manager]\nDefaultEnvironment={pairs}\n"
     _write(layer / "etc/systemd/system.conf.d/autobot.conf", units)
     _write(layer / "etc/resolv.conf", "# A lab VM has no name server.\n")
-    _write(layer / "etc/ssh/sshd_config", Path("/usr/share/openssh/sshd_config").read_text())
+    _write(layer / "etc/ssh/sshd_config", (root / "usr/share/openssh/sshd_config").read_text())

@@ -49,7 +49,8 @@ class Lab:
 
     `rooms` gives each room's address, all in one /24 whose first address is the operator's; without
     it they are those the lab was made with, else the six of the platform. `cache` is this machine's
-    folder of downloads, which every VM sees, as its own, at /var/cache/autobot. Calls block: from
+    folder of downloads, which every VM sees, as its own, at /var/cache/autobot. `root` is what the
+    VMs of a new lab have below their disks (`debian.make_root` makes another). Calls block: from
     async code, use a thread.
     """
 
@@ -61,16 +62,18 @@ class Lab:
         rooms: Mapping[str, str] | None = None,
         hardware: Hardware | None = None,
         home: Path | None = None,
+        root: Path = Path("/"),
     ) -> None:
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", name):
             raise LabError(f"{name!r} is no name for a lab: lower-case letters, digits and dashes")
-        labs = home or Path(os.environ.get("AUTOBOT_LAB_HOME", "/var/lib/autobot-lab"))
+        labs = home or labs_home()
         self.name = name
         self.home = labs / name
         self._made = self.home / "lab.json"
         self.rooms: dict[str, str] = dict(rooms or self._rooms_made() or ROOMS)
         self.cache = cache or default_cache()
         self.hardware = hardware or Hardware()
+        self.root = root
         self.network = Network(name, self.rooms)
         self.key = self.home / "key"
         self._hosts = self.home / "known_hosts"
@@ -196,12 +199,12 @@ class Lab:
         self.cache.mkdir(parents=True, exist_ok=True)
         make_key(self.key, f"operator@{self.name}")
         base = self.home / "base"
-        make_base(base, Path(f"{self.key}.pub").read_text())
+        make_base(base, Path(f"{self.key}.pub").read_text(), self.root)
         known: list[str] = []
         for vm in self.vms():
             own = vm.home / "own"
             known.append(f"{vm.address} {make_own(own, vm.room, self.rooms)}")
-            vm.install([base, own], self.cache, self.hardware)
+            vm.install(self.root, [base, own], self.cache, self.hardware)
         self._hosts.write_text("".join(known))
         self._made.write_text(json.dumps({"rooms": self.rooms}))
 
@@ -232,6 +235,11 @@ class Lab:
         with self._lock_file().open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def labs_home() -> Path:
+    """The folder of all labs of this machine."""
+    return Path(os.environ.get("AUTOBOT_LAB_HOME", "/var/lib/autobot-lab"))
 
 
 def default_cache() -> Path:

@@ -44,6 +44,7 @@ class Plan:
     machine: str
     disk: str
     disk_at: str
+    root: str
     layers: list[str]
     root_at: str
     cache: str
@@ -89,7 +90,7 @@ def overlay(lower: str, upper: Path, target: str) -> None:
 def install(layers: list[str], upper: Path) -> None:
     """Put the layers on a new disk, all or nothing.
 
-    They cannot be layers of the overlay itself: they lie below `/`, which is one already.
+    They cannot be layers of the overlay itself: they may lie below its root.
     """
     if upper.exists():
         return
@@ -144,7 +145,7 @@ def assemble(plan: Plan) -> None:
     disk = Path(plan.disk_at)
     bind_owned(plan.cache, plan.cache_at, plan.cache_ids, plan.autobot_ids)
     install(plan.layers, disk / "root/upper")
-    overlay("/", disk / "root", plan.root_at)
+    overlay(plan.root, disk / "root", plan.root_at)
     writes = disk / "cache/upper"
     if not writes.exists():
         writes.mkdir(parents=True)

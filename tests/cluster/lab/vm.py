@@ -68,7 +68,7 @@ class VM:
         self._plan = home / "plan.json"
         self._record = home / "supervisor.json"
 
-    def install(self, layers: list[Path], cache: Path, hardware: Hardware) -> None:
+    def install(self, root: Path, layers: list[Path], cache: Path, hardware: Hardware) -> None:
         """Give it a new disk, and write down what `launch.py` has to assemble for it."""
         for folder in ("disk", "root", "cache"):
             (self.home / folder).mkdir(parents=True)
@@ -78,6 +78,7 @@ class VM:
             machine=self._machine,
             disk=str(self.home / "disk.img"),
             disk_at=str(self.home / "disk"),
+            root=str(root),
             layers=[str(layer) for layer in layers],
             root_at=str(self.home / "root"),
             cache=str(cache),
