@@ -25,6 +25,7 @@ needed="nftables rsync"
 wished=""
 case $room in
     main) needed="$needed tigervnc-standalone-server novnc websockify openbox" wished="xterm" ;;
+    llm) needed="$needed libgomp1" ;; # llama.cpp computes with several threads
     browser) needed="$needed chromium bubblewrap" ;;
 esac
 

@@ -31,17 +31,21 @@ Say = Callable[[str], None]
 
 
 async def ensure_files(settings: Settings, say: Say) -> None:
-    """Fetch the default models and Redis Stack, and build the web interface."""
+    """Fetch the default models and Redis Stack, and meanwhile build the web interface."""
+    page = asyncio.create_task(build_web())
     catalogue = Catalogue(settings.cache)
-    for name in default_files(settings):
+    try:
+        for name in default_files(settings):
 
-        def progress(event: Any, name: str = name) -> None:
-            share = event.done / event.total if event.total else 0.0
-            say(f"fetching {name}: {event.done >> 20} of {event.total >> 20} MiB ({share:.0%})")
+            def progress(event: Any, name: str = name) -> None:
+                share = event.done / event.total if event.total else 0.0
+                say(f"fetching {name}: {event.done >> 20} of {event.total >> 20} MiB ({share:.0%})")
 
-        await catalogue.fetch(name, progress)
-    say("building the web interface")
-    await build_web()
+            await catalogue.fetch(name, progress)
+        say("building the web interface")
+        await page
+    finally:
+        page.cancel()
 
 
 async def up(

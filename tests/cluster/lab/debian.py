@@ -21,7 +21,15 @@ BARE = ("ca-certificates", "git", "make", "python3", "sudo", "procps")
 # What a VM without internet must have before `ray up`, beside what makes it a VM with SSH.
 VM = (
     *("systemd-sysv", "dbus", "openssh-server", "rsync", "nftables", "iproute2", "locales"),
-    *("chromium", "bubblewrap", "tigervnc-standalone-server", "novnc", "websockify", "openbox"),
+    *(
+        "chromium",
+        "bubblewrap",
+        "libgomp1",
+        "tigervnc-standalone-server",
+        "novnc",
+        "websockify",
+        "openbox",
+    ),
 )
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 CLEAN = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
