@@ -1,7 +1,8 @@
 """One frozen Settings object, built at an entry point and passed down.
 
 Order of precedence: ``AUTOBOT_*`` in the environment, then ``AUTOBOT_HOME/autobot.toml``, then the
-defaults here. Replicas see the same values: a Ray worker inherits the environment of its node.
+defaults here. Replicas see the same values: a Ray worker inherits the environment of its node, and
+what an environment cannot carry (secrets, lists) is in the file that AUTOBOT_SETTINGS_FILE names.
 """
 
 import os
@@ -11,6 +12,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
+    JsonConfigSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -166,4 +168,8 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         file = TomlConfigSettingsSource(settings_cls, toml_file=default_home() / "autobot.toml")
-        return init_settings, env_settings, file
+        handed_on = os.environ.get("AUTOBOT_SETTINGS_FILE")
+        if handed_on is None:
+            return init_settings, env_settings, file
+        told = JsonConfigSettingsSource(settings_cls, json_file=handed_on)
+        return init_settings, env_settings, told, file

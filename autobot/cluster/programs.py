@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from autobot.cluster.desktop import desktop_env, vnc_password, write_desktop
-from autobot.cluster.ray_env import prepare_run_dir, ray_env, short_run_dir
+from autobot.cluster.ray_env import prepare_run_dir, ray_env, short_run_dir, write_settings
 from autobot.cluster.redis_conf import write_conf
 from autobot.cluster.topology import ROOMS
 from autobot.errors import SetupError
@@ -108,8 +108,10 @@ def ray_node(
 ) -> Program:
     """One Ray node in the foreground, on fixed ports so that a firewall can know them.
 
-    ``head_address`` is ``host:port`` of the GCS, for a node that is not the head.
+    ``head_address`` is ``host:port`` of the GCS, for a node that is not the head. Writes the
+    settings that its environment cannot carry.
     """
+    write_settings(settings)
     ports = {
         "node-manager-port": settings.node_manager_port,
         "object-manager-port": settings.object_manager_port,

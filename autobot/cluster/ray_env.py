@@ -1,10 +1,16 @@
 """The environment of every Ray node. It must be the same on all of them, before `ray start`."""
 
 import hashlib
+import json
 import os
+import re
 from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
 
 from autobot.errors import SetupError
+from autobot.keys import write_private
 from autobot.private import private_folder, short_folder
 from autobot.settings import Settings
 
@@ -14,6 +20,8 @@ HEAD_PATIENCE_S = 86400
 # that the path of a socket may have. Ray needs less.
 HAPROXY, ADMIN, METRICS = "h", "a", "m"
 LONGEST_RUN_DIR = 34
+# supervisord, systemd and a shell have quotes and escapes of their own; none of them changes this.
+PLAIN = re.compile(r"[A-Za-z0-9_./:@+,=-]*")
 
 
 def short_run_dir(settings: Settings) -> Path:
@@ -100,14 +108,58 @@ def ray_env(settings: Settings) -> dict[str, str]:
 
 
 def settings_env(settings: Settings) -> dict[str, str]:
-    """Return the settings as AUTOBOT_* variables: what this process was told, its children are.
+    """Return the settings as variables: what this process was told, its children are.
 
-    The first API key stays out: nobody below needs it.
+    What an environment does not carry unharmed, and what others may not read, is in the file that
+    `write_settings` writes; a change of it changes these variables.
     """
-    values = settings.model_dump(exclude_none=True, exclude={"api_key"}, exclude_unset=True)
-    values |= {"home": settings.home, "cache": settings.cache}
-    return {f"AUTOBOT_{name.upper()}": _text(value) for name, value in sorted(values.items())}
+    plain, rest = _divided(settings)
+    if rest:
+        plain |= {
+            "AUTOBOT_SETTINGS_FILE": str(_file(settings)),
+            "AUTOBOT_SETTINGS_DIGEST": hashlib.sha256(_content(rest)).hexdigest()[:16],
+        }
+    return plain
 
 
-def _text(value: object) -> str:
-    return str(int(value)) if isinstance(value, bool) else str(value)
+def write_settings(settings: Settings) -> None:
+    """Write the settings that are no variables, for this user's eyes only."""
+    _, rest = _divided(settings)
+    if rest:
+        write_private(_file(settings), _content(rest))
+    else:
+        _file(settings).unlink(missing_ok=True)
+
+
+def _divided(settings: Settings) -> tuple[dict[str, str], dict[str, Any]]:
+    """What was set, as variables and as values for the file.
+
+    The first API key is in neither: nobody below needs it.
+    """
+    told = settings.model_dump(exclude_none=True, exclude={"api_key"}, exclude_unset=True)
+    told |= {"home": settings.home, "cache": settings.cache}
+    plain: dict[str, str] = {}
+    rest: dict[str, Any] = {}
+    for name, value in sorted(told.items()):
+        text = _text(value)
+        if text is not None and (PLAIN.fullmatch(text) or name in ("home", "cache")):
+            plain[f"AUTOBOT_{name.upper()}"] = text
+        else:
+            secret = isinstance(value, SecretStr)
+            rest[name] = value.get_secret_value() if secret else value
+    return plain, rest
+
+
+def _text(value: object) -> str | None:
+    """How an environment says it; None for what it cannot or may not say."""
+    if isinstance(value, bool):
+        return str(int(value))
+    return str(value) if isinstance(value, str | int | float | Path) else None
+
+
+def _file(settings: Settings) -> Path:
+    return settings.home / "state" / "settings.json"
+
+
+def _content(rest: dict[str, Any]) -> bytes:
+    return json.dumps(rest, sort_keys=True, default=str).encode()

@@ -167,8 +167,12 @@ class Supervisor:
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without what its children must never see."""
-    return {name: value for name, value in os.environ.items() if name != "AUTOBOT_API_KEY"}
+    """This process's environment without AutoBot's own variables.
+
+    Each program is given its own: what supervisord inherits would stay as long as it runs, whatever
+    a later `autobot up` says, and some of it no child may see.
+    """
+    return {name: value for name, value in os.environ.items() if not name.startswith("AUTOBOT_")}
 
 
 def log_files(settings: Settings, room: str) -> list[Path]:

@@ -110,7 +110,10 @@ class ServeApi:
         token = (settings.secrets_dir / "ray_token").read_text().strip()
         self._url = f"http://127.0.0.1:{settings.dashboard_port}/api/serve/applications/"
         self._client = httpx.AsyncClient(
-            headers={"Authorization": f"Bearer {token}"}, timeout=20, transport=transport
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=20,
+            transport=transport,
+            trust_env=False,  # a proxy of the environment would be given the token
         )
 
     async def __aenter__(self) -> "ServeApi":

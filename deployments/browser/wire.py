@@ -31,6 +31,7 @@ def peers_client() -> httpx.AsyncClient:
     return httpx.AsyncClient(
         transport=httpx.AsyncHTTPTransport(limits=limits, socket_options=SOCKET_OPTIONS),
         timeout=patience(LONGEST_S),
+        trust_env=False,
     )
 
 

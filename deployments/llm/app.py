@@ -78,15 +78,9 @@ class LlmOllama(RoomReplica):
 
     def __init__(self) -> None:
         super().__init__()
-        import httpx
+        from deployments.llm.forward import own_port_client
 
-        host = "127.0.0.1" if self.settings.bind == "0.0.0.0" else self.settings.bind
-        self.client = httpx.AsyncClient(
-            base_url=f"http://{host}:{self.settings.llm_port}",
-            timeout=httpx.Timeout(600.0, connect=2.0),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=8),
-            trust_env=False,  # callers' keys pass here
-        )
+        self.client = own_port_client(self.settings)
 
     def router(self) -> APIRouter:
         from deployments.llm.forward import forward_routes

@@ -51,7 +51,9 @@ class ExternalEngine:
             timeout=timeout,
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
             transport=transport,
-            trust_env=False,
+            # A server outside may be behind the house's proxy, which sees nothing of TLS; without
+            # TLS it would be given the key.
+            trust_env=url is not None and url.startswith("https://"),
         )
         self._url = url.rstrip("/") if url else None
         places = [place for places in fallbacks.values() for place in places]

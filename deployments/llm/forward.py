@@ -8,10 +8,22 @@ import httpx
 from fastapi import APIRouter, Request, Response
 
 from autobot.errors import Unavailable
+from autobot.settings import Settings
 from autobot.web.forward import ask, passed_on
 from deployments.llm.routes import or_gone
 
 METHODS = ["GET", "POST", "DELETE", "HEAD"]
+
+
+def own_port_client(settings: Settings) -> httpx.AsyncClient:
+    """A client of the room's own port on this VM; callers' keys pass through it."""
+    host = "127.0.0.1" if settings.bind == "0.0.0.0" else settings.bind
+    return httpx.AsyncClient(
+        base_url=f"http://{host}:{settings.llm_port}",
+        timeout=httpx.Timeout(600.0, connect=2.0),
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=8),
+        trust_env=False,
+    )
 
 
 def forward_routes(client: httpx.AsyncClient) -> APIRouter:
