@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 VENV=.venv
 ROOM_PACKAGES=(bubblewrap libgomp1 fonts-dejavu-core tigervnc-standalone-server tigervnc-tools novnc websockify openbox xterm)
 LAB_PACKAGES=(systemd systemd-sysv systemd-container dbus openssh-server openssh-client iproute2 nftables rsync sudo espeak-ng
-    curl e2fsprogs procps)
+    curl debootstrap e2fsprogs procps)
 
 # As pip does: a network with a certificate authority of its own has it among the system's.
 [ ! -f /etc/ssl/certs/ca-certificates.crt ] || export UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-1}
