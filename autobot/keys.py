@@ -107,11 +107,29 @@ class KeyRing:
         self._snapshot = snapshot
         self._by_hash: dict[str, KeyRecord] = {}
         self._loaded = False
+        self._by_id: dict[str, KeyRecord] = {}
+        self.listeners: list[Callable[[], None]] = []
         self._task: asyncio.Task[None] | None = None
         self.last_error: str | None = None
 
-    def check(self, key: str | None, scope: Scope) -> KeyRecord:
-        """Return the key's record; raise Unauthenticated, Forbidden, or Unavailable at boot."""
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` after each change of the keys; `holds` tells what became of one."""
+        self.listeners.append(listener)
+
+    def holds(self, key_id: str) -> bool:
+        """Whether the key of this id is neither revoked nor expired."""
+        record = self._by_id.get(key_id)
+        return record is not None and not self._expired(record)
+
+    def seconds_left(self, record: KeyRecord) -> float | None:
+        """Until ``record`` expires; None when it never does."""
+        return None if record.expires is None else max(0.0, record.expires - time.time())
+
+    def check(self, key: str | None, *scopes: Scope) -> KeyRecord:
+        """Return the record of a key that has all ``scopes``.
+
+        Raises Unauthenticated, Forbidden, or, before anything is known of keys, Unavailable.
+        """
         if not key:
             raise Unauthenticated
         if not self._loaded:
@@ -120,11 +138,15 @@ class KeyRing:
         record = self._by_hash.get(wanted)
         if record is None or not hmac.compare_digest(record.sha256, wanted):
             raise Unauthenticated("This API key is not known here.")
-        if record.expires is not None and record.expires <= time.time():
+        if self._expired(record):
             raise Unauthenticated("This API key has expired.")
-        if not record.allows(scope):
-            raise Forbidden(f"This API key lacks the scope '{scope}'.")
+        for scope in scopes:
+            if not record.allows(scope):
+                raise Forbidden(f"This API key lacks the scope '{scope}'.")
         return record
+
+    def _expired(self, record: KeyRecord) -> bool:
+        return record.expires is not None and record.expires <= time.time()
 
     def start(self) -> None:
         """Load the snapshot on disk and refresh until `stop`; needs a running event loop."""
@@ -161,7 +183,7 @@ class KeyRing:
         fresh = {record.sha256: record for record in records}
         if self._loaded and fresh == self._by_hash:
             return
-        self._by_hash, self._loaded = fresh, True
+        self._take(fresh)
         if self._snapshot is not None:
             write_private(self._snapshot, RECORDS.dump_json(list(fresh.values())))
 
@@ -173,7 +195,13 @@ class KeyRing:
         except (ValidationError, OSError) as error:
             log.warning("keys.snapshot_unreadable", reason=str(error))
             return
-        self._by_hash, self._loaded = {record.sha256: record for record in records}, True
+        self._take({record.sha256: record for record in records})
+
+    def _take(self, by_hash: dict[str, KeyRecord]) -> None:
+        self._by_hash, self._loaded = by_hash, True
+        self._by_id = {record.id: record for record in by_hash.values()}
+        for listener in self.listeners:
+            listener()
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -21,7 +21,7 @@ from ray.serve.handle import DeploymentHandle
 from ray.util.metrics import Counter, Histogram
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autobot import __version__
 from autobot.errors import Unavailable
@@ -188,7 +188,7 @@ class OwnPort:
     SO_REUSEPORT lets the old and the new replica of a rolling update listen at once.
     """
 
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
         self._app, self._host, self._port = app, host, port
         options: dict[str, Any] = {"lifespan": "off", "log_config": None, "access_log": False}
         config = uvicorn.Config(

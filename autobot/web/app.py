@@ -6,33 +6,30 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autobot import __version__
-from autobot.errors import TooLarge
 from autobot.keys import KeyRing
 from autobot.web import problems
+from autobot.web.access import Access
 
 Observe = Callable[[str, int, float], None]
 """Called once a request: path template, status, seconds to the first byte of the answer."""
 
 
 class RoomMiddleware:
-    """Full paths under every prefix, provenance headers, a body limit and one metric a request.
+    """Full paths under every prefix, provenance headers, HEAD, and one metric a request.
 
     Serve puts an application's prefix into ``root_path``; the room's own port has none. Clearing it
     lets one set of routes, written as a client sees them, serve both.
     """
 
-    def __init__(
-        self, app: ASGIApp, headers: dict[str, str], max_body_bytes: int, observe: Observe
-    ) -> None:
+    def __init__(self, app: ASGIApp, headers: dict[str, str], observe: Observe) -> None:
         self.app = app
         self.headers = headers
-        self.max_body_bytes = max_body_bytes
         self.observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,29 +51,7 @@ class RoomMiddleware:
                 self.observe(route, message["status"], time.perf_counter() - started)
             await send(message)
 
-        declared = Headers(scope=scope).get("content-length", "0")
-        if declared.isdigit() and int(declared) > self.max_body_bytes:
-            refuse = problems.describe(self._too_large(), scope["path"])
-            await refuse(scope, receive, send_with_headers)
-            return
-        await self.app(scope, self._counted(receive), send_with_headers)
-
-    def _too_large(self) -> TooLarge:
-        return TooLarge(f"The request body is larger than {self.max_body_bytes} bytes.")
-
-    def _counted(self, receive: Receive) -> Receive:
-        """Stop a chunked body at the limit: it declares no length beforehand."""
-        seen = 0
-
-        async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self.max_body_bytes:
-                raise self._too_large()
-            return message
-
-        return counted
+        await self.app(scope, receive, send_with_headers)
 
 
 def create_app(
@@ -92,10 +67,12 @@ def create_app(
 ) -> FastAPI:
     """Return the app of ``room``; its routes carry full paths and their own `require`.
 
-    ``middleware`` comes after the body limit and before the routes.
+    A route without one still needs a key, of any scope, unless `autobot.web.public` names its path.
+    ``middleware`` comes after the check of keys and the body limit and before the routes.
     """
     options: dict[str, Any] = {"docs_url": None, "redoc_url": None, "openapi_url": None}
-    options["middleware"] = [*middleware]
+    access = Middleware(Access, room=room, keys=keys, max_body_bytes=max_body_bytes)
+    options["middleware"] = [access, *middleware]
     app = FastAPI(title=f"AutoBot {room}", version=__version__, lifespan=lifespan, **options)
     app.state.keys = keys
     problems.install(app)
@@ -113,7 +90,6 @@ def create_app(
     app.add_middleware(
         RoomMiddleware,
         headers={"x-autobot-room": room, **(headers or {})},
-        max_body_bytes=max_body_bytes,
         observe=observe,
     )
     return app

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from autobot.errors import AutoBotError, Busy, NotFound, Unavailable
 from autobot.web import problems
-from autobot.web.auth import presented_key
+from autobot.web.auth import admit, presented_key
 from autobot.web.forward import ask, passed_on
 from deployments.browser.lobby import at_once
 from deployments.browser.places import vm_of
@@ -189,4 +189,4 @@ class Peers:
 
     def _admit(self, connection: Request | WebSocket, key: str | None) -> None:
         """Let nobody be passed on, or told about VMs, without a key of the room."""
-        connection.app.state.keys.check(key, "browser")
+        admit(connection, key, "browser")

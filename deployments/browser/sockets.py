@@ -3,11 +3,10 @@
 from fastapi import WebSocket
 
 from autobot.errors import AutoBotError
-from autobot.keys import KeyRecord, KeyRing, Scope
+from autobot.keys import KeyRecord, Scope
 from autobot.web import problems
-from autobot.web.auth import presented_key
+from autobot.web.auth import admit, presented_key
 
-KEY_PROTOCOL = "autobot.key."
 PROTOCOL = "autobot"
 
 
@@ -17,17 +16,12 @@ def key_of(websocket: WebSocket) -> str | None:
     The last is for browsers: unlike an address, it is in no history and in no log.
     """
     query = websocket.query_params
-    offered = websocket.scope.get("subprotocols", [])
-    named = next((p[len(KEY_PROTOCOL) :] for p in offered if p.startswith(KEY_PROTOCOL)), None)
-    return presented_key(websocket) or named or query.get("token") or query.get("key")
+    return presented_key(websocket) or query.get("token") or query.get("key")
 
 
 def admitted(websocket: WebSocket, scope: Scope, *others: Scope) -> KeyRecord:
     """Return the caller's key, which has every scope; raises as `KeyRing.check` does."""
-    keys: KeyRing = websocket.app.state.keys
-    for other in others:
-        keys.check(key_of(websocket), other)
-    return keys.check(key_of(websocket), scope)
+    return admit(websocket, key_of(websocket), scope, *others)
 
 
 async def refuse(websocket: WebSocket, error: AutoBotError) -> None:

@@ -5,10 +5,11 @@ with engines of its own would load every model twice; this one loads nothing.
 """
 
 import httpx
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from autobot.errors import Unavailable
 from autobot.settings import Settings
+from autobot.web.auth import require
 from autobot.web.forward import ask, passed_on
 from deployments.llm.routes import or_gone
 
@@ -27,11 +28,16 @@ def own_port_client(settings: Settings) -> httpx.AsyncClient:
 
 
 def forward_routes(client: httpx.AsyncClient) -> APIRouter:
-    """Everything below ``/ollama`` to the server `client` is made for, which checks the key."""
-    router = APIRouter(include_in_schema=False)
+    """Everything below ``/ollama`` to the server `client` is made for, which checks the key again.
 
-    @router.api_route("/ollama", methods=METHODS, response_model=None)
-    @router.api_route("/ollama/{path:path}", methods=METHODS, response_model=None)
+    Nothing there but the root is open to a key without `llm`: no such key's body is read here.
+    """
+    router = APIRouter(include_in_schema=False)
+    keyed = APIRouter(dependencies=[Depends(require("llm"))])
+
+    @router.api_route("/ollama", methods=["GET", "HEAD"], response_model=None)
+    @router.api_route("/ollama/", methods=["GET", "HEAD"], response_model=None)
+    @keyed.api_route("/ollama/{path:path}", methods=METHODS, response_model=None)
     @or_gone
     async def pass_on(request: Request) -> Response:
         try:
@@ -39,4 +45,5 @@ def forward_routes(client: httpx.AsyncClient) -> APIRouter:
         except httpx.TransportError as error:
             raise Unavailable("Room llm does not answer at the moment.") from error
 
+    router.include_router(keyed)
     return router

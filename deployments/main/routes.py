@@ -10,7 +10,7 @@ from autobot import __version__
 from autobot.errors import Unauthenticated
 from autobot.health import HealthMonitor
 from autobot.keys import KeyRecord, KeyRing, NewKey, Scope
-from autobot.web.auth import presented_key, require
+from autobot.web.auth import outlive_key, presented_key, require
 from deployments.main.documentation import documentation_routes
 
 
@@ -97,7 +97,8 @@ def _keys(cluster: Cluster, keys: KeyRing) -> APIRouter:
         return CreatedKey(key=key, **KeyInfo.model_validate(record.model_dump()).model_dump())
 
     @router.delete("/{key_id}")
-    async def revoke_key(key_id: str) -> KeyInfo:
+    async def revoke_key(request: Request, key_id: str) -> KeyInfo:
+        outlive_key(request)  # a key may revoke itself
         revoked = await cluster.revoke_key(key_id)
         await keys.refresh()
         return KeyInfo.model_validate(revoked.model_dump())

@@ -81,13 +81,14 @@ async def client(seen: Seen) -> AsyncIterator[httpx.AsyncClient]:
         "llm", [routes()], ring, headers={"x-autobot-node": "n1"}, max_body_bytes=1000, observe=seen
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as made:
+    key = {"Authorization": "Bearer ab_test"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=key) as made:
         yield made
 
 
 async def test_key_in_either_header_opens_and_its_absence_closes(client: httpx.AsyncClient) -> None:
-    bearer = {"Authorization": "Bearer ab_test"}
-    assert (await client.get("/v1/thing", headers=bearer)).status_code == 200
+    assert (await client.get("/v1/thing")).status_code == 200
+    del client.headers["authorization"]
     assert (await client.get("/v1/thing", headers={"x-api-key": "ab_test"})).status_code == 200
     refused = await client.get("/v1/thing")
     assert refused.status_code == 401
@@ -102,6 +103,7 @@ async def test_v1_speaks_openais_error_shape(client: httpx.AsyncClient) -> None:
         "param": None,
         "code": "not_found",
     }
+    del client.headers["authorization"]
     refused = (await client.get("/v1/thing")).json()["error"]
     assert (refused["type"], refused["code"]) == ("authentication_error", "invalid_api_key")
 

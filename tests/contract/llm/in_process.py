@@ -68,8 +68,11 @@ async def npu(request: EmbeddingRequest) -> Vectors:
     return Vectors(request.model, vectors, len(vectors), "fake", "CPU", long)
 
 
-async def room() -> FastAPI:
-    """Models `fake` (the default), `seeing` and `list`, and one stored response."""
+async def room(ring: KeyRing | None = None) -> FastAPI:
+    """Models `fake` (the default), `seeing` and `list`, and one stored response.
+
+    Its keys are those of ``ring``; without one, `KEY`.
+    """
     engines = [FakeEngine(["fake"]), FakeEngine(["seeing"], vision=True)]
     places = {"list": ["nowhere/fake", "fake/fake"]}
     service = ChatService(engines, lambda: "fake", places)
@@ -84,8 +87,9 @@ async def room() -> FastAPI:
         response_routes(service, store),
         ollama_routes(service, shop, Embeddings(server, npu)),
     ]
-    ring = KeyRing(keys)
-    await ring.refresh()
+    if ring is None:
+        ring = KeyRing(keys)
+        await ring.refresh()
     return create_app("llm", routers, ring)
 
 

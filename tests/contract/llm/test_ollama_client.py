@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from autobot.errors import ContextLengthExceeded
+from autobot.keys import KeyRecord
 from autobot.settings import Settings
 from deployments.llm.embeddings import EmbeddingRequest, Vectors
 from deployments.llm.forward import forward_routes
@@ -50,6 +51,7 @@ class Served:
     key: str
     admin: str
     room: ChatRoom
+    records: list[KeyRecord]
 
     def client(self, below: str = "/ollama", key: str | None = None) -> ollama.AsyncClient:
         headers = {"Authorization": f"Bearer {key or self.key}"}
@@ -72,7 +74,7 @@ async def room(
         imported(ollama_url, small_model),
         served([room_routes(chats)], [record, admin_record]) as url,
     ):
-        yield Served(url, key, admin, chats)
+        yield Served(url, key, admin, chats, [record, admin_record])
         await chats.service.close()
 
 
@@ -234,7 +236,7 @@ async def test_ingress_passes_ollama_on_and_a_hang_up_too(room: Served) -> None:
     headers = {"Authorization": f"Bearer {room.key}"}
     async with (
         httpx.AsyncClient(base_url=room.url) as onward,
-        served([forward_routes(onward)], []) as ingress,
+        served([forward_routes(onward)], room.records) as ingress,
         httpx.AsyncClient(headers=headers) as raw,
     ):
         client = ollama.AsyncClient(f"{ingress}/ollama", headers=headers)
@@ -253,11 +255,13 @@ async def test_ingress_passes_ollama_on_and_a_hang_up_too(room: Served) -> None:
 
 
 async def test_ingress_says_when_the_room_is_away() -> None:
+    key, record = key_of("llm")
+    headers = {"Authorization": f"Bearer {key}"}
     async with (
         httpx.AsyncClient(base_url="http://127.0.0.1:9") as onward,
-        served([forward_routes(onward)], []) as ingress,
+        served([forward_routes(onward)], [record]) as ingress,
     ):
-        answer = await onward.get(f"{ingress}/ollama/api/tags")
+        answer = await onward.get(f"{ingress}/ollama/api/tags", headers=headers)
     assert answer.status_code == 503
     assert set(answer.json()) == {"error"}
     assert answer.headers["retry-after"]

@@ -1,0 +1,204 @@
+"""Who may ask, decided before a body is read, and for how long: until the key is revoked.
+
+`require` and `admit` stay the authority on a key's scopes. This middleware asks the same question
+earlier, with the headers alone, and ends what a key has opened once the ring does not hold it.
+"""
+
+import asyncio
+from collections import defaultdict
+from typing import Any
+
+import structlog
+from fastapi.requests import HTTPConnection
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from autobot.errors import AutoBotError, TooLarge, Unauthenticated
+from autobot.keys import KeyRecord, KeyRing
+from autobot.web import problems
+from autobot.web.auth import presented_key
+from autobot.web.public import is_public
+from autobot.web.route_table import RouteTable
+
+log = structlog.get_logger()
+
+LAST_WORDS_S = 1.0
+"""For telling a caller why it ends: one who reads nothing learns it from the closed connection."""
+ENDED = "This API key was revoked or has expired."
+
+
+class Admissions:
+    """What is open by which key."""
+
+    def __init__(self, keys: KeyRing) -> None:
+        self._keys = keys
+        self._open: defaultdict[str, set[Admission]] = defaultdict(set)
+        keys.on_change(self.end_what_lost_its_key)
+
+    def add(self, record: KeyRecord, admission: "Admission") -> None:
+        self._open[record.id].add(admission)
+
+    def remove(self, key_id: str, admission: "Admission") -> None:
+        mine = self._open[key_id]
+        mine.discard(admission)
+        if not mine:
+            del self._open[key_id]
+
+    def end_what_lost_its_key(self) -> None:
+        for key_id in [key_id for key_id in self._open if not self._keys.holds(key_id)]:
+            log.info("access.key_ended", key=key_id, open=len(self._open[key_id]))
+            for admission in self._open[key_id]:
+                admission.end()
+
+    def seconds_left(self, record: KeyRecord) -> float | None:
+        return self._keys.seconds_left(record)
+
+
+class Admission:
+    """One request or socket: the keys that let it in, and the scope that is cancelled at its end.
+
+    ``outlives_key`` is for the answer to a key's own revocation.
+    """
+
+    def __init__(self, admissions: Admissions, limit: asyncio.Timeout) -> None:
+        self._admissions = admissions
+        self._limit = limit
+        self._keys: set[str] = set()
+        self.outlives_key = False
+
+    def add(self, record: KeyRecord) -> None:
+        if record.id in self._keys:
+            return
+        self._keys.add(record.id)
+        self._admissions.add(record, self)
+        left = self._admissions.seconds_left(record)
+        if left is not None:
+            ends = asyncio.get_running_loop().time() + left
+            self._limit.reschedule(min(ends, self._limit.when() or ends))
+
+    def end(self) -> None:
+        if not self.outlives_key and not self._limit.expired():
+            self._limit.reschedule(0)
+
+    def close(self) -> None:
+        for key_id in self._keys:
+            self._admissions.remove(key_id, self)
+
+
+class Answer:
+    """What has been sent so far: it decides how an answer can still be ended."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope, self._receive, self._send = scope, receive, send
+        self._started = False
+        self._finished = False
+        self._kind = ""
+
+    async def send(self, message: Message) -> None:
+        if message["type"] in ("http.response.start", "websocket.accept"):
+            self._started = True
+            self._kind = Headers(raw=message.get("headers", [])).get("content-type", "")
+        elif message["type"] == "http.response.body":
+            self._finished = not message.get("more_body", False)
+        elif message["type"] == "websocket.close":
+            self._finished = True
+        await self._send(message)
+
+    async def refuse(self, error: AutoBotError) -> None:
+        """Say ``error`` in the way that is left; where there is none, break off."""
+        if self._finished:
+            return
+        try:
+            async with asyncio.timeout(LAST_WORDS_S):
+                await self._say(error)
+        except (TimeoutError, OSError, RuntimeError) as left:
+            log.info("access.left_without_a_word", path=self._scope["path"], reason=repr(left))
+
+    async def _say(self, error: AutoBotError) -> None:
+        told = problems.describe(error, self._scope["path"])
+        if self._scope["type"] == "websocket":
+            if self._started or not _may_deny(self._scope):
+                closing = {"code": 1008, "reason": error.detail[:120]}
+                await self._send({"type": "websocket.close", **closing})
+            else:
+                await told(self._scope, self._receive, self._send)
+        elif not self._started:
+            await told(self._scope, self._receive, self._send)
+        elif self._kind.startswith("text/event-stream"):
+            await self._end_with(b"\n\ndata: " + bytes(told.body) + b"\n\n")
+        elif self._kind.startswith("application/x-ndjson"):
+            await self._end_with(bytes(told.body) + b"\n")
+
+    async def _end_with(self, body: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+class Access:
+    """The middleware. ``room`` says what is public."""
+
+    def __init__(self, app: ASGIApp, room: str, keys: KeyRing, max_body_bytes: int) -> None:
+        self.app = app
+        self._room = room
+        self._keys = keys
+        self._max_body_bytes = max_body_bytes
+        self._admissions = Admissions(keys)
+        self._table: RouteTable | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        answer = Answer(scope, receive, send)
+        limit = asyncio.timeout(None)
+        try:
+            async with limit:
+                admission = scope["autobot.admission"] = Admission(self._admissions, limit)
+                try:
+                    if scope["type"] == "http":
+                        self._admit(HTTPConnection(scope), admission)
+                        receive = self._bounded(scope, receive)
+                    await self.app(scope, receive, answer.send)
+                finally:
+                    admission.close()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            await answer.refuse(Unauthenticated(ENDED))
+        except AutoBotError as error:
+            await answer.refuse(error)
+
+    def _admit(self, connection: HTTPConnection, admission: Admission) -> None:
+        """Check key and scopes by the headers. What no route answers is 404 or 405 for anybody."""
+        if self._table is None:
+            self._table = RouteTable(connection.app.routes)
+        method, path = connection.scope["method"], connection.scope["path"]
+        route = self._table.find(method, path)
+        if route is None or is_public(self._room, method, path):
+            return
+        connection.scope["route"] = route  # for the metrics, should it end here
+        admission.add(self._keys.check(presented_key(connection), *route.scopes))
+
+    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
+        """Refuse what declares too much, and stop a chunked body, which declares nothing."""
+        declared = Headers(scope=scope).get("content-length", "0")
+        said = f"The request body is larger than {self._max_body_bytes} bytes."
+        if declared.isdigit() and int(declared) > self._max_body_bytes:
+            raise TooLarge(said)
+        seen = 0
+
+        async def bounded() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._max_body_bytes:
+                # FastAPI makes a 400 of every other exception while it reads a body.
+                raise HTTPException(TooLarge.status, said)
+            return message
+
+        return bounded
+
+
+def _may_deny(scope: Scope) -> bool:
+    extensions: dict[str, Any] = scope.get("extensions") or {}
+    return "websocket.http.response" in extensions

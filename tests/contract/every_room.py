@@ -1,0 +1,106 @@
+"""The HTTP side of every application that has one, as `RoomReplica` makes it, engines aside."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import APIRouter, FastAPI
+
+from autobot.health import HealthMonitor, Serving
+from autobot.keys import KeyRecord, KeyRing, NewKey, Scope, make_key
+from autobot.serving.deploy import room_of
+from autobot.settings import Settings
+from autobot.web.app import create_app
+from deployments.browser.room import BrowserRoom
+from deployments.frontend.routes import Platform, web_routes
+from deployments.frontend.site import Site
+from deployments.llm.forward import forward_routes
+from deployments.main.routes import platform_routes
+from deployments.npu.driver_audio import decode
+from deployments.npu.embedding import Embedder
+from deployments.npu.fake import (
+    FakeEmbeddingModel,
+    FakeInferenceModel,
+    FakeModels,
+    FakeOcr,
+    FakeRerankModel,
+    FakeSpeechModel,
+)
+from deployments.npu.kserve import Inference
+from deployments.npu.ocr import Reader
+from deployments.npu.rerank import Reranker
+from deployments.npu.routes import embedding_routes
+from deployments.npu.routes_kserve import kserve_routes
+from deployments.npu.routes_ocr import ocr_routes
+from deployments.npu.routes_rerank import rerank_routes
+from deployments.npu.routes_speech import speech_routes
+from deployments.npu.speech import Transcriber
+from deployments.redis.profiles import FakeProfiles
+from tests.contract.llm import in_process
+
+SCOPES: tuple[Scope, ...] = ("read", "llm", "npu", "browser", "browser:evaluate", "admin")
+
+
+class Keys:
+    """A key for each scope, and the ring that knows them."""
+
+    def __init__(self) -> None:
+        made = {scope: make_key(NewKey(name="one", scopes=(scope,))) for scope in SCOPES}
+        self.key: dict[Scope, str] = {scope: key for scope, (key, _) in made.items()}
+        self.records: dict[Scope, KeyRecord] = {
+            scope: record for scope, (_, record) in made.items()
+        }
+        self.ring = KeyRing(self.fetch)
+
+    async def fetch(self) -> list[KeyRecord]:
+        return [*self.records.values()]
+
+
+async def _probe(app: str) -> list[dict[str, Any]]:
+    return []
+
+
+async def _serving() -> Serving:
+    return Serving()
+
+
+class NoCluster:
+    """What room main's routes are made with; no test here comes as far as asking it."""
+
+    async def openapi(self) -> list[dict[str, Any]]:
+        return []
+
+
+def _main(keys: Keys) -> APIRouter:
+    monitor = HealthMonitor({"main": ["main"]}, _probe, _serving)
+    cluster: Any = NoCluster()
+    return platform_routes(monitor, cluster, keys.ring)
+
+
+def _npu() -> dict[str, APIRouter]:
+    inference = Inference(FakeModels(FakeInferenceModel("twice")))
+    speech = Transcriber(FakeModels(FakeSpeechModel("whisper")), decode)
+    return {
+        "npu": embedding_routes(Embedder(FakeModels(FakeEmbeddingModel("gte"))), "fake"),
+        "npu-rerank": rerank_routes(Reranker(FakeModels(FakeRerankModel("gte"))), "fake"),
+        "npu-ocr": ocr_routes(Reader(FakeOcr(("a line",))), "fake"),
+        "npu-speech": speech_routes(speech, "fake"),
+        "npu-kserve": kserve_routes(inference, "fake"),
+    }
+
+
+async def every_app(keys: Keys, home: Path) -> dict[str, FastAPI]:
+    """Serve application -> its ASGI application."""
+    await keys.ring.refresh()
+    nobody = httpx.AsyncClient(base_url="http://127.0.0.1:9")
+    browser = BrowserRoom.of(Settings(home=home), "here", FakeProfiles(()))
+    routers = {
+        "main": _main(keys),
+        "frontend": web_routes(Site(home), Platform(None, 1, 2)),
+        "llm-ollama": forward_routes(nobody),
+        "browser": browser.router(),
+        **_npu(),
+    }
+    apps = {name: create_app(room_of(name), [it], keys.ring) for name, it in routers.items()}
+    apps["llm"] = await in_process.room(keys.ring)
+    return apps
