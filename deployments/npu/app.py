@@ -99,12 +99,13 @@ class NpuOcr(RoomReplica):
 
     def __init__(self) -> None:
         super().__init__()
+        from deployments.npu.decoder import Pictures
         from deployments.npu.driver_device import ENGINE, Device
         from deployments.npu.driver_ocr import RapidOcrEngine
         from deployments.npu.ocr import Reader
 
         self.engine = ENGINE
-        self.reader = Reader(RapidOcrEngine(Device(self.settings)))
+        self.reader = Reader(RapidOcrEngine(Device(self.settings), Pictures()))
 
     def router(self) -> APIRouter:
         from deployments.npu.routes_ocr import ocr_routes
@@ -125,14 +126,14 @@ class NpuSpeech(RoomReplica):
 
     def __init__(self) -> None:
         super().__init__()
-        from deployments.npu.driver_audio import decode
+        from deployments.npu.decoder import Recordings
         from deployments.npu.driver_device import ENGINE, Device
         from deployments.npu.driver_whisper import OpenVinoSpeechModels
         from deployments.npu.speech import Transcriber
 
         self.engine = ENGINE
         models = OpenVinoSpeechModels(self.settings, Device(self.settings))
-        self.transcriber = Transcriber(models, decode)
+        self.transcriber = Transcriber(models, Recordings())
 
     def router(self) -> APIRouter:
         from deployments.npu.routes_speech import speech_routes

@@ -1,7 +1,11 @@
-"""Images and PDF pages from strangers: read with limits, or refused with the reason."""
+"""Images and PDF pages from strangers: read with limits, or refused with the reason.
+
+Runs in a `decoder_process`, which bounds what a file can cost. What an ordinary picture of the
+largest size needs stays far below that bound: deep and transparent ones are shrunk first.
+"""
 
 import io
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +14,12 @@ from PIL import Image, ImageOps
 
 from autobot.errors import Invalid, TooLarge
 from deployments.npu import driver_pdf
+from deployments.npu.ocr import Picture
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 """No format that runs a program (EPS) or is read by rarely used code."""
+PAGED = "TIFF"
+"""The frames of any other format are an animation or previews: the first is the picture."""
 MAX_PIXELS = 40_000_000
 MAX_SIDE = 20_000
 FITTED_SIDE = 2560
@@ -22,46 +29,64 @@ MAX_ASPECT = 4
 image of 20000 x 1 would otherwise become one of millions of pixels."""
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """An upright picture, transparency laid over white.
-
-    ``pixels``: uint8 [rows, columns, 3] in BGR order, fitted for reading. ``width`` and ``height``
-    are the picture's own; one fitted pixel is ``scale`` of its pixels. A margin, if any, is on the
-    right and below, so coordinates only need scaling.
-    """
-
-    pixels: NDArray[np.uint8]
-    width: int
-    height: int
-    scale: float
-    pages: int = 1
+def decode(data: bytes, page: int) -> tuple[dict[str, Any], NDArray[np.uint8]]:
+    """Return what `picture` reads, as facts and pixels."""
+    found = picture(data, page)
+    facts = {
+        "shape": found.pixels.shape[:2],
+        "width": found.width,
+        "height": found.height,
+        "scale": found.scale,
+        "pages": found.pages,
+    }
+    return facts, found.pixels
 
 
-def decode(data: bytes, page: int = 1) -> Picture:
-    """Read the first frame of an image file, or page ``page`` (from 1) of a PDF file.
+def warm_up() -> None:
+    """Read one picture of each format, so that nothing is left to be imported or opened."""
+    Image.init()
+    for kind in FORMATS:
+        file = io.BytesIO()
+        Image.new("RGB", (8, 8)).save(file, kind)
+        picture(file.getvalue())
+    driver_pdf.warm_up()
+
+
+def picture(data: bytes, page: int = 1) -> Picture:
+    """Read page ``page`` (from 1) of a TIFF or PDF file, or the only one of another image.
 
     Raises `TooLarge` before a pixel is decoded when the header promises too many, `Invalid` when
-    the bytes are no image of a supported format or the image is broken.
+    the bytes are no image of a supported format, the image is broken or lacks the page.
     """
     if not data:
         raise Invalid("The image is empty.")
     if b"%PDF-" in data[:1024]:  # where PDF readers look for it
         pixels, pages = driver_pdf.draw(data, page, FITTED_SIDE)
         return replace(_margined(pixels, 1.0), pages=pages)
-    if page != 1:
-        raise Invalid(f"An image has one page; there is no page {page}.")
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            pages = _turn_to(image, page)
             _check_size(image)
-            upright = _upright_rgb(image)
-            return _fitted(upright)
-    except TooLarge:
+            return replace(_read(image), pages=pages)
+    except (Invalid, TooLarge, MemoryError):
         raise
     except Image.DecompressionBombError as error:
         raise TooLarge(f"The image has too many pixels: {error}") from error
     except Exception as error:  # Pillow's decoders fail in too many ways to list on broken files
         raise Invalid(f"The image cannot be read: {_reason(error)}.") from error
+
+
+def _turn_to(image: Image.Image, page: int) -> int:
+    """Make ``page`` the one that is read; return how many there are."""
+    if image.format != PAGED:
+        if page != 1:
+            raise Invalid(f"An image has one page; there is no page {page}.")
+        return 1
+    pages = int(getattr(image, "n_frames", 1))
+    if not 1 <= page <= pages:
+        raise Invalid(f"The TIFF has {pages} pages; there is no page {page}.")
+    image.seek(page - 1)
+    return pages
 
 
 def _check_size(image: Image.Image) -> None:
@@ -73,14 +98,33 @@ def _check_size(image: Image.Image) -> None:
         )
 
 
-def _upright_rgb(image: Image.Image) -> Image.Image:
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode in ("I", "F"):
-        upright = _eight_bits(upright)
-    if upright.has_transparency_data:
-        rgba = upright.convert("RGBA")
-        upright = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return upright.convert("RGB")
+def _read(image: Image.Image) -> Picture:
+    ImageOps.exif_transpose(image, in_place=True)  # a copy of every upright picture otherwise
+    width, height = image.size
+    scale = max(1.0, max(width, height) / FITTED_SIDE)
+    size = (max(1, round(width / scale)), max(1, round(height / scale)))
+    plain = _without_palette(image)
+    small = plain if scale == 1 else plain.resize(size, Image.Resampling.LANCZOS)
+    fitted = _margined(np.asarray(_rgb(small))[:, :, ::-1], scale)
+    return replace(fitted, width=width, height=height)
+
+
+def _without_palette(image: Image.Image) -> Image.Image:
+    """Pixels that can be averaged with their neighbours."""
+    if image.has_transparency_data and image.mode not in ("RGBA", "LA"):
+        return image.convert("RGBA")
+    if image.mode == "1":
+        return image.convert("L")
+    return image.convert("RGB") if image.mode in ("P", "PA") else image
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("I", "F"):
+        image = _eight_bits(image)
+    if image.mode in ("RGBA", "LA"):
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return image.convert("RGB")
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
@@ -89,14 +133,6 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     low, high = float(values.min()), float(values.max())
     scaled = (values - low) * (255 / (high - low)) if high > low else np.zeros_like(values)
     return Image.fromarray(scaled.astype(np.uint8))
-
-
-def _fitted(image: Image.Image) -> Picture:
-    scale = max(1.0, max(image.size) / FITTED_SIDE)
-    size = (max(1, round(image.width / scale)), max(1, round(image.height / scale)))
-    small = image if scale == 1 else image.resize(size, Image.Resampling.LANCZOS)
-    picture = _margined(np.asarray(small)[:, :, ::-1], scale)
-    return replace(picture, width=image.width, height=image.height)
 
 
 def _margined(pixels: NDArray[np.uint8], scale: float) -> Picture:

@@ -9,9 +9,9 @@ import rapidocr
 from numpy.typing import NDArray
 
 from autobot.errors import Unavailable
+from deployments.npu.decoder import Pictures
 from deployments.npu.driver_device import Device, precision, ran_on
-from deployments.npu.driver_image import Picture, decode
-from deployments.npu.ocr import Box, Line, Page
+from deployments.npu.ocr import Box, Line, Page, Picture
 
 MODEL = "pp-ocrv6-small"
 MODEL_FILES = {
@@ -42,8 +42,9 @@ class RapidOcrEngine:
 
     model = MODEL
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, pictures: Pictures) -> None:
         self._device = device
+        self._pictures = pictures
         self._sessions: dict[str, _Session] = {}
 
     def device(self) -> str:
@@ -52,12 +53,13 @@ class RapidOcrEngine:
         return ",".join(dict.fromkeys(devices))
 
     def read(self, image: bytes, page: int = 1) -> Page:
-        return self._read(decode(image, page))
+        return self._read(self._pictures.decode(image, page))
 
     def facts(self) -> dict[str, Any]:
         sessions = self._sessions
         return {
             **self._device.facts(),
+            **self._pictures.facts(),
             "loaded": bool(sessions),
             "devices": {part: ran_on(s.compiled) for part, s in sessions.items()},
             "precision": {part: precision(s.compiled) for part, s in sessions.items()},
@@ -97,7 +99,7 @@ def _pipeline(folder: Path, sessions: dict[str, _Session]) -> Any:
     """rapidocr with our sessions. Every file is named, so it never looks for one to download."""
     params: dict[str, Any] = {
         "Global.log_level": "error",
-        # `decode` has done both; rapidocr's own resizing misplaces boxes of very long images.
+        # `driver_image` has done both; rapidocr's own resizing misplaces boxes of very long images.
         "Global.use_preprocess_img": False,
         "Global.use_vertical_padding": False,
     }

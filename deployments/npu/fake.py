@@ -10,7 +10,7 @@ import numpy as np
 
 from autobot.errors import BadRequest, ModelNotFound
 from deployments.npu.batcher import Tokens, Vector
-from deployments.npu.driver_image import decode
+from deployments.npu.decoder import Pictures
 from deployments.npu.kserve import Array, Port
 from deployments.npu.ocr import Line, Page
 from deployments.npu.rerank import Passage
@@ -147,8 +147,9 @@ class FakeOcr:
 
     model = "fake-ocr"
 
-    def __init__(self, texts: Sequence[str]) -> None:
+    def __init__(self, texts: Sequence[str], pictures: Pictures) -> None:
         self._texts = texts
+        self._pictures = pictures
 
     def device(self) -> str:
         return "FAKE"
@@ -157,7 +158,7 @@ class FakeOcr:
         return {"engine": "fake"}
 
     def read(self, image: bytes, page: int = 1) -> Page:
-        picture = decode(image, page)
+        picture = self._pictures.decode(image, page)
         ink = picture.pixels.min(axis=2) < 128
         bounds = np.flatnonzero(np.diff(ink.any(axis=1).astype(np.int8), prepend=0, append=0))
         lines: list[Line] = []

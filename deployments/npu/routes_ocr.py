@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.datastructures import UploadFile
 
 from autobot.errors import Invalid
+from autobot.keys import KeyRecord
 from autobot.web.auth import require
 from autobot.web.hangup import unless_hung_up
 from deployments.npu.ocr import MAX_IMAGE_BYTES, Reader, too_large
@@ -30,7 +31,8 @@ OCR_BODY: dict[str, Any] = {
 
 def ocr_routes(reader: Reader, engine: str) -> APIRouter:
     """Return the OCR endpoint around ``reader``; ``engine`` goes into the answer."""
-    router = APIRouter(tags=["npu"], dependencies=[Depends(require("npu"))])
+    router = APIRouter(tags=["npu"])
+    asked = Query(ge=1, le=1 << 20, description="The only page to read, from 1.")
 
     @router.post(
         "/api/ocr",
@@ -38,12 +40,16 @@ def ocr_routes(reader: Reader, engine: str) -> APIRouter:
         responses=refusals(PROBLEM),
     )
     async def ocr(
-        request: Request, response: Response, page: Annotated[int, Query(ge=1, le=1 << 20)] = 1
+        request: Request,
+        response: Response,
+        key: Annotated[KeyRecord, Depends(require("npu"))],
+        page: Annotated[int | None, asked] = None,
     ) -> OcrAnswer:
-        """Read the text in an image or a page of a PDF: the bytes as the body, or a form with a
-        field `file`. `page` counts from 1."""
+        """Read the text in an image or in the pages of a PDF or TIFF: the bytes as the body, or a
+        form with a field `file`. Without `page` every page is read, of which there may be 20; of
+        an animation it is the first picture."""
         image = await _image_of(request)
-        reading = await unless_hung_up(request, reader.read(image, page))
+        reading = await unless_hung_up(request, reader.read(image, page, key.id))
         response.headers.update(provenance(reading.model, reading.device, engine))
         return OcrAnswer.of(reading, engine)
 

@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from autobot.errors import Invalid
+from autobot.keys import KeyRecord
 from autobot.web.auth import require
 from autobot.web.hangup import unless_hung_up
 from deployments.npu.refusals import OPENAI, provenance, refusals
@@ -49,7 +50,7 @@ class Transcription(BaseModel):
 
 def speech_routes(transcriber: Transcriber, engine: str) -> APIRouter:
     """Return the endpoint around ``transcriber``; ``engine`` goes into a header."""
-    router = APIRouter(tags=["npu"], dependencies=[Depends(require("npu"))])
+    router = APIRouter(tags=["npu"])
     refused = {400: "The audio is broken or the language unknown", 404: "No such model"}
 
     @router.post(
@@ -57,11 +58,15 @@ def speech_routes(transcriber: Transcriber, engine: str) -> APIRouter:
         response_model=Transcription,
         responses={200: {"content": {"text/plain": {}}}, **refusals(OPENAI, refused)},
     )
-    async def transcriptions(form: Annotated[SpeechRequest, Form()], request: Request) -> Response:
+    async def transcriptions(
+        form: Annotated[SpeechRequest, Form()],
+        request: Request,
+        key: Annotated[KeyRecord, Depends(require("npu"))],
+    ) -> Response:
         """Put what is said in an audio file into words."""
         asked = form.asked()
         audio = await form.file.read()
-        work = transcriber.transcribe(audio, form.model, asked)
+        work = transcriber.transcribe(audio, form.model, asked, key.id)
         transcript = await unless_hung_up(request, work)
         answer = written(transcript, form.response_format)
         answer.headers.update(provenance(transcript.model, transcript.device, engine))

@@ -1,7 +1,7 @@
 """Speech to text for many callers: limits, and windows of 30 s that take turns."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from autobot.errors import Busy, TooLarge
+from autobot.concurrency import ConcurrencyLimiter
+from autobot.errors import TooLarge
 from deployments.npu.on_demand import OnDemand
 
 Samples = NDArray[np.int16]
@@ -20,9 +21,20 @@ MAX_AUDIO_BYTES = 25 << 20
 MAX_SECONDS = 3600
 MAX_INSIDE = 4
 """An hour of samples is 115 MB, so few callers may hold some at once."""
+MAX_INSIDE_EACH = 2
+MAX_WAITING, MAX_WAITING_EACH = 16, 4
+"""Of all callers, and of those with one API key."""
 
-Decode = Callable[[bytes, int], Samples]
-"""Audio file, most seconds -> samples; raises `BadRequest` when broken, `TooLarge` when longer."""
+
+class AudioFiles(Protocol):
+    """Where samples come from. `decode` blocks and is safe from several threads."""
+
+    def decode(self, data: bytes, most_seconds: int) -> Samples:
+        """Raise `BadRequest` when the file is broken, `TooLarge` when it is longer or costs more
+        than it may."""
+        ...
+
+    def facts(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,28 +116,34 @@ class Transcriber:
     a caller who goes away costs at most the window at hand.
     """
 
-    def __init__(self, models: SpeechModels, decode: Decode) -> None:
+    def __init__(self, models: SpeechModels, files: AudioFiles) -> None:
         self._models = models
-        self._decode = decode
+        self._files = files
         self._loaded = OnDemand(models.load)
-        self._inside = 0
-        self._turn = asyncio.Lock()  # fair: whoever asked first goes first
+        self._inside = ConcurrencyLimiter(
+            MAX_INSIDE,
+            MAX_WAITING,
+            limit_each=MAX_INSIDE_EACH,
+            waiting_each=MAX_WAITING_EACH,
+            what="transcriptions",
+        )
+        self._turns = ConcurrencyLimiter(1, MAX_INSIDE, what="windows of speech")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="speech")
+        # Of its own: a file that is slow to decode does not hold up the words of others.
+        self._decoding = ThreadPoolExecutor(1, thread_name_prefix="decode")
 
     async def transcribe(
-        self, audio: bytes, model: str = "default", asked: Asked | None = None
+        self, audio: bytes, model: str = "default", asked: Asked | None = None, key: str = ""
     ) -> Transcript:
-        """Raise what decoding and the model raise, `ModelNotFound`, `TooLarge`, `Busy`."""
+        """Raise what decoding and the model raise, `ModelNotFound`, `TooLarge`, `Busy`.
+
+        ``key``: whose turn it takes. Keys that wait are served in turn.
+        """
         name = self._models.resolve(model)
         if len(audio) > MAX_AUDIO_BYTES:
             raise TooLarge(f"The audio has {len(audio)} bytes; at most {MAX_AUDIO_BYTES} are read.")
-        if self._inside >= MAX_INSIDE:
-            raise Busy(f"{self._inside} recordings are being transcribed; try again shortly.")
-        self._inside += 1
-        try:
-            return await self._transcribe(audio, name, asked or Asked())
-        finally:
-            self._inside -= 1
+        async with self._inside.slot(key):
+            return await self._transcribe(audio, name, asked or Asked(), key)
 
     async def facts(self) -> dict[str, Any]:
         """Does not load a model: none is in memory until somebody speaks."""
@@ -134,22 +152,28 @@ class Transcriber:
             "device": ",".join(dict.fromkeys(model.device() for model in loaded)) or None,
             "models": self._models.installed(),
             "loaded": [model.name for model in loaded],
-            "inside": self._inside,
+            "inside": self._inside.running,
+            "queued": self._inside.queued,
             **self._models.facts(),
+            **self._files.facts(),
         }
 
-    async def _transcribe(self, audio: bytes, name: str, asked: Asked) -> Transcript:
-        samples = await self._blocking(self._decode, audio, MAX_SECONDS)
+    async def _transcribe(self, audio: bytes, name: str, asked: Asked, key: str) -> Transcript:
+        loop = asyncio.get_running_loop()
+        decode = self._files.decode
+        samples = await loop.run_in_executor(self._decoding, decode, audio, MAX_SECONDS)
         model = await self._loaded.get(name)
         windows = model.transcribe(samples, asked)
         segments: list[Segment] = []
         language = asked.language or ""
-        while (window := await self._blocking(next, windows, None)) is not None:
+        while (window := await self._next(windows, key)) is not None:
             segments += window.segments
             language = language or window.language
         seconds = round(len(samples) / RATE, 2)
         return Transcript(segments, language, seconds, model.name, model.device())
 
-    async def _blocking(self, work: Callable[..., Any], *args: Any) -> Any:
-        async with self._turn:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
+    async def _next(self, windows: Iterator[Window], key: str) -> Window | None:
+        async with self._turns.slot(key):
+            return await asyncio.get_running_loop().run_in_executor(
+                self._thread, next, windows, None
+            )

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
 from autobot.settings import Settings
 from autobot.web.app import create_app
-from deployments.npu.driver_audio import decode
+from deployments.npu.decoder import Pictures, Recordings
 from deployments.npu.driver_device import Device
 from deployments.npu.driver_embedding import OpenVinoEmbeddingModels
 from deployments.npu.driver_ocr import RapidOcrEngine
@@ -127,19 +127,19 @@ def speech(request: pytest.FixtureRequest) -> SpeechModels:
 
 @pytest.fixture
 def transcriber(speech: SpeechModels) -> Transcriber:
-    return Transcriber(speech, decode)
+    return Transcriber(speech, Recordings())
 
 
 @pytest.fixture(scope="session")
 def real_ocr(device: Device) -> OcrEngine:
-    return RapidOcrEngine(device)
+    return RapidOcrEngine(device, Pictures())
 
 
 @pytest.fixture(scope="session", params=["fake", "openvino"])
 def ocr(request: pytest.FixtureRequest) -> OcrEngine:
     if request.param == "openvino":
         return request.getfixturevalue("real_ocr")
-    return FakeOcr(WRITTEN)
+    return FakeOcr(WRITTEN, Pictures())
 
 
 async def app_of(*routers: APIRouter) -> FastAPI:

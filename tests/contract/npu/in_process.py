@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from deployments.npu.driver_audio import decode
+from deployments.npu.decoder import Pictures, Recordings
 from deployments.npu.embedding import Embedder
 from deployments.npu.fake import (
     FakeEmbeddingModel,
@@ -29,7 +29,7 @@ async def room() -> FastAPI:
     return await app_of(
         embedding_routes(Embedder(FakeModels(FakeEmbeddingModel("fake"))), "fake"),
         rerank_routes(Reranker(FakeModels(FakeRerankModel("fake"))), "fake"),
-        ocr_routes(Reader(FakeOcr(WRITTEN)), "fake"),
-        speech_routes(Transcriber(FakeModels(FakeSpeechModel("fake")), decode), "fake"),
+        ocr_routes(Reader(FakeOcr(WRITTEN, Pictures())), "fake"),
+        speech_routes(Transcriber(FakeModels(FakeSpeechModel("fake")), Recordings()), "fake"),
         kserve_routes(Inference(FakeModels(FakeInferenceModel("a"))), "fake"),
     )

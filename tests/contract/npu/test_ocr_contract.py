@@ -22,12 +22,12 @@ def reader(ocr: OcrEngine) -> Reader:
 async def test_rendered_text_is_read_back(reader: Reader) -> None:
     reading = await reader.read(as_file(draw()))
     assert reading.text.splitlines() == list(WRITTEN)
-    assert all(0.8 < line.confidence <= 1 for line in reading.page.lines)
+    assert all(0.8 < line.confidence <= 1 for line in reading.pages[0].lines)
 
 
 async def test_boxes_surround_the_ink(reader: Reader) -> None:
     image = draw()
-    page = (await reader.read(as_file(image))).page
+    (page,) = (await reader.read(as_file(image))).pages
     assert (page.width, page.height) == image.size
     for line, middle in zip(page.lines, (75, 225), strict=True):
         left, top, right, bottom = bounds(line.box)
@@ -39,7 +39,7 @@ async def test_boxes_surround_the_ink(reader: Reader) -> None:
 
 async def test_boxes_of_a_shrunken_image_are_in_its_own_pixels(reader: Reader) -> None:
     image = draw(size=(4500, 1500))
-    page = (await reader.read(as_file(image))).page
+    (page,) = (await reader.read(as_file(image))).pages
     assert [line.text for line in page.lines] == list(WRITTEN)
     assert (page.width, page.height) == image.size
     _, top, right, bottom = bounds(page.lines[1].box)
@@ -81,14 +81,14 @@ async def test_a_photo_taken_sideways_is_read_upright(reader: Reader) -> None:
     sideways = draw().transpose(Image.Transpose.ROTATE_90)
     reading = await reader.read(as_file(sideways, "JPEG", quality=95, exif=exif.tobytes()))
     assert reading.text.splitlines() == list(WRITTEN)
-    assert (reading.page.width, reading.page.height) == draw().size
+    assert (reading.pages[0].width, reading.pages[0].height) == draw().size
 
 
 @pytest.mark.parametrize("size", [(200, 200), (1, 1), (3, 700), (700, 3), (20_000, 1), (1, 20_000)])
 async def test_an_image_without_text_has_no_lines(reader: Reader, size: tuple[int, int]) -> None:
     reading = await reader.read(as_file(Image.new("RGB", size, "white")))
     assert reading.text == ""
-    assert reading.page.lines == []
+    assert reading.pages[0].lines == []
 
 
 WHOLE = as_file(draw())
@@ -131,7 +131,7 @@ async def test_too_many_bytes_are_refused_with_both_numbers(reader: Reader) -> N
 
 
 async def test_callers_wait_in_line_and_too_many_are_refused(ocr: OcrEngine) -> None:
-    reader = Reader(ocr, max_waiting=2)
+    reader = Reader(ocr, waiting=2)
     answers = await asyncio.gather(*(reader.read(WHOLE) for _ in range(5)), return_exceptions=True)
     assert [type(answer) for answer in answers[3:]] == [Busy, Busy]
     assert all(not isinstance(answer, BaseException) for answer in answers[:3])

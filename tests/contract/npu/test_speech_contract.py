@@ -18,11 +18,20 @@ import pytest
 from fastapi import FastAPI
 
 from autobot.errors import BadRequest, Busy, ModelNotFound, TooLarge
-from deployments.npu.driver_audio import decode
+from deployments.npu.decoder import Recordings
 from deployments.npu.routes_speech import speech_routes
-from deployments.npu.speech import MAX_INSIDE, RATE, Asked, Samples, SpeechModels, Transcriber
+from deployments.npu.speech import (
+    MAX_INSIDE_EACH,
+    MAX_WAITING_EACH,
+    RATE,
+    Asked,
+    Samples,
+    SpeechModels,
+    Transcriber,
+)
 from tests.contract.npu.conftest import KEY, READ_ONLY, SPEECH_MODEL, app_of, client_of
 
+FILES = Recordings()
 SPOKEN = "Please turn on the kitchen light at seven in the evening."
 
 
@@ -79,14 +88,14 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
      ("mp4", "aac"), ("wav", "pcm_s16le")],
 )  # fmt: skip
 def test_usual_formats_become_mono_samples_at_one_rate(container: str, codec: str) -> None:
-    samples = decode(packed(tone(1.0), container, codec), 60)
+    samples = FILES.decode(packed(tone(1.0), container, codec), 60)
     assert len(samples) == pytest.approx(RATE, rel=0.1)
     spectrum = np.abs(np.fft.rfft(samples[: RATE // 2].astype(float)))
     assert spectrum.argmax() * 2 == pytest.approx(440, abs=5)
 
 
 def test_stereo_at_another_rate_becomes_mono_at_ours() -> None:
-    samples = decode(wav(tone(1.0, 44_100), 44_100, channels=2), 60)
+    samples = FILES.decode(wav(tone(1.0, 44_100), 44_100, channels=2), 60)
     assert len(samples) == pytest.approx(RATE, rel=0.01)
 
 
@@ -109,12 +118,12 @@ def test_stereo_at_another_rate_becomes_mono_at_ours() -> None:
 )
 def test_what_is_no_audio_is_refused(broken: bytes) -> None:
     with pytest.raises(BadRequest):
-        decode(broken, 60)
+        FILES.decode(broken, 60)
 
 
 def test_audio_longer_than_may_be_is_refused_before_it_is_all_decoded() -> None:
     with pytest.raises(TooLarge, match="longer than 2 s"):
-        decode(packed(tone(60.0), "flac", "flac"), 2)
+        FILES.decode(packed(tone(60.0), "flac", "flac"), 2)
 
 
 async def test_long_audio_is_heard_window_by_window(transcriber: Transcriber) -> None:
@@ -139,12 +148,13 @@ async def test_what_cannot_be_asked_is_refused(transcriber: Transcriber) -> None
         await transcriber.transcribe(b"\0" * ((25 << 20) + 1))
 
 
-async def test_callers_take_turns_and_too_many_are_refused(transcriber: Transcriber) -> None:
-    short = wav(tone(0.5))
-    calls = [transcriber.transcribe(short, asked=Asked("en")) for _ in range(MAX_INSIDE + 2)]
-    answers = await asyncio.gather(*calls, return_exceptions=True)
-    assert [type(answer) for answer in answers[MAX_INSIDE:]] == [Busy, Busy]
-    assert not any(isinstance(answer, BaseException) for answer in answers[:MAX_INSIDE])
+async def test_one_key_cannot_take_the_places_of_another(transcriber: Transcriber) -> None:
+    short, most = wav(tone(0.5)), MAX_INSIDE_EACH + MAX_WAITING_EACH
+    greedy = [transcriber.transcribe(short, asked=Asked("en"), key="a") for _ in range(most + 2)]
+    modest = transcriber.transcribe(short, asked=Asked("en"), key="b")
+    answers = await asyncio.gather(*greedy, modest, return_exceptions=True)
+    assert [type(answer) for answer in answers[most:-1]] == [Busy, Busy]
+    assert not any(isinstance(answer, BaseException) for answer in [*answers[:most], answers[-1]])
 
 
 def official(app: FastAPI) -> openai.AsyncOpenAI:
@@ -212,7 +222,7 @@ async def test_a_key_of_the_room_is_asked_for(client: httpx.AsyncClient) -> None
 
 
 async def test_real_speech_becomes_its_words(real_speech: SpeechModels, spoken: bytes) -> None:
-    transcript = await Transcriber(real_speech, decode).transcribe(spoken)
+    transcript = await Transcriber(real_speech, FILES).transcribe(spoken)
     assert transcript.language == "en"
     said = transcript.text.lower()
     for word in ("please", "turn", "kitchen", "light", "evening"):
@@ -223,10 +233,10 @@ async def test_real_speech_becomes_its_words(real_speech: SpeechModels, spoken: 
 async def test_speech_that_windows_cut_in_two_is_heard_to_its_end(
     real_speech: SpeechModels, spoken: bytes
 ) -> None:
-    sentence = decode(spoken, 60)
+    sentence = FILES.decode(spoken, 60)
     pause = np.zeros(RATE * 26, np.int16)
     samples = np.concatenate([sentence, pause, sentence, pause, sentence])
-    transcript = await Transcriber(real_speech, decode).transcribe(wav(samples))
+    transcript = await Transcriber(real_speech, FILES).transcribe(wav(samples))
     assert transcript.text.lower().count("kitchen") == 3
     starts = [segment.start for segment in transcript.segments]
     assert starts == sorted(starts)
@@ -236,7 +246,7 @@ async def test_subtitles_of_real_speech_have_times(
     real_speech: SpeechModels, spoken: bytes
 ) -> None:
     async with client_of(
-        await app_of(speech_routes(Transcriber(real_speech, decode), "an engine"))
+        await app_of(speech_routes(Transcriber(real_speech, FILES), "an engine"))
     ) as client:
         form = {"response_format": "srt", "language": "en"}
         answer = await client.post(
