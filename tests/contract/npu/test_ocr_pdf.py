@@ -42,7 +42,9 @@ def one_page(content: bytes, box: str = "0 0 612 792", filters: bytes = b"") -> 
 
 def tiff(*pages: Image.Image, **options: Any) -> bytes:
     first, *rest = pages
-    return as_file(first, "TIFF", save_all=True, append_images=rest, **options)
+    return as_file(
+        first.copy(), "TIFF", save_all=True, append_images=[page.copy() for page in rest], **options
+    )
 
 
 BLANK = Image.new("RGB", (900, 300), "white")
