@@ -52,7 +52,9 @@ async def test_callers_on_kept_connections_move_to_the_next_replica(port: int) -
         await asyncio.sleep(0.05)
         await old.stop()
         old, before = new, len(seen)
-        await asyncio.sleep(0.1)
+        async with asyncio.timeout(30):
+            while len(seen) < before + 2 * CALLERS:
+                await asyncio.sleep(0.01)
         assert set(seen[before + CALLERS :]) == {f"new {generation}"}
     over.set()
     await asyncio.gather(*callers)

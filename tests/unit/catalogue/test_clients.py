@@ -86,7 +86,7 @@ async def test_the_bundled_pip_serves_when_none_is_installed(
 
 def test_no_pip_at_all_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients.importlib.util, "find_spec", lambda _: None)
-    monkeypatch.setattr(clients, "DEBIAN_WHEELS", Path("/nowhere"))
+    monkeypatch.setattr(clients, "_wheel_folders", list)
     monkeypatch.setattr(clients.shutil, "which", lambda _: None)
     with pytest.raises(CarrierError, match="apt: python3-pip"):
         clients.pip_command()
