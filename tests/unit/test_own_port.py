@@ -34,13 +34,14 @@ async def test_callers_on_kept_connections_move_to_the_next_replica(port: int) -
     old = OwnPort(app("old"), "127.0.0.1", port)
     await old.start()
     seen: list[str] = []
-    over = asyncio.Event()
+    over, answered = asyncio.Event(), asyncio.Event()
 
     async def call() -> None:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
             while not over.is_set():
                 answer = await http.get("/")
                 seen.append(answer.json()["name"])
+                answered.set()
                 await asyncio.sleep(0.001)
 
     await asyncio.sleep(0.1)
@@ -54,7 +55,8 @@ async def test_callers_on_kept_connections_move_to_the_next_replica(port: int) -
         old, before = new, len(seen)
         async with asyncio.timeout(30):
             while len(seen) < before + 2 * CALLERS:
-                await asyncio.sleep(0.01)
+                answered.clear()
+                await answered.wait()
         assert set(seen[before + CALLERS :]) == {f"new {generation}"}
     over.set()
     await asyncio.gather(*callers)
