@@ -17,6 +17,12 @@ CHAT = "qwen2.5-coder-1.5b-instruct"
 EMBEDDINGS = ("gte-small", "all-minilm-l6-v2")
 SPEECH = "whisper-base"
 REDIS = "redis-stack"
+CHATML = """{{- range .Messages }}<|im_start|>{{ .Role }}
+{{ .Content }}<|im_end|>
+{{ end }}<|im_start|>assistant
+"""
+"""The chat template of both chat models as Ollama writes it. Of a file it imports it knows few, and
+without one it continues the text: such answers and their figures are not a chat's."""
 
 
 def needed() -> list[str]:

@@ -1,10 +1,12 @@
 """An Ollama server that its owner installs on VM `llm`: kept running, used, and left to others."""
 
 import base64
+import io
 import json
 import os
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,8 +29,8 @@ API = f"http://{ROOMS['main']}:8001"
 pytestmark = pytest.mark.timeout(600)
 
 
-def program() -> Path:
-    """A program that needs no files beside it, as `make ollama` builds it."""
+def built() -> Path:
+    """The folder with bin/ and lib/ that `make ollama` built."""
     found = subprocess.run(
         [CHECKOUT / "scripts" / "ollama.sh", "find"], capture_output=True, text=True
     )
@@ -38,8 +40,17 @@ def program() -> Path:
         pytest.skip(found.stderr.strip())
     path = Path(found.stdout.strip())
     if not path.is_relative_to(Settings().cache):
-        pytest.skip("an installed Ollama has files elsewhere, which its program alone lacks")
-    return path
+        pytest.skip("an installed Ollama has files elsewhere")
+    return path.parents[1]
+
+
+def packed(folder: Path) -> str:
+    """It as a tar archive in base64."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz", compresslevel=1) as tar:
+        for part in ("bin", "lib"):
+            tar.add(folder / part, arcname=part)
+    return base64.b64encode(archive.getvalue()).decode()
 
 
 def state(vm: VM) -> str:
@@ -68,14 +79,14 @@ def request(cluster: SixVms, path: str, body: str, *options: str) -> str:
 
 @pytest.fixture(scope="module")
 def vm(cluster: SixVms) -> Iterator[VM]:
-    """VM `llm` with Ollama installed as by hand: a program in /usr/local/bin, and nothing else."""
+    """VM `llm` with Ollama installed as by hand, below /usr/local, and no unit."""
     vm = cluster.lab.vm("llm")
     assert state(vm) == "inactive", "without a program the unit is skipped; it has not failed"
-    encoded = base64.b64encode(program().read_bytes()).decode()
-    vm.shell(f"base64 -d > {OLLAMA} && chmod 755 {OLLAMA}", stdin=encoded)
+    unpack = f"base64 -d | tar -xz -C {OLLAMA.parents[1]} --no-same-owner"
+    vm.shell(f"{unpack} && chmod 755 {OLLAMA}", stdin=packed(built()))
     vm.shell(["systemctl", "start", UNIT])
     yield vm
-    vm.shell(f"rm {OLLAMA}; systemctl stop {UNIT}")
+    vm.shell(f"rm -r {OLLAMA} /usr/local/lib/ollama; systemctl stop {UNIT}")
 
 
 def test_it_is_started_and_comes_back_when_it_is_killed(cluster: SixVms, vm: VM) -> None:
@@ -91,7 +102,9 @@ def test_its_models_are_listed_chatted_with_and_removed_through_the_room(
 ) -> None:
     file = parts.path(parts.SMALL_CHAT)
     inside = Path("/var/cache/autobot") / file.relative_to(Settings().cache)
-    vm.run(f"echo FROM {inside} > /tmp/Modelfile && ollama create {MODEL} -f /tmp/Modelfile")
+    modelfile = f'FROM {inside}\nTEMPLATE """{parts.CHATML}"""\n'
+    vm.shell("cat > /tmp/Modelfile", stdin=modelfile)
+    vm.run(f"ollama create {MODEL} -f /tmp/Modelfile")
     wait_for(lambda: MODEL in models(cluster), 30, lambda: str(models(cluster)))
     engine, answer = chat(cluster)
     assert engine == "ollama", answer

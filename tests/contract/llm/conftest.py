@@ -99,7 +99,7 @@ async def imported(url: str, path: Path) -> AsyncGenerator[str, None]:
     """The small model in the server at `url`, under its name there."""
     client = ollama.AsyncClient(url)
     digest = await client.create_blob(path)
-    await client.create(OLLAMA_NAME, files={path.name: digest})
+    await client.create(OLLAMA_NAME, files={path.name: digest}, template=parts.CHATML)
     try:
         yield OLLAMA_NAME
     finally:
