@@ -175,7 +175,7 @@ async def test_prompt_beyond_the_context_is_400_with_both_numbers(room: Room, st
     [
         ("temperature", math.nan),
         ("temperature", 3),
-        ("top_p", 0),
+        ("top_p", -0.1),
         ("max_tokens", 0),
         ("stop", ["a", "b", "c", "d", "e"]),
         ("stop", ""),
