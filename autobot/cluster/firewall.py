@@ -6,11 +6,11 @@ authenticated ports and the ingress, and no other room's port, no SSH, no Redis,
 
 from collections.abc import Iterable
 
+from autobot.browser_users import BROWSER_UIDS, BROWSER_USER
 from autobot.cluster.topology import Topology
 from autobot.settings import Settings
 
 REDIS_CLIENTS = ("main", "npu", "llm")
-BROWSER_USER = "autobot-browser"
 # Linux hands these out to a listener that asks for any port, as the browser's proxy does.
 EPHEMERAL = "32768-60999"
 
@@ -112,7 +112,8 @@ def _browser_output(settings: Settings) -> list[str]:
             settings.metrics_port,
         }
     )
-    chromium = f'meta skuid "{BROWSER_USER}"'
+    connections = f"{BROWSER_UIDS.start}-{BROWSER_UIDS.stop - 1}"
+    chromium = f'meta skuid {{ "{BROWSER_USER}", {connections} }}'
     return [
         f"{chromium} tcp dport {_ports(own)} drop",
         f"{chromium} ip daddr 127.0.0.1 tcp dport {EPHEMERAL} accept",

@@ -6,6 +6,7 @@ from typing import Any
 
 from autobot.errors import Unavailable
 from autobot.settings import Settings
+from deployments.browser import accounts
 from deployments.browser.actions import Action, Download, Goto
 from deployments.browser.dial import Dialer, own_addresses
 from deployments.browser.driver import Chromium
@@ -73,12 +74,23 @@ class ChromiumBrowser:
             "engine": chromium.engine,
             "sandbox": self._sandbox,
             "limits": chromium.chosen.cage.told(processes["browser"][0]),
+            "isolation": isolation(chromium.chosen, processes["browser"][0]),
             "user": chromium.user,
             "processes": sum(map(len, processes.values())),
             "active": self._gate.active,
             "waiting": self._gate.waiting,
             "restarts": self.keeper.starts - 1,
         }
+
+
+def isolation(chosen: Launch, pid: int) -> dict[str, Any]:
+    """Say what separates browsers from the machine and from each other, and what is ``missing``."""
+    missing = chosen.namespaces.told(pid)
+    told: dict[str, Any] = {
+        "namespaces": not missing,
+        "user_per_connection": accounts.fresh() != accounts.fresh(),
+    }
+    return told | ({"missing": missing} if missing else {})
 
 
 async def _visit(session: ChromiumSession, page: Page, action: Action) -> Rendered:

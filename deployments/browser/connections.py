@@ -20,7 +20,9 @@ from deployments.browser.dial import Dialer
 from deployments.browser.egress import Domains
 from deployments.browser.engine import Rendered
 from deployments.browser.files import read_bounded
-from deployments.browser.guard import CdpGuard, Guard, PlaywrightGuard
+from deployments.browser.guard import Guard
+from deployments.browser.guard_cdp import CdpGuard
+from deployments.browser.guard_playwright import PlaywrightGuard
 from deployments.browser.lobby import Lobby
 from deployments.browser.memory import PER_CONNECTION, Meter
 from deployments.browser.proxy import EgressProxy
@@ -28,7 +30,7 @@ from deployments.browser.race import until_one_ends
 from deployments.browser.remote import (
     Remote,
     chromium_by_pipe,
-    folder_for_one,
+    folders_for_one,
     playwright_server,
 )
 
@@ -97,7 +99,7 @@ class Connections:
             await stack.enter_async_context(self._lobby.place(owner, QUEUE_S))
             self._meter.opened(PER_CONNECTION)
             chosen = await self._chosen()
-            folder = await stack.enter_async_context(folder_for_one())
+            folders = await stack.enter_async_context(folders_for_one())
             proxy = EgressProxy(self._dialer.within(*lists).open, budget=1 << 30)
             stack.push_async_callback(proxy.close)
             url = await proxy.start()
@@ -107,13 +109,13 @@ class Connections:
 
             guard: Guard
             if kind == "cdp":
-                browser = chromium_by_pipe(chosen, folder, url)
-                guard = CdpGuard(refusals, folder)
+                browser = chromium_by_pipe(chosen, folders, url)
+                guard = CdpGuard(refusals, folders.files)
             else:
-                browser = playwright_server(chosen, folder, url, self._driver)
-                guard = PlaywrightGuard(refusals, folder)
+                browser = playwright_server(chosen, folders, url, self._driver)
+                guard = PlaywrightGuard(refusals, folders.files)
             remote = await stack.enter_async_context(browser)
-            link = Link(owner, folder, remote, guard, kind, proxy, time.time())
+            link = Link(owner, folders.files, remote, guard, kind, proxy, time.time())
             self._open.add(link)
             stack.callback(self._open.discard, link)
             log.info("browser.connected", kind=kind)
@@ -128,9 +130,10 @@ class Connections:
     async def download(self, owner: str, guid: str) -> Rendered:
         """Return a file a CDP client has downloaded, by the ``guid`` its events give."""
         for link in self._open:
-            path = link.folder / guid
-            if link.owner == owner and path.is_file():
-                body = await asyncio.to_thread(read_bounded, path)
+            if link.owner != owner:
+                continue
+            with contextlib.suppress(OSError):
+                body = await asyncio.to_thread(read_bounded, link.folder, guid)
                 if body is not None:
                     return Rendered(body, "application/octet-stream", filename=guid)
         raise NotFound("There is no such download in an open connection.")

@@ -6,13 +6,11 @@ Playwright is imported in this module and in those named ``driver_*``, and nowhe
 import asyncio
 import contextlib
 import os
-import shutil
 import tempfile
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-import psutil
 import structlog
 from playwright._impl._driver import compute_driver_executable
 from playwright.async_api import Browser as PlaywrightBrowser
@@ -21,7 +19,7 @@ from playwright.async_api import Error as PlaywrightError
 
 from autobot.errors import Unavailable
 from autobot.settings import Settings
-from deployments.browser import cgroups, launch, memory
+from deployments.browser import accounts, cgroups, folders, launch, memory, namespaces
 from deployments.browser.dial import Dialer
 from deployments.browser.driver_errors import translated
 from deployments.browser.driver_session import MAX_TABS, ChromiumSession
@@ -52,18 +50,18 @@ class Chromium:
         browser: PlaywrightBrowser,
         denied: EgressProxy,
         chosen: launch.Launch,
+        mine: folders.Folders,
     ) -> None:
         self._playwright = playwright
         self._browser = browser
         self._denied = denied
-        self.user = chosen.user
+        self.user = mine.account.name
         self.chosen = chosen
-        self._artifacts = chosen.artifacts
+        self.folders = mine
         self.ended = asyncio.Event()
         self._watched: list[int] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._open = 0
-        self._profile: str | None = None
         browser.on("disconnected", lambda _: self.ended.set())
 
     @property
@@ -78,39 +76,47 @@ class Chromium:
             undo.push_async_callback(denied.close)
             playwright = await async_playwright().start()
             undo.push_async_callback(playwright.stop)
-            await asyncio.to_thread(launch.sweep, Path(tempfile.gettempdir()))
+            await asyncio.to_thread(folders.sweep, Path(tempfile.gettempdir()))
+            mine = await asyncio.to_thread(folders.make, "chromium", accounts.ours())
+            undo.push_async_callback(asyncio.to_thread, mine.remove)
             bounds = memory.bounds(settings.browser_memory_mib)
-            cage = await asyncio.to_thread(cgroups.prepare, bounds)
-            chosen = launch.prepare(
+            chosen = launch.Launch(
                 launch.find_chromium(settings.chromium, playwright.chromium.executable_path),
-                settings.run_dir / "browser",
                 sandbox=not settings.browser_no_sandbox,
-                cage=cage,
+                cage=await asyncio.to_thread(cgroups.prepare, bounds),
+                namespaces=await asyncio.to_thread(namespaces.prepare, mine),
             )
-            browser = await cls._launch(playwright, chosen, await denied.start())
-            chromium = cls(playwright, browser, denied, chosen)
+            run_dir = settings.run_dir / "browser"
+            browser = await cls._launch(playwright, chosen, mine, run_dir, await denied.start())
+            chromium = cls(playwright, browser, denied, chosen, mine)
             undo.pop_all()  # from here on the browser ends what belongs to it
             undo.push_async_callback(chromium.close)
             await chromium._watch()
             if chosen.sandbox:
                 await chromium._prove_sandbox()
             undo.pop_all()
-        log.info("browser.started", engine=chromium.engine, user=chosen.user)
+        log.info("browser.started", engine=chromium.engine, user=chromium.user)
         return chromium
 
     @staticmethod
     async def _launch(
-        playwright: Playwright, chosen: launch.Launch, nowhere_url: str
+        playwright: Playwright,
+        chosen: launch.Launch,
+        mine: folders.Folders,
+        run_dir: Path,
+        nowhere_url: str,
     ) -> PlaywrightBrowser:
+        traces = run_dir / "traces"  # ours alone: Chromium writes nothing there
+        traces.mkdir(parents=True, exist_ok=True)
         try:
             return await playwright.chromium.launch(
-                executable_path=chosen.executable,
-                artifacts_dir=chosen.artifacts,
-                traces_dir=chosen.traces,
+                executable_path=launch.wrapper(chosen, mine, run_dir),
+                artifacts_dir=mine.files,
+                traces_dir=traces,
                 chromium_sandbox=chosen.sandbox,
                 args=list(launch.FLAGS),
                 ignore_default_args=list(launch.DROPPED_FLAGS),
-                env=dict(launch.environment()),
+                env=dict(launch.environment(mine)),
                 proxy={"server": nowhere_url, "bypass": NO_BYPASS},
                 timeout=1000 * LAUNCH_TIMEOUT_S,
                 handle_sigint=False,
@@ -128,9 +134,8 @@ class Chromium:
 
     async def _watch(self) -> None:
         """End with Chromium or with Playwright's driver, whose death nobody announces."""
-        chromium = psutil.Process((await self.processes())["browser"][0])
-        self._profile = launch.profile_of(chromium.cmdline())
-        for pid in (chromium.pid, chromium.ppid()):
+        driver = launch.family(self.folders)[0].ppid()
+        for pid in (*(await self.processes())["browser"], driver):
             fd = os.pidfd_open(pid)
             self._watched.append(fd)
             asyncio.get_running_loop().add_reader(fd, self.ended.set)
@@ -152,22 +157,25 @@ class Chromium:
         page = await self._browser.new_page()
         try:
             await page.goto("about:blank")
-            await launch.prove_sandbox(await self._renderers())
+            found = await self.processes()
+            await launch.prove_sandbox(found["renderer"], found["browser"][0])
         finally:
             await page.close()
 
     async def processes(self) -> dict[str, list[int]]:
-        """Return Chromium's own list of its process ids, by kind (``renderer``, ``GPU``...)."""
+        """Return the ids of Chromium's processes, by its own word for each (``renderer``...)."""
         with translated():
             session = await self._browser.new_browser_cdp_session()
             try:
                 info = await session.send("SystemInfo.getProcessInfo")
             finally:
                 await session.detach()
-        found: dict[str, list[int]] = {}
+        said: dict[str, list[int]] = {}
         for process in info["processInfo"]:
-            found.setdefault(process["type"], []).append(process["id"])
-        return found
+            said.setdefault(process["type"], []).append(process["id"])
+        family = await asyncio.to_thread(launch.family, self.folders)
+        shut_in = bool(self.chosen.namespaces.program)
+        return {kind: launch.seen_from_here(family, pids, shut_in) for kind, pids in said.items()}
 
     async def open(
         self, spec: SessionSpec, dialer: Dialer, *, max_tabs: int = MAX_TABS, downloads: bool = True
@@ -245,6 +253,4 @@ class Chromium:
             async with asyncio.timeout(CLEANUP_TIMEOUT_S):
                 await self._playwright.stop()
         await self._denied.close()
-        if self._profile is not None:  # a driver that was killed has left it behind
-            await asyncio.to_thread(shutil.rmtree, self._profile, ignore_errors=True)
-        await asyncio.to_thread(shutil.rmtree, self._artifacts, ignore_errors=True)
+        await asyncio.to_thread(self.folders.remove)

@@ -140,16 +140,20 @@ async def download(session: "ChromiumSession", tab: Tab, action: a.Download) -> 
             await locate(tab, action).click(timeout=ms(action))
         else:
             await _follow(tab, action.link, ms(action))
-    return await received(await coming.value)
+    return await received(session.files, await coming.value)
 
 
-async def received(download: PlaywrightDownload) -> Rendered:
-    """Wait for ``download`` and return its bytes; they came through the session's proxy."""
+async def received(folder: Path, download: PlaywrightDownload) -> Rendered:
+    """Wait for ``download`` and return its bytes; they came through the session's proxy.
+
+    Of the driver's word, which has it from Chromium, only the file's name counts: it is read from
+    ``folder``.
+    """
     failure = await download.failure()
     if failure:
         raise PageFailed(f"The download failed: {failure}.")
-    path = Path(await download.path())
-    body = await asyncio.to_thread(read_bounded, path)
+    name = Path(await download.path()).name
+    body = await asyncio.to_thread(read_bounded, folder, name)
     if body is None:
         await download.delete()
         raise Invalid("The download is larger than a session may keep.")

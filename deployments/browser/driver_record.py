@@ -59,7 +59,7 @@ class Recorder:
             path = Path(folder) / "trace.zip"
             await self._context.tracing.stop_chunk(path=path)
             await self._context.tracing.start_chunk()
-            return await asyncio.to_thread(read_bounded, path)
+            return await asyncio.to_thread(read_bounded, path.parent, path.name)
 
     async def _video(self) -> bytes | None:
         if self._film is None:

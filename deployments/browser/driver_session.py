@@ -52,6 +52,7 @@ class ChromiumSession:
         self.context = context
         self.dialer = dialer
         self.ended = chromium.ended
+        self.files = chromium.folders.files
         self._chromium = chromium
         self.spec = spec
         self.recorder = Recorder(context, spec)
@@ -189,7 +190,7 @@ class ChromiumSession:
         if not 0 <= number < len(self._downloads):
             raise NotFound(f"There is no download {number}.")
         with translated():
-            return await received(self._downloads[number])
+            return await received(self.files, self._downloads[number])
 
     async def recording(self, kind: Literal["trace", "video"]) -> Rendered:
         with translated():

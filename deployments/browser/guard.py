@@ -2,76 +2,26 @@
 
 A client drives a Chromium of its own, but not out of its cage: it may not name a proxy, read or
 write files of this machine, open pages that are not http(s), or hand the protocol itself to a page.
-Kinds of commands are listed as allowed, so that what a newer Chromium or Playwright adds is refused
-until somebody has looked at it.
+Methods and the shapes of their arguments are listed as allowed, in `guard_cdp` and
+`guard_playwright`: what a newer Chromium or Playwright adds is refused until somebody has looked at
+it, and what a list does not name is not passed on.
 """
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from deployments.browser.shapes import Refused
+
 Message = dict[str, Any]
 Refusals = Callable[[], tuple[int, str]]
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
 
 OPENED = {"http", "https", "about", ""}
 """Schemes a page may be opened with; "" is an address relative to an http(s) one."""
 NEVER = {"file", "filesystem", "devtools", "view-source"}
 MAX_PENDING = 1000
-
-CDP_DOMAINS = _words("""
-    Accessibility Animation Audits Browser CSS CacheStorage Console DOM DOMDebugger
-    DOMSnapshot DOMStorage Debugger DeviceOrientation Emulation EventBreakpoints Fetch
-    HeapProfiler IO IndexedDB Input Inspector LayerTree Log Media Memory Network Overlay Page
-    Performance PerformanceTimeline Preload Profiler Runtime Schema Security ServiceWorker
-    Storage SystemInfo Target Tracing WebAudio WebAuthn
-""")
-CDP_REFUSED = {
-    "Browser.crash",
-    "Browser.crashGpuProcess",
-    "Browser.executeBrowserCommand",
-    "Browser.setContentsSize",
-    "Target.exposeDevToolsProtocol",
-    "Target.openDevTools",
-    "Target.sendMessageToTarget",
-    "Target.setRemoteLocations",
-    "Network.loadNetworkResource",
-    "Page.addCompilationCache",
-    "SystemInfo.getInfo",
-}
-CDP_OPENS = {"Page.navigate", "Target.createTarget", "Fetch.continueRequest"}
-CDP_NAVIGATES = {"Page.navigate"}
-
-PLAYWRIGHT_TYPES = _words("""
-    Root Playwright Browser BrowserContext Page Frame JSHandle ElementHandle Request Response
-    Route WebSocket WebSocketRoute APIRequestContext Artifact Stream WritableStream Worker
-    Dialog Tracing CDPSession BindingCall Disposable Debugger EventTarget
-""")
-PLAYWRIGHT_REFUSED = {
-    "Artifact.saveAs",
-    "Browser.killForTests",
-    "Browser.newContextForReuse",
-    "Browser.startServer",
-    "Browser.stopServer",
-    "BrowserContext.pause",
-    "BrowserContext.showRecorder",
-    "Playwright.newRequest",
-    "Tracing.harStart",
-}
-PLAYWRIGHT_OPENS = {"Frame.goto", "Route.continue", "Route.redirectNavigationRequest"}
-PLAYWRIGHT_NAVIGATES = {"Frame.goto", "Page.reload", "Page.goBack", "Page.goForward"}
-CONTEXT_FORBIDDEN = ("proxy", "clientCertificates", "recordVideo", "tracesDir")
-LOCAL_FILES = ("localPaths", "localDirectory")
-
-
-class Refused(Exception):
-    """This command is not available here."""
+NO_PATHS = "Files are set by content here, not by a path on the browser's VM."
 
 
 class Verdict(NamedTuple):
@@ -92,6 +42,7 @@ def check_opened(url: Any) -> None:
 
 
 def check_mentioned(url: Any) -> None:
+    """Raises `Refused` for an address of this machine."""
     if isinstance(url, str):
         scheme = scheme_of(url)
         if scheme in NEVER or scheme.startswith("chrome"):
@@ -116,11 +67,11 @@ class Guard:
             params = message.setdefault("params", {})
             if not isinstance(method, str) or not isinstance(params, dict):
                 raise TypeError
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return Verdict(reply=self.refusal({}, "This is no command."))
         try:
-            navigates = self.check(message)
-        except Refused as error:
+            message, navigates = self.check(message)
+        except (Refused, RecursionError) as error:
             return Verdict(reply=self.refusal(message, str(error)))
         if navigates and len(self._pending) < MAX_PENDING:
             self._pending[self._key(message)] = self._refusals()[0]
@@ -140,8 +91,8 @@ class Guard:
     def _key(self, message: Message) -> Any:
         return message.get("id"), message.get("sessionId")
 
-    def check(self, message: Message) -> bool:
-        """Correct ``message`` in place; say whether it navigates. Raises `Refused`."""
+    def check(self, message: Message) -> tuple[Message, bool]:
+        """Return what to pass on of ``message``, and whether it navigates. Raises `Refused`."""
         raise NotImplementedError
 
     def refusal(self, message: Message, reason: str) -> str:
@@ -149,97 +100,3 @@ class Guard:
 
     def add_reason(self, message: Message, reason: str) -> bool:
         raise NotImplementedError
-
-
-class CdpGuard(Guard):
-    """The Chrome DevTools Protocol. ``folder`` is the only place of this machine it may name."""
-
-    def __init__(self, refusals: Refusals, folder: Path) -> None:
-        super().__init__(refusals)
-        self._folder = folder
-
-    def check(self, message: Message) -> bool:
-        correct_cdp(message["method"], message["params"], self._folder)
-        return message["method"] in CDP_NAVIGATES
-
-    def refusal(self, message: Message, reason: str) -> str:
-        named = {name: message[name] for name in ("id", "sessionId") if name in message}
-        return json.dumps({**named, "error": {"code": -32000, "message": reason}})
-
-    def add_reason(self, message: Message, reason: str) -> bool:
-        result = message.get("result")
-        if not isinstance(result, dict) or not result.get("errorText"):
-            return False
-        result["errorText"] = f"{result['errorText']} ({reason})"
-        return True
-
-
-def correct_cdp(method: str, params: Message, folder: Path) -> None:
-    """Check one command of the Chrome DevTools Protocol, and correct ``params`` in place."""
-    if method.partition(".")[0] not in CDP_DOMAINS or method in CDP_REFUSED:
-        raise Refused(f"{method} is not available here.")
-    for name in ("url", "documentURL"):
-        check_mentioned(params.get(name))
-    if method in CDP_OPENS:
-        check_opened(params.get("url", ""))
-    if method == "Target.createBrowserContext":
-        # Without a proxy of its own a context has the browser's, which is ours.
-        params.pop("proxyServer", None)
-        params.pop("proxyBypassList", None)
-    if method in ("Browser.setDownloadBehavior", "Page.setDownloadBehavior"):
-        params["downloadPath"] = str(folder)
-    if method == "DOM.setFileInputFiles":
-        for name in params.get("files", []):
-            if Path(name).parent != folder:
-                raise Refused("Files are set by content here, not by a path on the browser's VM.")
-
-
-class PlaywrightGuard(Guard):
-    """Playwright's own protocol. It learns from the server what kind of thing each id is."""
-
-    def __init__(self, refusals: Refusals, folder: Path) -> None:
-        super().__init__(refusals)
-        self._folder = folder
-        self._kinds = {"": "Root"}
-
-    def check(self, message: Message) -> bool:
-        kind = self._kinds.get(message.get("guid", ""))
-        method, params = f"{kind}.{message['method']}", message["params"]
-        if kind not in PLAYWRIGHT_TYPES or method in PLAYWRIGHT_REFUSED:
-            raise Refused(f"{method} is not available here.")
-        if any(params.get(name) for name in LOCAL_FILES):
-            raise Refused("Files are set by content here, not by a path on the browser's VM.")
-        check_mentioned(params.get("url"))
-        if method in PLAYWRIGHT_OPENS:
-            check_opened(params.get("url", ""))
-        if method == "Browser.newContext":
-            self._context(params)
-        if method == "CDPSession.send":
-            correct_cdp(str(params.get("method")), params.setdefault("params", {}), self._folder)
-        return method in PLAYWRIGHT_NAVIGATES
-
-    def _context(self, params: Message) -> None:
-        given = [name for name in CONTEXT_FORBIDDEN if params.get(name)]
-        if given:
-            raise Refused(f"A context's `{given[0]}` cannot be chosen here.")
-        check_opened(params.get("baseURL", ""))
-
-    def refusal(self, message: Message, reason: str) -> str:
-        error = {"error": {"name": "Error", "message": reason, "stack": ""}}
-        return json.dumps({"id": message.get("id"), "error": error})
-
-    def explain(self, text: str) -> str:
-        if '"__create__"' in text or '"__dispose__"' in text:
-            message = json.loads(text)
-            if message.get("method") == "__create__":
-                self._kinds[message["params"]["guid"]] = message["params"]["type"]
-            elif message.get("method") == "__dispose__":
-                self._kinds.pop(message.get("guid"), None)
-        return super().explain(text)
-
-    def add_reason(self, message: Message, reason: str) -> bool:
-        error = message.get("error", {}).get("error") if message.get("error") else None
-        if not isinstance(error, dict) or "message" not in error:
-            return False
-        error["message"] = f"{error['message']}\n{reason}"
-        return True

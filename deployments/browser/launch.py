@@ -3,11 +3,7 @@
 import asyncio
 import contextlib
 import os
-import pwd
 import shlex
-import shutil
-import socket
-import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,10 +13,9 @@ import psutil
 
 from autobot.errors import SetupError
 from deployments.browser.cgroups import UNCAGED, Cage
+from deployments.browser.folders import Folders
+from deployments.browser.namespaces import NO_NAMESPACES, Namespaces, unprivileged
 
-USER = "autobot-browser"
-PRIVATE = "autobot-browser-"
-"""How names of directories that belong to one replica begin; its process id follows."""
 DEBIAN_BINARY = Path("/usr/lib/chromium/chromium")
 """The program behind /usr/bin/chromium: that script adds extensions and flags of its own."""
 
@@ -45,6 +40,9 @@ FLAGS = (
     "--disable-notifications",
     "--disable-gpu",
     "--js-flags=--max-old-space-size=1024",
+    # No library of the system's plays or records sound: what it would read may name commands.
+    "--disable-audio-output",
+    "--disable-audio-input",
 )
 DROPPED_FLAGS = (
     # Software WebGL runs page-made machine code outside the renderer's sandbox.
@@ -70,37 +68,58 @@ PROTOCOL_FLAGS = (
     "--enable-automation",
 )
 
+SILENT = {"ALSA_CONFIG_PATH": "/dev/null", "PULSE_SERVER": "unix:/dev/null"}
+
 WRAPPER = """\
 #!/bin/sh
-# Starts Chromium so that it dies with its parent{purpose}.
+# Starts Chromium as Playwright asks, but with a profile of ours: the folder that Playwright made,
+# and will remove, is its own user's and stays so.
 set -eu
-{entrance}ulimit -c 0
-for argument in "$@"; do
-    case "$argument" in --user-data-dir=*) profile="${{argument#*=}}" ;; esac
+for argument do
+    shift
+    case "$argument" in
+        --user-data-dir=*)
+            rmdir "${{argument#*=}}" 2>/dev/null || :
+            argument=--user-data-dir={profile} ;;
+    esac
+    set -- "$@" "$argument"
 done
-{own_profile}export HOME="$profile" TMPDIR={temporary}
-export XDG_CONFIG_HOME="$profile" XDG_CACHE_HOME="$profile"
-cd "$profile"
-# A debugging pipe is on the descriptors 3 and 4; who starts us offers its own ends as 0 and 1.
-if [ "${{AUTOBOT_PIPE-}}" ]; then exec 3<&0 4>&1 </dev/null >/dev/null; unset AUTOBOT_PIPE; fi
-exec setpriv {identity} --pdeathsig KILL -- {binary} "$@"
+exec {command} "$@"
 """
+PLAIN_WRAPPER = """\
+#!/bin/sh
+# Starts Chromium, for who is its user and in its place already, so that it dies with its parent.
+exec setpriv --pdeathsig KILL -- {binary} "$@"
+"""
+TO_PIPE = "exec 3<&0 4>&1 </dev/null >/dev/null\n"
+"""A debugging pipe is on the descriptors 3 and 4; who starts us offers its own ends as 0 and 1."""
 
 
 @dataclass(frozen=True)
 class Launch:
-    """What the driver starts: an executable that ends in Chromium, and who it runs as."""
+    """How browsers are started here: which Chromium, and what it is shut into."""
 
-    executable: Path
-    artifacts: Path
-    """Downloads: a directory of the user Chromium runs as."""
     binary: Path
-    """The Chromium behind ``executable``."""
-    traces: Path
-    """Recordings: a directory of ours, in which Chromium writes nothing."""
-    user: str
     sandbox: bool
     cage: Cage = UNCAGED
+    namespaces: Namespaces = NO_NAMESPACES
+
+    def command(
+        self, folders: Folders, *, readable: Iterable[Path] = (), pipe: bool = False
+    ) -> list[str]:
+        """Return the beginning of a command that is to run shut in, and as ``folders.account``.
+
+        It sees ``readable`` beside its folders. With ``pipe`` it gets a debugging pipe.
+        """
+        entrance = f"set -eu\n{self.cage.entrance()}ulimit -c 0\n{TO_PIPE * pipe}"
+        seen = (self.binary.parent, *readable)
+        # A set-user-id sandbox helper needs what this takes away; user namespaces do not.
+        helped = (self.binary.parent / "chrome-sandbox").exists()
+        return [
+            *("sh", "-c", f'{entrance}exec "$@"', "sh"),
+            *self.namespaces.enter(folders, seen),
+            *unprivileged(folders.account, new_privileges=helped),
+        ]
 
 
 def find_chromium(configured: Path | None, fallback: Path | str) -> Path:
@@ -115,150 +134,94 @@ def find_chromium(configured: Path | None, fallback: Path | str) -> Path:
     )
 
 
-def prepare(binary: Path, directory: Path, sandbox: bool, cage: Cage = UNCAGED) -> Launch:
-    """Write the wrapper into ``directory`` and say who Chromium will run as.
-
-    Root gives way to the user `USER`, whose profile directory is handed over first; anybody else
-    runs it as themselves. Raises `SetupError` when that user is missing.
-    """
-    traces = directory / "traces"
-    traces.mkdir(parents=True, exist_ok=True)
-    wrapper = directory / "chromium"
+def wrapper(chosen: Launch, folders: Folders, directory: Path) -> Path:
+    """Write into ``directory``, which is ours, what Playwright is to start as Chromium."""
+    directory.mkdir(parents=True, exist_ok=True)
+    made = directory / "chromium"
     fresh = directory / f".chromium.{os.getpid()}"
-    account = _account()
-    fresh.write_text(_wrapper(binary, account, cage=cage))
-    fresh.chmod(0o700)
-    fresh.replace(wrapper)
-    artifacts = private_directory("artifacts")
-    return Launch(wrapper, artifacts, binary, traces, account.pw_name, sandbox, cage)
-
-
-def private_directory(purpose: str) -> Path:
-    """Make a directory for Chromium's user alone; its name says which replica it belongs to.
-
-    It is under the system's temporary directory: that user cannot enter the platform's home.
-    """
-    made = Path(tempfile.mkdtemp(prefix=f"{PRIVATE}{os.getpid()}-{purpose}-"))
-    if os.geteuid() == 0:
-        account = _account()
-        os.chown(made, account.pw_uid, account.pw_gid)
-    return made
-
-
-def _account() -> pwd.struct_passwd:
-    if os.geteuid() != 0:
-        return pwd.getpwuid(os.geteuid())
-    try:
-        return pwd.getpwnam(USER)
-    except KeyError as error:
-        raise SetupError(
-            f"Chromium must not run as root, and there is no user {USER}.",
-            f"useradd --system --no-create-home --shell /usr/sbin/nologin {USER}",
-        ) from error
-
-
-def plain_wrapper(chosen: Launch, folder: Path) -> Path:
-    """Write a wrapper for who is Chromium's user already, into ``folder``."""
-    wrapper = folder / "chromium"
-    wrapper.write_text(_wrapper(chosen.binary, _account(), temporary=str(folder)))
-    wrapper.chmod(0o755)
-    return wrapper
-
-
-def as_user(cage: Cage) -> list[str]:
-    """Return the beginning of a command that is to run as Chromium's user, in ``cage``, and die
-    with us.
-    """
-    account = _account()
-    change = ["--reuid", str(account.pw_uid), "--regid", str(account.pw_gid), "--clear-groups"]
-    identity = change if os.geteuid() == 0 else []
-    enter = ["sh", "-c", f'set -eu\n{cage.entrance()}exec "$@"', "sh"] if cage.groups else []
-    return [*enter, "setpriv", *identity, "--inh-caps=-all", "--pdeathsig", "KILL", "--"]
-
-
-def _wrapper(
-    binary: Path,
-    account: pwd.struct_passwd,
-    temporary: str | None = None,
-    cage: Cage = UNCAGED,
-) -> str:
-    """Without ``temporary`` it changes the user and keeps temporary files in the profile."""
-    identity = ["--inh-caps=-all", "--ambient-caps=-all"]
-    own_profile = ""
-    # A set-user-id sandbox helper needs what these take away; user namespaces do not.
-    if not (binary.parent / "chrome-sandbox").exists():
-        identity.append("--no-new-privs")
-    if os.geteuid() == 0 and temporary is None:
-        ids = f"--reuid {account.pw_uid} --regid {account.pw_gid} --clear-groups"
-        identity.append(ids)
-        own_profile = f'chown {account.pw_uid}:{account.pw_gid} "$profile"\n'
-    return WRAPPER.format(
-        entrance=cage.entrance(),
-        purpose=f" and runs as {account.pw_name}" if own_profile else "",
-        own_profile=own_profile,
-        identity=" ".join(identity),
-        binary=shlex.quote(str(binary)),
-        # A socket's path has 108 bytes at most: deep in a folder there is no room for one.
-        temporary=shlex.quote(temporary) if temporary else '"$profile"',
+    fresh.write_text(
+        WRAPPER.format(
+            profile=shlex.quote(str(folders.tmp / "profile")),
+            command=shlex.join([*chosen.command(folders), str(chosen.binary)]),
+        )
     )
+    fresh.chmod(0o700)
+    return fresh.replace(made)
 
 
-def profile_of(command: Iterable[str]) -> str | None:
-    """Return the profile directory a Chromium command line names."""
-    flag = "--user-data-dir="
-    return next((part[len(flag) :] for part in command if part.startswith(flag)), None)
+def plain_wrapper(chosen: Launch, folders: Folders) -> Path:
+    """Write a wrapper for who is Chromium's user and in its place already."""
+    text = PLAIN_WRAPPER.format(binary=shlex.quote(str(chosen.binary)))
+    return folders.write("chromium", text, executable=True)
 
 
-def sweep(temporary: Path) -> list[Path]:
-    """Remove profiles and directories whose Chromium and replica died together; return which.
-
-    Chromium's own lock, a link to ``host-pid``, says whose a profile is. Without one it is too
-    young to judge.
-    """
-    removed: list[Path] = []
-    for profile in temporary.glob("playwright_chromiumdev_profile-*"):
-        with contextlib.suppress(OSError):
-            host, _, pid = str((profile / "SingletonLock").readlink()).rpartition("-")
-            if host == socket.gethostname() and not psutil.pid_exists(int(pid)):
-                shutil.rmtree(profile)
-                removed.append(profile)
-    for left in temporary.glob(f"{PRIVATE}*"):
-        with contextlib.suppress(OSError, ValueError):
-            if not psutil.pid_exists(int(left.name[len(PRIVATE) :].partition("-")[0])):
-                shutil.rmtree(left)
-                removed.append(left)
-    return removed
-
-
-def environment() -> dict[str, str]:
+def environment(folders: Folders) -> dict[str, str]:
     """Return Chromium's whole environment: nothing of ours, which holds secrets."""
-    return {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TZ": os.environ.get("TZ", "UTC")}
+    return {
+        "PATH": "/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "TZ": os.environ.get("TZ", "UTC"),
+        "HOME": str(folders.home),
+        "TMPDIR": str(folders.tmp),
+        "XDG_CONFIG_HOME": str(folders.home),
+        "XDG_DATA_HOME": str(folders.home),
+        "XDG_CACHE_HOME": str(folders.tmp),
+        **SILENT,
+    }
 
 
-async def prove_sandbox(renderers: Iterable[int], within_s: float = 5.0) -> None:
+async def prove_sandbox(renderers: Iterable[int], browser: int, within_s: float = 5.0) -> None:
     """Raise `SetupError` unless each renderer process is confined, by the kernel's own account.
 
-    Confined means: in a process-id namespace of its own, under a seccomp filter, and not root. A
-    renderer puts the filter on itself as it starts, so each has ``within_s`` seconds to do so.
+    Confined means: in a process-id namespace below that of ``browser``, under a seccomp filter, and
+    not root. A renderer puts the filter on itself as it starts, so each has ``within_s`` seconds.
     """
     deadline = time.monotonic() + within_s
     for pid in renderers:
-        while (why := _unconfined(pid)) and time.monotonic() < deadline:  # noqa: ASYNC110
+        while (why := _unconfined(pid, browser)) and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         if why:
             raise no_sandbox(why)
 
 
-def _unconfined(pid: int) -> str:
+def _unconfined(pid: int, browser: int) -> str:
     """What a renderer lacks, or nothing. One that has ended proves nothing: FileNotFoundError."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
-    namespaced = len(status.get("NSpid", "").split()) > 1
+    status = _status(pid)
+    namespaced = len(status["NSpid"].split()) > len(_status(browser)["NSpid"].split())
     filtered = status.get("Seccomp", "0").strip() == "2"
     ordinary = "0" not in status["Uid"].split()
     if namespaced and filtered and ordinary:
         return ""
     return f"namespace {namespaced}, seccomp {filtered}, unprivileged {ordinary}"
+
+
+def _status(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
+def family(folders: Folders) -> list[psutil.Process]:
+    """Return the processes we started for the browser of ``folders``, the first of them first."""
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it may be over
+            if any(str(folders.base) in word for word in process.cmdline()):
+                return [process, *process.children(recursive=True)]
+    return []
+
+
+def seen_from_here(
+    family: Iterable[psutil.Process], pids: Iterable[int], shut_in: bool
+) -> list[int]:
+    """Return what ``pids``, by which a browser's processes know each other, are called here."""
+    if not shut_in:
+        return list(pids)
+    called: dict[int, int] = {}
+    for process in family:
+        with contextlib.suppress(OSError, KeyError):
+            levels = _status(process.pid)["NSpid"].split()
+            if len(levels) > 1:
+                called[int(levels[1])] = process.pid
+    return [called[pid] for pid in pids if pid in called]
 
 
 def no_sandbox(cause: str) -> SetupError:

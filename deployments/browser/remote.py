@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Protocol
@@ -20,7 +19,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from autobot.errors import Unavailable
-from deployments.browser import launch
+from deployments.browser import accounts, launch
+from deployments.browser.folders import Folders, make
 
 START_TIMEOUT_S = 30.0
 END_TIMEOUT_S = 10.0
@@ -78,47 +78,45 @@ class PlaywrightServer:
 
 @contextlib.asynccontextmanager
 async def chromium_by_pipe(
-    chosen: launch.Launch, folder: Path, proxy_url: str
+    chosen: launch.Launch, folders: Folders, proxy_url: str
 ) -> AsyncIterator[Remote]:
-    """Run a Chromium whose only way out is ``proxy_url`` and whose files are in ``folder``."""
-    profile = folder / "profile"
-    profile.mkdir()
+    """Run a Chromium whose only way out is ``proxy_url`` and whose files are in ``folders``."""
     arguments = [
         *launch.FLAGS,
         *launch.PROTOCOL_FLAGS,
         *([] if chosen.sandbox else ["--no-sandbox"]),
         "--remote-debugging-pipe",
-        f"--user-data-dir={profile}",
+        f"--user-data-dir={folders.tmp / 'profile'}",
         f"--proxy-server={proxy_url}",
         f"--proxy-bypass-list={NO_BYPASS}",
     ]
-    command = [str(chosen.executable), *arguments]
-    async with _running(command, {"AUTOBOT_PIPE": "1"}) as process:
+    command = [*chosen.command(folders, pipe=True), str(chosen.binary), *arguments]
+    async with _running(command, folders) as process:
         yield PipedChromium(process)
 
 
 @contextlib.asynccontextmanager
 async def playwright_server(
-    chosen: launch.Launch, folder: Path, proxy_url: str, driver: tuple[str, str]
+    chosen: launch.Launch, folders: Folders, proxy_url: str, driver: tuple[str, str]
 ) -> AsyncIterator[Remote]:
     """Run ``driver``'s server around a Chromium whose only way out is ``proxy_url``."""
-    config = folder / "server.json"
     options = {
-        "executablePath": str(launch.plain_wrapper(chosen, folder)),
+        "executablePath": str(await asyncio.to_thread(launch.plain_wrapper, chosen, folders)),
         "chromiumSandbox": chosen.sandbox,
         "args": list(launch.FLAGS),
         "ignoreDefaultArgs": list(launch.DROPPED_FLAGS),
         "proxy": {"server": proxy_url, "bypass": NO_BYPASS},
-        "env": dict(launch.environment()),
-        "artifactsDir": str(folder),
+        "env": launch.environment(folders),
+        "artifactsDir": str(folders.files),
         "host": "127.0.0.1",
         "wsPath": f"/{secrets.token_hex(16)}",
     }
-    config.write_text(json.dumps(options))
-    config.chmod(0o644)  # in a directory that only Chromium's user and root can enter
-    server = [*driver, "launch-server", "--browser", "chromium", "--config", str(config)]
-    environment = {"HOME": str(folder), "TMPDIR": str(folder)}
-    async with _running([*launch.as_user(chosen.cage), *server], environment) as process:
+    config = await asyncio.to_thread(folders.write, "server.json", json.dumps(options))
+    node, script = map(Path, driver)
+    shut_in = chosen.command(folders, readable=(node, script.parent))
+    server = [str(node), str(script), "launch-server", "--browser", "chromium"]
+    command = [*shut_in, *server, "--config", str(config)]
+    async with _running(command, folders) as process:
         assert process.stdout is not None
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
@@ -133,7 +131,7 @@ async def playwright_server(
 
 @contextlib.asynccontextmanager
 async def _running(
-    command: list[str], environment: dict[str, str]
+    command: list[str], folders: Folders
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run ``command``; kill it at the end, and with it, by their death signals, all it started."""
     process = await asyncio.create_subprocess_exec(
@@ -142,7 +140,7 @@ async def _running(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         limit=MAX_MESSAGE,
-        env=dict(launch.environment()) | environment,
+        env=launch.environment(folders),
         start_new_session=True,
     )
     try:
@@ -156,14 +154,10 @@ async def _running(
 
 
 @contextlib.asynccontextmanager
-async def folder_for_one() -> AsyncIterator[Path]:
-    """A directory of Chromium's user, removed at the end; its files are that user's too."""
-    folder = await asyncio.to_thread(launch.private_directory, "connection")
+async def folders_for_one() -> AsyncIterator[Folders]:
+    """Folders of a user of their own, where that is possible; removed at the end."""
+    folders = await asyncio.to_thread(make, "connection", accounts.fresh())
     try:
-        yield folder
+        yield folders
     finally:
-        for _ in range(5):  # a process that is dying may still write
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-            if not folder.exists():
-                break
-            await asyncio.sleep(0.2)
+        await asyncio.to_thread(folders.remove)

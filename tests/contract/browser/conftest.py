@@ -15,6 +15,7 @@ import pytest_asyncio
 from playwright.async_api import Browser as ClientBrowser
 from playwright.async_api import Page, Playwright, async_playwright
 
+from autobot.browser_users import BROWSER_USER
 from autobot.keys import KeyRecord
 from autobot.settings import Settings
 from autobot.web.app import create_app
@@ -23,7 +24,6 @@ from deployments.browser.dial import Dialer
 from deployments.browser.egress import Policy, Target
 from deployments.browser.engine import Browser
 from deployments.browser.fake import FakeBrowser
-from deployments.browser.launch import USER
 from deployments.browser.memory import Meter
 from deployments.browser.profiles import ProfileStore
 from deployments.browser.room import BrowserRoom
@@ -49,9 +49,9 @@ class Rig(NamedTuple):
 @pytest.fixture(scope="session")
 def browser_user() -> None:
     """What set-up does: as root, Chromium needs a user of its own."""
-    if os.geteuid() == 0 and USER not in {entry.pw_name for entry in pwd.getpwall()}:
+    if os.geteuid() == 0 and BROWSER_USER not in {entry.pw_name for entry in pwd.getpwall()}:
         shell = ["--no-create-home", "--shell", "/usr/sbin/nologin"]
-        subprocess.run(["useradd", "--system", *shell, USER], check=True)
+        subprocess.run(["useradd", "--system", *shell, BROWSER_USER], check=True)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

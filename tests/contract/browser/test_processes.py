@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deployments.browser import launch
+from deployments.browser import folders
 from deployments.browser.engine import PageFailed
 from tests.contract.browser.conftest import Rig, processes
 from tests.contract.browser.jobs import shot, shot_html
@@ -98,9 +98,9 @@ async def test_nothing_is_left_when_the_replica_is_killed(
     paths = [part.partition("=")[2] for part in profiles]
     left = [p for p in psutil.process_iter(["cmdline"]) if mentions(p, paths)]
     assert not psutil.wait_procs(left, 10)[1]
-    launch.sweep(Path("/tmp"))  # as the next replica does
+    folders.sweep(Path("/tmp"))  # as the next replica does
     assert not any(Path(part.partition("=")[2]).exists() for part in profiles)
-    assert not list(Path("/tmp").glob(f"{launch.PRIVATE}{replica.pid}-*"))
+    assert not list(Path("/tmp").glob(f"{folders.PREFIX}{replica.pid}-*"))
 
 
 async def test_a_page_that_outgrows_its_memory_is_ended_alone(chromium: Rig) -> None:

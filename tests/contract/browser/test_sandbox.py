@@ -41,7 +41,7 @@ async def test_renderers_are_confined_and_nothing_runs_as_root(chromium: Rig) ->
     while not (found := await processes(chromium)).get("renderer"):
         assert not running.done()
         await asyncio.sleep(0.05)
-    await launch.prove_sandbox(found["renderer"])
+    await launch.prove_sandbox(found["renderer"], found["browser"][0])
     for pid in (pid for pids in found.values() for pid in pids):
         process = psutil.Process(pid)
         assert process.uids().real != 0
@@ -55,7 +55,7 @@ async def test_renderers_are_confined_and_nothing_runs_as_root(chromium: Rig) ->
 
 async def test_an_unconfined_process_is_no_proof_of_a_sandbox() -> None:
     with pytest.raises(launch.SetupError, match="AUTOBOT_BROWSER_NO_SANDBOX"):
-        await launch.prove_sandbox([os.getpid()], within_s=0.2)
+        await launch.prove_sandbox([os.getpid()], os.getppid(), within_s=0.2)
 
 
 async def test_a_machine_without_a_sandbox_is_refused_unless_the_owner_insists(

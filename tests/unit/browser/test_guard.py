@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
-from deployments.browser.guard import CdpGuard, PlaywrightGuard
+from deployments.browser.guard_cdp import CdpGuard
+from deployments.browser.guard_playwright import PlaywrightGuard
 
 FOLDER = Path("/tmp/folder")
+FILES = {"origin": "file:///etc/passwd", "localStorage": []}
+DRAG = {"type": "drop", "x": 1, "y": 1, "data": {"items": [], "files": ["/etc/passwd"]}}
 
 
 def cdp() -> CdpGuard:
@@ -64,6 +67,16 @@ def ask(guard: CdpGuard | PlaywrightGuard, method: str, guid: str = "", /, **par
         ("FutureDomain.anything", {}),
         ("DOM.setFileInputFiles", {"files": ["/etc/passwd"]}),
         ("DOM.setFileInputFiles", {"files": ["/tmp/folder/../x"]}),
+        ("DOM.setFileInputFiles", {"files": ["/tmp/folder"]}),
+        ("DOM.setFileInputFiles", {"files": "/etc/passwd"}),
+        ("DOM.setFileInputFiles", {"files": [["/etc/passwd"]]}),
+        ("Input.dispatchDragEvent", {"type": "drop", "data": {"files": ["/etc/passwd"]}}),
+        ("Input.dispatchDragEvent", {"data": {"items": [{"data": "x\nfile:///etc/passwd"}]}}),
+        ("Input.dispatchDragEvent", {"data": {"items": [{"data": "", "baseURL": "file:///"}]}}),
+        ("Storage.getUsageAndQuota", {"origin": "file://"}),
+        ("Page.startScreenRecording", {}),
+        ("Page.navigate", {"url": ["file:///etc/passwd"]}),
+        ("", {}),
     ],
 )
 def test_a_cdp_client_cannot_leave_its_cage(method: str, params: dict[str, Any]) -> None:
@@ -86,7 +99,9 @@ def test_ordinary_commands_pass_unchanged() -> None:
         ("Page.navigate", {"url": "https://example.com/file:"}),
         ("Page.navigate", {"url": "about:blank"}),
         ("Runtime.evaluate", {"expression": "location = 'file:///x'"}),
-        ("DOM.setFileInputFiles", {"files": ["/tmp/folder/upload"]}),
+        ("Input.dispatchDragEvent", {"type": "drop", "x": 1, "y": 2, "data": {"items": []}}),
+        ("Fetch.enable", {"patterns": [{"urlPattern": "*"}]}),
+        ("Network.setExtraHTTPHeaders", {"headers": {"Any-Name": "x"}}),
     ]
     for method, params in ordinary:
         assert ask(cdp(), method, **params)["params"] == params
@@ -127,6 +142,24 @@ def test_what_is_no_command_is_answered_and_not_passed_on(text: str) -> None:
         ("CDPSession", "send", {"method": "Page.navigate", "params": {"url": "file:///"}}),
         ("CDPSession", "send", {"method": "Tethering.bind", "params": {"port": 1}}),
         ("SomethingNew", "anything", {}),
+        ("Frame", "somethingNew", {}),
+        ("Frame", "goto.x", {"url": "http://x"}),
+        ("Artifact", "pathAfterFinished", {}),
+        ("BrowserContext", "setStorageState", {"storageState": {"origins": [FILES]}}),
+        ("Browser", "newContext", {"storageState": {"origins": [FILES]}}),
+        ("BrowserContext", "createTempFiles", {"rootDirName": "..", "items": []}),
+        ("BrowserContext", "createTempFiles", {"rootDirName": "", "items": []}),
+        ("BrowserContext", "createTempFiles", {"items": [{"name": "a/../../x"}]}),
+        ("BrowserContext", "createTempFiles", {"items": [{"name": "/x"}]}),
+        ("BrowserContext", "createTempFiles", {"items": [{"name": "x" * 256}]}),
+        ("BrowserContext", "createTempFiles", {"items": {"name": "x"}}),
+        ("BrowserContext", "createTempFiles", {"items": [{"name": ["/x"]}]}),
+        ("Tracing", "tracingStart", {"name": "../x"}),
+        ("Tracing", "tracingStartChunk", {"name": "/x"}),
+        ("Tracing", "harStart", {"options": {"harPath": "/x"}}),
+        ("CDPSession", "send", {"method": "Input.dispatchDragEvent", "params": DRAG}),
+        ("CDPSession", "send", {"method": "Page.navigate", "params": ["file:///"]}),
+        ("CDPSession", "send", {"method": ["Page.navigate"], "params": {}}),
     ],
 )
 def test_a_playwright_client_cannot_either(kind: str, method: str, params: dict[str, Any]) -> None:
@@ -148,3 +181,49 @@ def test_the_reason_of_a_refused_navigation_reaches_the_client() -> None:
     told = json.loads(guard.explain(json.dumps(answer)))
     assert told["result"]["errorText"] == "net::ERR_EMPTY_RESPONSE (it is private)"
     assert json.loads(guard.explain(json.dumps(answer))) == answer
+
+
+def test_a_file_of_the_clients_own_folder_may_be_named_and_no_link_in_it(tmp_path: Path) -> None:
+    guard = CdpGuard(lambda: (0, ""), tmp_path)
+    (tmp_path / "mine").write_text("x")
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/er").write_text("x")
+    mine = {"files": [str(tmp_path / "mine")]}
+    assert ask(guard, "DOM.setFileInputFiles", **mine)["params"] == mine
+    for name in ("link", "deep", "deep/er", "deep/../mine", "absent"):
+        assert isinstance(ask(guard, "DOM.setFileInputFiles", files=[f"{tmp_path}/{name}"]), str)
+
+
+def test_what_the_list_does_not_name_is_not_passed_on() -> None:
+    sent = {"url": "http://x/", "newInChromium": "/etc", "frameId": None}
+    assert ask(cdp(), "Page.navigate", **sent)["params"] == {"url": "http://x/"}
+    clicked = {"selector": "a", "position": {"x": 1, "y": 2, "z": 3}, "evil": 1}
+    passed = ask(playwright(f="Frame"), "click", "f", **clicked)
+    assert passed["params"] == {"selector": "a", "position": {"x": 1, "y": 2}}
+    odd = json.dumps({"id": 1, "guid": "f", "method": "title", "params": {}, "evil": "/etc"})
+    forwarded = playwright(f="Frame").judge(odd).forward
+    assert forwarded is not None
+    assert json.loads(forwarded) == {"id": 1, "guid": "f", "method": "title", "params": {}}
+
+
+def test_plain_names_of_files_and_folders_pass() -> None:
+    guard = playwright(c="BrowserContext", t="Tracing")
+    files = {"rootDirName": "my folder", "items": [{"name": "sub/é.txt", "lastModifiedMs": 1}]}
+    assert ask(guard, "createTempFiles", "c", **files)["params"] == files
+    assert ask(guard, "tracingStart", "t", name="a trace")["params"] == {"name": "a trace"}
+    assert ask(guard, "tracingStart", "t")["params"] == {}
+
+
+def test_a_command_too_deep_to_read_is_answered() -> None:
+    deep = "[" * 100_000
+    for guard in (cdp(), playwright()):
+        verdict = guard.judge(f'{{"id": 1, "method": "Page.navigate", "params": {{"url": {deep}')
+        assert (verdict.forward, bool(verdict.reply)) == (None, True)
+
+
+def test_what_a_client_says_of_its_calls_passes_for_objects_of_any_kind() -> None:
+    guard = playwright(w="WebSocket")
+    waiting = {"waitId": "1", "phase": "before", "event": "close"}
+    assert ask(guard, "__waitInfo__", "w", **waiting)["params"] == waiting
+    assert ask(guard, "__abort__", "w", id=3, reason="x")["params"] == {"id": 3, "reason": "x"}

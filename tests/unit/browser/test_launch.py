@@ -1,20 +1,19 @@
 """How Chromium is started, without starting it."""
 
 import os
-import pwd
-import socket
 import stat
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from autobot.errors import SetupError
-from deployments.browser import launch
+from deployments.browser import accounts, folders, launch, namespaces
 
 SHOW = """#!/bin/sh
 id -u; pwd; echo "$HOME"; ulimit -c
-grep -E '^(NoNewPrivs|CapEff|Groups)' /proc/self/status
+grep -E '^(NoNewPrivs|CapEff|CapBnd|Groups)' /proc/self/status
 printf '%s\\n' "$@"
 echo through >&3
 """
@@ -32,42 +31,59 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return program
 
 
-def as_user(monkeypatch: pytest.MonkeyPatch) -> pwd.struct_passwd:
-    """The account Chromium would get: as root, some other one that every system has."""
-    if os.geteuid() == 0:
-        monkeypatch.setattr(launch, "USER", "nobody")
-        return pwd.getpwnam("nobody")
-    return pwd.getpwuid(os.geteuid())
+@pytest.fixture
+def mine() -> Iterator[folders.Folders]:
+    made = folders.make("test", accounts.fresh())
+    yield made
+    made.remove()
+
+
+@pytest.fixture(params=["shut in", "without namespaces"])
+def shut_in(request: pytest.FixtureRequest, mine: folders.Folders) -> namespaces.Namespaces:
+    if request.param != "shut in":
+        return namespaces.NO_NAMESPACES
+    found = namespaces.prepare(mine)
+    if not found.program:
+        pytest.skip(found.why)
+    return found
 
 
 def test_the_wrapper_gives_up_every_privilege_and_keeps_the_pipe(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stand_in: Path
+    tmp_path: Path, stand_in: Path, mine: folders.Folders, shut_in: namespaces.Namespaces
 ) -> None:
-    account = as_user(monkeypatch)
-    profile = stand_in.parent / "profile with space"
-    profile.mkdir(mode=0o700)
-    prepared = launch.prepare(stand_in, tmp_path / "run", sandbox=True)
-    assert prepared.user == account.pw_name
+    chosen = launch.Launch(stand_in, sandbox=True, namespaces=shut_in)
+    executable = launch.wrapper(chosen, mine, tmp_path / "run")
+    theirs = tmp_path / "playwrights profile"
+    theirs.mkdir()
     reading, writing = os.pipe()
-    command = f'exec "{prepared.executable}" "--user-data-dir={profile}" --odd="a b" 3>&{writing}'
+    command = f'exec "{executable}" "--user-data-dir={theirs}" --odd="a b" 3>&{writing}'
     said = subprocess.run(
-        ["bash", "-c", command], pass_fds=[writing], capture_output=True, text=True, check=True
+        ["bash", "-c", command],
+        pass_fds=[writing],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=launch.environment(mine),
+        cwd=mine.base,
     ).stdout.splitlines()
-    assert said[:4] == [str(account.pw_uid), str(profile), str(profile), "0"]
+    where = str(mine.tmp if shut_in.program else mine.base)
+    assert said[:4] == [str(mine.account.uid), where, str(mine.home), "0"]
     assert "NoNewPrivs:\t1" in said
     assert "CapEff:\t0000000000000000" in said
-    assert said[-2:] == [f"--user-data-dir={profile}", "--odd=a b"]
+    if os.geteuid() == 0:
+        assert "CapBnd:\t0000000000000000" in said
+    assert said[-2:] == [f"--user-data-dir={mine.tmp}/profile", "--odd=a b"]
     assert os.read(reading, 100) == b"through\n"
-    assert profile.stat().st_uid == account.pw_uid
+    assert not theirs.exists()
 
 
 def test_root_without_the_browsers_user_is_told_how_to_make_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(launch, "USER", "autobot-nobody-has-this")
+    monkeypatch.setattr(accounts, "BROWSER_USER", "autobot-nobody-has-this")
     with pytest.raises(SetupError) as refused:
-        launch.prepare(Path("/bin/true"), tmp_path, sandbox=True)
+        accounts.ours()
     assert "useradd --system" in refused.value.remedy
 
 
@@ -80,32 +96,17 @@ def test_the_owners_chromium_is_preferred_and_never_replaced(tmp_path: Path) -> 
     assert launch.find_chromium(mine, Path("/bin/true")) == mine
 
 
-def test_chromium_sees_none_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chromium_sees_none_of_our_environment_and_no_home(
+    monkeypatch: pytest.MonkeyPatch, mine: folders.Folders
+) -> None:
     monkeypatch.setenv("AUTOBOT_API_KEY", "ab_secret")
-    assert "ab_secret" not in launch.environment().values()
-    assert set(launch.environment()) == {"PATH", "LANG", "TZ"}
-
-
-def test_only_profiles_of_dead_browsers_are_swept(tmp_path: Path) -> None:
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    here = socket.gethostname()
-    for name, lock in (
-        ("dead", f"{here}-{ended.pid}"),
-        ("alive", f"{here}-{os.getpid()}"),
-        ("elsewhere", f"another-{ended.pid}"),
-        ("young", None),
-    ):
-        profile = tmp_path / f"playwright_chromiumdev_profile-{name}"
-        profile.mkdir()
-        if lock:
-            (profile / "SingletonLock").symlink_to(lock)
-    (tmp_path / f"{launch.PRIVATE}{ended.pid}-artifacts-x").mkdir()
-    (tmp_path / f"{launch.PRIVATE}{os.getpid()}-artifacts-mine").mkdir()
-    swept = launch.sweep(tmp_path)
-    assert [path.name.rpartition("-")[2] for path in swept] == ["dead", "x"]
-    left = {path.name.rpartition("-")[2] for path in tmp_path.iterdir()}
-    assert left == {"alive", "elsewhere", "young", "mine"}
+    environment = launch.environment(mine)
+    assert "ab_secret" not in environment.values()
+    assert {environment[name] for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")} == {
+        str(mine.home)
+    }
+    assert environment["ALSA_CONFIG_PATH"] == "/dev/null"
+    assert not [name for name in environment if name.lower().startswith("autobot")]
 
 
 def test_the_telling_line_of_a_launch_log_is_found() -> None:

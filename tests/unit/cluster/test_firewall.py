@@ -100,5 +100,5 @@ def test_the_interfaces_port_opens_on_frontend_only(settings: Settings, room: st
 
 def test_chromium_reaches_the_proxy_on_loopback_and_nothing_else(settings: Settings) -> None:
     chromium = [rule for rule in rules(settings, "browser") if "skuid" in rule]
-    assert chromium[-1] == 'meta skuid "autobot-browser" drop'
+    assert chromium[-1] == 'meta skuid { "autobot-browser", 1900000000-1900065535 } drop'
     assert all("127.0.0.1" in rule for rule in chromium if rule.endswith("accept"))
