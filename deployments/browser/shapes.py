@@ -75,7 +75,7 @@ def _scalar(shape: str, value: Any, where: str, check: Check) -> Any:
     }
     if not fits[shape]:
         raise _misfit(where, f"a {shape}")
-    if shape == "string":
+    if isinstance(value, str):
         check(where.rpartition(".")[2], value)
     return value
 

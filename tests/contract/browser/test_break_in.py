@@ -251,7 +251,10 @@ async def test_a_connection_cannot_see_another_ones_files_or_processes(
     served: Served, kind: str
 ) -> None:
     """Asked of the kernel, from inside: what a browser that was taken over would find."""
-    async with raw(served, "cdp"), raw(served, kind):
+    async with raw(served, "cdp") as first, raw(served, kind) as second:
+        await first.ask("Browser.getVersion")  # which has then begun
+        if kind == "cdp":
+            await second.ask("Browser.getVersion")
         connections = served.room.connections
         assert connections is not None
         links = sorted(connections._open, key=lambda link: link.created)
