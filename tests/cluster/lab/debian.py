@@ -33,6 +33,8 @@ VM = (
 )
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 CLEAN = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Whatever is mounted and started ends with the command, however that ends.
+APART = ("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child")
 # A root of its own and not chroot: in that the kernel gives Chromium's sandbox no user namespace.
 ENTER = """
 mount --bind "$1" "$1" && cd "$1"; shift
@@ -56,7 +58,7 @@ def make_root(suite: str, packages: Sequence[str] = ()) -> Path:
     shutil.rmtree(root, ignore_errors=True)
     root.parent.mkdir(parents=True, exist_ok=True)
     command = ["debootstrap", "--variant=minbase", f"--include={','.join(BARE)}", suite, str(root)]
-    execute([*command, *_mirror()], timeout=1200)
+    execute([*APART, *command, *_mirror()], timeout=1200)
     _settings(root)
     if packages:
         install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
@@ -87,9 +89,8 @@ def run(
     """
     given = {"HOME": "/root", "TERM": "dumb", "PATH": CLEAN, **(environment or {})}
     inside = ["env", "-i", "-C", cwd, *(f"{key}={value}" for key, value in given.items()), *command]
-    apart = ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child"]
     return subprocess.run(
-        [*apart, "sh", "-euc", ENTER, "sh", str(root), *inside],
+        [*APART, "sh", "-euc", ENTER, "sh", str(root), *inside],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
