@@ -79,6 +79,11 @@ def ray_env(settings: Settings) -> dict[str, str]:
         "RAY_gcs_storage_path": settings.home / "state" / "gcs",
         "RAY_gcs_rpc_server_reconnect_timeout_s": HEAD_PATIENCE_S,
         "RAY_USAGE_STATS_ENABLED": 0,
+        # A node that hangs is missed after 15 s at most, one whose process ended after 6; Ray's
+        # defaults (10 s, 5 times) take 67 s for the first.
+        "RAY_health_check_period_ms": 2000,
+        "RAY_health_check_timeout_ms": 3000,
+        "RAY_health_check_failure_threshold": 3,
         # Ray's default of 15 lets every other process go before a replica and what it starts: the
         # engines, Chromium and HAProxy are what the machine is for.
         "RAY_worker_niceness": 0,
@@ -97,6 +102,7 @@ def ray_env(settings: Settings) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_METRICS_PORT": settings.haproxy_metrics_port,
         "RAY_SERVE_HAPROXY_STATS_PORT": settings.haproxy_stats_port,
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": settings.fallback_proxy_port,
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "autobot.serving.absent.middlewares",
         "DASHBOARD_METRIC_PORT": settings.dashboard_metrics_port,
         "AUTOSCALER_METRIC_PORT": settings.autoscaler_metrics_port,
         # Draining moves replicas to other nodes of their room, of which there mostly are none.

@@ -127,3 +127,28 @@ def test_a_partitioned_room_is_named_and_returns_when_the_network_heals(cluster:
         cluster.lab.vm("browser").heal()
         cluster.wait_until_ok(180)
     assert_served(found)
+
+
+def test_a_hung_ray_node_is_noticed_within_20_s_and_its_callers_are_told_where(
+    cluster: SixVms,
+) -> None:
+    """A stopped raylet holds its connections open, so only a question it must answer finds it."""
+    cluster.wait_until_ok(120)
+    vm, address = cluster.lab.vm("npu"), ROOMS["npu"]
+    hung = vm.shell("pgrep -f 'raylet/[r]aylet '").stdout.split()
+    ask = {"model": "default", "input": "anybody there?"}
+    with cluster.traffic(*serving_without("npu")) as found:
+        vm.shell(f"kill -STOP {' '.join(hung)}")
+        try:
+            noticed = wait_for(lambda: cluster.state("npu") != "ok", 30, cluster.why)
+            assert noticed < 20, f"noticed after {noticed:.0f} s"
+            started = time.monotonic()
+            said = json.loads(cluster.text("/v1/embeddings", ask, timeout=20))
+            assert time.monotonic() - started < 10
+            assert said["error"]["code"] == "unavailable", said
+            assert address in said["error"]["message"]
+        finally:
+            vm.shell(f"kill -CONT {' '.join(hung)}", check=False)
+        cluster.wait_until_ok(120)
+    assert_served(found)
+    embed(cluster)
