@@ -5,21 +5,20 @@ import sys
 
 import typer
 
+from autobot.cli import verbatim
 from autobot.errors import SetupError
 from autobot.serving.deploy import CHECKOUT
 
 
 def register(app: typer.Typer) -> None:
-    app.command(
-        "lab",
-        add_help_option=False,
-        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    )(lab)
+    verbatim.register(app, lab)
 
 
 def lab(context: typer.Context) -> None:
-    """Six systemd VMs on this machine: up, down, status, shell, power-off, partition, heal, ..."""
+    """Six systemd VMs on this machine: try, up, down, status, shell, power-off, partition, ..."""
     if not (CHECKOUT / "tests" / "cluster" / "lab").is_dir():
         raise SetupError("The lab is part of a checkout's tests.", "Run this in a git checkout.")
     os.chdir(CHECKOUT)
-    os.execv(sys.executable, [sys.executable, "-m", "tests.cluster.lab", *context.args])
+    os.execv(
+        sys.executable, [sys.executable, "-m", "tests.cluster.lab", *verbatim.arguments(context)]
+    )

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from autobot import __version__
-from autobot.cli import data, keys, lab, models, platform, status, talk
+from autobot.cli import data, keys, lab, models, platform, ray, status, talk
 from autobot.cli.output import err
 from autobot.errors import AutoBotError, SetupError
 
@@ -22,6 +22,7 @@ talk.register(app)
 data.register(app)
 app.add_typer(keys.app, name="key")
 app.add_typer(models.app, name="models")
+ray.register(app)
 lab.register(app)
 
 

@@ -72,6 +72,7 @@ def up(
     for name, url in _urls(settings).items():
         out.print(f"  {name:<10} {url}")
     out.print(f"  {'password':<10} {settings.secrets_dir / 'desktop_password'} (desktop)")
+    out.print(f"  {'token':<10} {settings.secrets_dir / 'ray_token'} (dashboard)")
     if secrets.owner_key:
         out.print(f"\n  API key    [bold]{secrets.owner_key}[/]  (shown once; keep it)")
     out.print()

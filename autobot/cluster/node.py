@@ -22,7 +22,7 @@ from autobot.cluster import programs, systemd
 from autobot.cluster.firewall import render_firewall
 from autobot.cluster.layout import cluster_dir
 from autobot.cluster.programs import Program
-from autobot.cluster.ray_env import prepare_run_dir, ray_env
+from autobot.cluster.ray_env import SYSTEM_PATH, prepare_run_dir, ray_env
 from autobot.cluster.state import StateFile
 from autobot.cluster.topology import CHECKOUT, Topology, load_topology, own_addresses
 from autobot.errors import AutoBotError, SetupError
@@ -30,7 +30,6 @@ from autobot.settings import Settings
 
 UNITS = Path("/etc/systemd/system")
 BIN = Path("/usr/local/bin")
-SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What the launcher tells a start command, and the node must tell Ray.
 FROM_LAUNCHER = ("RAY_CLOUD_INSTANCE_ID", "RAY_NODE_TYPE_NAME", "RAY_enable_autoscaler_v2")
 

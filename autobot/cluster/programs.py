@@ -5,12 +5,18 @@ import json
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from autobot.cluster.desktop import desktop_env, vnc_password, write_desktop
-from autobot.cluster.ray_env import prepare_run_dir, ray_env, short_run_dir, write_settings
+from autobot.cluster.ray_env import (
+    SYSTEM_PATH,
+    prepare_run_dir,
+    ray_env,
+    short_run_dir,
+    write_settings,
+)
 from autobot.cluster.redis_conf import write_conf
 from autobot.cluster.topology import ROOMS
 from autobot.errors import SetupError
@@ -156,13 +162,22 @@ def one_machine_programs(settings: Settings) -> list[Program]:
     """Every process of a platform on one machine; writes the files they read."""
     prepare_run_dir(settings)
     resources: dict[str, float] = dict.fromkeys(ROOMS, 1.0)
+    ray = ray_node(settings, head=True, resources=resources, node_ip=settings.node_ip)
     return [
         redis(settings),
         desktop_x(settings),
         desktop_wm(settings),
         desktop_web(settings),
-        ray_node(settings, head=True, resources=resources, node_ip=settings.node_ip),
+        replace(ray, env={**ray.env, "PATH": own_path()}),
     ]
+
+
+def own_path() -> str:
+    """Begins with this environment: a job's `python` and `ray` are the platform's.
+
+    Not the PATH of whoever starts it: with another one a second `up` would restart the node.
+    """
+    return f"{Path(sys.executable).parent}:{SYSTEM_PATH}:/snap/bin"
 
 
 def _vnc_socket(settings: Settings) -> Path:

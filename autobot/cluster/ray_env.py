@@ -22,6 +22,7 @@ HAPROXY, ADMIN, METRICS = "h", "a", "m"
 LONGEST_RUN_DIR = 34
 # supervisord, systemd and a shell have quotes and escapes of their own; none of them changes this.
 PLAIN = re.compile(r"[A-Za-z0-9_./:@+,=-]*")
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def short_run_dir(settings: Settings) -> Path:

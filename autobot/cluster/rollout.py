@@ -27,6 +27,7 @@ from autobot.settings import Settings
 HEAD_DEADLINE_S = 90.0
 JOIN_DEADLINE_S = 900.0
 POLL_S = 1.0
+VNC_LOGIN = "~/.autobot/secrets/desktop_password"
 UPDATE_DEADLINE_S = 900.0
 SET_UP = "bash ~/autobot/autobot/cluster/setup_node.sh {room}"
 START = "/opt/autobot/venv/bin/python -m autobot.cluster.node start {room}"
@@ -141,6 +142,22 @@ async def rollout() -> None:
     await wait_until_running(settings, [app["name"] for app in config["applications"]], say)
     await wait_until_healthy(settings, say)
     say("every room is ok")
+    print(addresses(topology, settings), flush=True)
+
+
+def addresses(topology: Topology, settings: Settings) -> str:
+    """Where a person goes from here, a line each."""
+    frontend = topology.rooms["frontend"]
+    port = frontend.port or settings.frontend_port
+    rows = {
+        "web": f"http://{frontend.addresses[0]}:{port}/",
+        "api": f"http://{topology.head}:{settings.http_port}/docs",
+        "desktop": f"http://{topology.head}:{settings.desktop_port}/vnc.html",
+        "password": f"`ray exec cluster.yaml 'cat {VNC_LOGIN}'` (desktop)",
+        "dashboard": "`ray dashboard cluster.yaml`, then http://localhost:8265/",
+        "token": f"~/.autobot/clusters/{topology.name}/secrets/ray_token (dashboard)",
+    }
+    return "".join(f"\n  {name:<10} {what}" for name, what in rows.items())
 
 
 def main() -> int:

@@ -30,6 +30,9 @@ NOT_BUILT_PAGE: Final = """<!doctype html>
 """
 
 
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
+
+
 @dataclass(frozen=True)
 class Platform:
     """Where the platform is, seen from here. ``main`` is None when it is this same machine."""
@@ -41,7 +44,9 @@ class Platform:
 
     def addresses(self, host: str) -> dict[str, str]:
         """URLs for a browser that reached this room as ``host``: a name or address, no port."""
-        main = self.main or host
+        # A browser that names this VM by a loopback name came through a forwarded port; main's
+        # ports are forwarded beside it, and its address means nothing there.
+        main = host if self.main is None or host in LOOPBACK else self.main
         api = (self.public_api or f"http://{main}:{self.http_port}").rstrip("/")
         return {"api": api, "desktop": f"http://{main}:{self.desktop_port}/vnc.html"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from typing import Annotated
 import typer
 
 from . import VM, Lab, LabError
+from .trial import Trial
 
 app = typer.Typer(
     help="Six VMs on this machine, to try and to break.",
@@ -50,6 +52,16 @@ def up(context: typer.Context) -> None:
     typer.echo(f"{len(lab.rooms)} VMs run after {time.monotonic() - start:.1f} s")
 
 
+@app.command("try")
+def try_it(context: typer.Context) -> None:
+    """Boot, run `ray up`, and bring the rooms' ports to 127.0.0.1; `down` ends it."""
+    trial, start = Trial(the_lab(context)), time.monotonic()
+    trial.begin()
+    typer.echo(f"\nAutoBot is up on six VMs ({time.monotonic() - start:.0f} s)\n")
+    typer.echo(trial.told())
+    typer.echo("\n`autobot lab down` ends all of it and removes the VMs with their disks.")
+
+
 @app.command()
 def down(context: typer.Context) -> None:
     """Cut all power and remove the lab with its disks."""
@@ -87,11 +99,13 @@ def shell(
     raise typer.Exit(subprocess.call([*argv, "-c", " ".join(command)] if command else argv))
 
 
-@app.command()
+@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 def operator(context: typer.Context, command: Annotated[list[str], typer.Argument()]) -> None:
-    """Run a program of this machine on the lab's network: `operator -- curl http://...`."""
-    argv = [*the_lab(context).network.inside("operator"), *command]
-    raise typer.Exit(subprocess.call(argv))
+    """Run a program on the lab's network as `try`'s operator: `operator -- ray exec ...`."""
+    trial = Trial(the_lab(context))
+    environment = {**os.environ, **(trial.environment if trial.operator.exists() else {})}
+    argv = [*trial.lab.network.inside("operator"), *command]
+    raise typer.Exit(subprocess.call(argv, env=environment))
 
 
 @app.command("power-off")
