@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from autobot.cluster import same_origin
 from autobot.cluster.desktop import desktop_env, vnc_password, write_desktop
 from autobot.cluster.ray_env import (
     SYSTEM_PATH,
@@ -18,7 +19,7 @@ from autobot.cluster.ray_env import (
     write_settings,
 )
 from autobot.cluster.redis_conf import write_conf
-from autobot.cluster.topology import ROOMS
+from autobot.cluster.topology import CHECKOUT, ROOMS
 from autobot.errors import SetupError
 from autobot.settings import Settings
 
@@ -81,6 +82,9 @@ def desktop_x(settings: Settings) -> Program:
         *("-rfbport", "-1", "-rfbunixpath", str(_vnc_socket(settings)), "-rfbunixmode", "0600"),
         *("-SecurityTypes", "VncAuth", "-PasswordFile", str(vnc_password(settings))),
         *("-desktop", "AutoBot", "-AlwaysShared"),
+        # All come from websockify, as from one address: whoever guesses wrong five times would lock
+        # the owner out. 31^8 passwords are not guessed.
+        "-UseBlacklist=0",
     )
     return Program("desktop-x", argv, desktop_env(settings))
 
@@ -98,9 +102,10 @@ def desktop_web(settings: Settings) -> Program:
     argv = (
         *(installed("websockify", "websockify"), "--web", str(NOVNC)),
         *("--unix-target", str(_vnc_socket(settings)), "--heartbeat", "30"),
+        *("--auth-plugin", f"{same_origin.__name__}.{same_origin.SameOrigin.__name__}"),
         f"{settings.bind}:{settings.desktop_port}",
     )
-    return Program("desktop-web", argv)
+    return Program("desktop-web", argv, {"PYTHONPATH": str(CHECKOUT)})
 
 
 def ray_node(
