@@ -53,7 +53,7 @@ def status(
         out.print(_table(cluster))
         if (token := settings.secrets_dir / "ray_token").exists():
             url = f"http://127.0.0.1:{settings.dashboard_port}/"
-            out.print(f"\nRay's dashboard: {url}, sign in with what is in {token}")
+            out.print(f"\nRay's dashboard: {url}, sign in with what is in {token}", soft_wrap=True)
         return
     with Live(_table(cluster), console=out, auto_refresh=False) as live:
         while True:

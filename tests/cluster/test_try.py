@@ -17,6 +17,9 @@ from autobot.cluster.topology import CHECKOUT
 from tests.cluster.lab import Lab
 from tests.cluster.lab.trial import PORTS
 
+pytestmark = [pytest.mark.drill, pytest.mark.timeout(1200)]
+"""Boots VMs of its own, on the ports of a real platform: too long for `make test`."""
+
 NAME = f"test-{os.getpid()}t"
 PAGE = CHECKOUT / "docs" / "lab.md"
 AUTOBOT = Path(sys.executable).with_name("autobot")

@@ -10,6 +10,8 @@ import pytest
 
 from tests.platform import Platform
 
+pytestmark = pytest.mark.drill
+
 JOB = """
 import ray, sys
 ray.init()
