@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Playwright
 
-from deployments.browser import cgroups, memory
+from deployments.browser import cgroups, launch, memory
 from deployments.browser.chromium import ChromiumBrowser
 from tests.contract.browser.clients import Served, connected, until
 from tests.contract.browser.conftest import real_browser
@@ -50,9 +50,8 @@ async def test_every_process_of_the_browser_is_inside_its_bounds(browser: Chromi
 
 async def test_the_replica_itself_is_outside(browser: ChromiumBrowser) -> None:
     chromium = await browser.keeper.get()
-    driver = psutil.Process((await chromium.processes())["browser"][0]).parent()
-    assert driver is not None
-    for pid in (psutil.Process().pid, driver.pid):
+    driver = launch.family(chromium.folders)[0].ppid()
+    for pid in (psutil.Process().pid, driver):
         assert not [line for line in groups_of(pid) if cgroups.OURS in line]
 
 

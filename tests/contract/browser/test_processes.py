@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deployments.browser import folders
+from deployments.browser import folders, launch
+from deployments.browser.chromium import ChromiumBrowser
 from deployments.browser.engine import PageFailed
 from tests.contract.browser.conftest import Rig, processes
 from tests.contract.browser.jobs import shot, shot_html
@@ -58,8 +59,9 @@ async def test_no_renderer_outlives_its_request(chromium: Rig) -> None:
 async def test_a_dead_driver_is_replaced(chromium: Rig) -> None:
     """Playwright's own process is killed, not Chromium: both must be new afterwards."""
     before = (await processes(chromium))["browser"][0]
-    driver = psutil.Process(before).parent()
-    assert driver is not None
+    assert isinstance(chromium.browser, ChromiumBrowser)
+    alive = await chromium.browser.keeper.get()
+    driver = psutil.Process(launch.family(alive.folders)[0].ppid())
     assert driver.pid != os.getpid()
     driver.kill()
     for _ in range(50):
