@@ -33,6 +33,15 @@ BIN = Path("/usr/local/bin")
 # What the launcher tells a start command, and the node must tell Ray.
 FROM_LAUNCHER = ("RAY_CLOUD_INSTANCE_ID", "RAY_NODE_TYPE_NAME", "RAY_enable_autoscaler_v2")
 
+# A VM whose Ray node hangs is missed after 15 s at most, one whose process ended after 6; Ray's
+# defaults (10 s, 5 times) take 67 s for the first. One machine has no other to go on without it:
+# there, Ray's patience with a busy machine is better.
+HANGS_ARE_MISSED = {
+    "RAY_health_check_period_ms": "2000",
+    "RAY_health_check_timeout_ms": "3000",
+    "RAY_health_check_failure_threshold": "3",
+}
+
 WRAPPER = """\
 #!/bin/sh
 # Written by AutoBot: `{name}` with this node's settings.
@@ -113,6 +122,7 @@ def node_environment(topology: Topology, settings: Settings, current: str) -> di
     told = {name: os.environ[name] for name in FROM_LAUNCHER if name in os.environ}
     return {
         **ray_env(settings),
+        **HANGS_ARE_MISSED,
         **{f"AUTOBOT_{_port_setting(r).upper()}": str(s.port) for r, s in _with_port(topology)},
         "AUTOBOT_CLUSTER_FILE": str(settings.home / "cluster.yaml"),
         "PATH": f"/opt/autobot/venv/bin:{SYSTEM_PATH}",

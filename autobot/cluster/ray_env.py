@@ -80,11 +80,6 @@ def ray_env(settings: Settings) -> dict[str, str]:
         "RAY_gcs_storage_path": settings.home / "state" / "gcs",
         "RAY_gcs_rpc_server_reconnect_timeout_s": HEAD_PATIENCE_S,
         "RAY_USAGE_STATS_ENABLED": 0,
-        # A node that hangs is missed after 15 s at most, one whose process ended after 6; Ray's
-        # defaults (10 s, 5 times) take 67 s for the first.
-        "RAY_health_check_period_ms": 2000,
-        "RAY_health_check_timeout_ms": 3000,
-        "RAY_health_check_failure_threshold": 3,
         # Ray's default of 15 lets every other process go before a replica and what it starts: the
         # engines, Chromium and HAProxy are what the machine is for.
         "RAY_worker_niceness": 0,
