@@ -43,12 +43,12 @@ class ChromiumBrowser:
             cage.close()
 
     async def once(self, page: Page, action: Action) -> Rendered:
-        async with self._gate.slot(page.timeout_s):
+        async with self._gate.slot(page.owner, page.timeout_s):
             dialer = self.dialer.within(page.key_domains)
             if page.url is not None:
                 await dialer.admit_url(page.url)
             chromium = await self.keeper.get()
-            spec = SessionSpec(width=page.width, height=page.height)
+            spec = SessionSpec(width=page.width, height=page.height, owner=page.owner)
             downloads = isinstance(action, Download)
             session = await chromium.open(spec, dialer, max_tabs=1, downloads=downloads)
             try:

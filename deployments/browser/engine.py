@@ -46,7 +46,7 @@ class WheelTaken(Conflict):
 class Page:
     """What to open: exactly one of ``url`` and ``html``. Sizes are CSS pixels, times seconds.
 
-    ``key_domains`` are the lists of the API key that asks.
+    ``key_domains`` are the lists of the API key that asks, ``owner`` is its id.
     """
 
     url: str | None = None
@@ -56,13 +56,14 @@ class Page:
     wait_until: WaitUntil = "load"
     timeout_s: float = 30.0
     key_domains: Domains = field(default_factory=Domains)
+    owner: str = ""
 
 
 @dataclass(frozen=True)
 class SessionSpec:
     """How a session's browser context differs from any other's.
 
-    It keeps to its own ``domains`` and to ``key_domains``, those of the API key it belongs to.
+    It keeps to its own ``domains`` and to ``key_domains``, those of the API key ``owner``.
     """
 
     width: int = 1280
@@ -74,6 +75,7 @@ class SessionSpec:
     dialogs: Literal["accept", "dismiss"] = "dismiss"
     domains: Domains = field(default_factory=Domains)
     key_domains: Domains = field(default_factory=Domains)
+    owner: str = ""
     trace: bool = False
     video: bool = False
 

@@ -127,7 +127,7 @@ class FakeBrowser:
         self._crashed = asyncio.Event()
 
     async def once(self, page: Page, action: Action) -> Rendered:
-        async with self._gate.slot(page.timeout_s):
+        async with self._gate.slot(page.owner, page.timeout_s):
             if page.url is not None:
                 await self.dialer.within(page.key_domains).admit_url(page.url)
             if "while(true)" in (page.html or ""):

@@ -4,39 +4,35 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from autobot.errors import Busy, Timeout
+from autobot.errors import Timeout
+from deployments.browser.lobby import Lobby
 
 
 class Gate:
-    """``running`` jobs at once and ``waiting`` more in line, first come first served."""
+    """``running`` jobs at once and ``waiting`` more in line, both shared out fairly between keys.
 
-    def __init__(self, running: int, waiting: int) -> None:
-        self._slots = asyncio.Semaphore(running)
-        self._most = running + waiting
-        self._running = running
-        self._inside = 0
+    ``what`` is done in it, for who is refused.
+    """
+
+    def __init__(self, running: int, waiting: int, what: str = "pages being rendered") -> None:
+        self._lobby = Lobby(lambda _: running - self._lobby.inside, waiting, what)
 
     @property
     def active(self) -> int:
-        return min(self._inside, self._running)
+        return self._lobby.inside
 
     @property
     def waiting(self) -> int:
-        return self._inside - self.active
+        return self._lobby.waiting
 
     @contextlib.asynccontextmanager
-    async def slot(self, timeout_s: float) -> AsyncIterator[None]:
+    async def slot(self, owner: str, timeout_s: float) -> AsyncIterator[None]:
         """Hold a slot; the deadline covers the wait and the work.
 
-        Raises `Busy` at once when the line is full, `Timeout` when the deadline passes.
+        Raises `Busy` at once when the line has no room, `Timeout` when the deadline passes.
         """
-        if self._inside >= self._most:
-            raise Busy(f"{self._most} pages are being rendered or waiting; try again shortly.")
-        self._inside += 1
         try:
-            async with asyncio.timeout(timeout_s), self._slots:
+            async with asyncio.timeout(timeout_s), self._lobby.place(owner, 2 * timeout_s):
                 yield
         except TimeoutError as error:
             raise Timeout(f"The page was not ready within {timeout_s:g} s.") from error
-        finally:
-            self._inside -= 1

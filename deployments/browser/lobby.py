@@ -1,22 +1,31 @@
-"""Places for sessions, and a line that is fair between keys."""
+"""Places, and a line before them, that are fair between API keys.
+
+A key may hold three quarters of the places, the next one three quarters of what is left, and so on:
+three keys that take all they may leave one of 64 to a fourth. The line is shared out by the same
+rule, and keys in it take turns, however many each waits for.
+"""
 
 import asyncio
 import contextlib
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import ContextVar
 
 from autobot.errors import Busy
 
 MAX_WAITING = 64
-MAX_WAITING_EACH = 16
+SHARE = 3
+"""A key with places already leaves free a third of what it then holds."""
+
+Free = Callable[[bool], int]
+"""How many places are free; the argument says whether it is for a key that holds none."""
 
 _now_or_never: ContextVar[bool] = ContextVar("now_or_never", default=False)
 
 
 @contextlib.contextmanager
 def at_once() -> Iterator[None]:
-    """Nobody waits in a line for what is done inside: it is refused where it would have to."""
+    """Nobody waits for a session in what is done inside: it is refused where it would have to."""
     token = _now_or_never.set(True)
     try:
         yield
@@ -24,60 +33,85 @@ def at_once() -> Iterator[None]:
         _now_or_never.reset(token)
 
 
-class Lobby:
-    """Lets in while ``fits(inside)``. Keys that wait take turns, however many each waits for."""
+def fair(held: int, free: int) -> bool:
+    """Whether a key that holds ``held`` places may have another when ``free`` are left."""
+    return free > 0 and (held == 0 or held + 1 <= SHARE * (free - 1))
 
-    def __init__(self, fits: Callable[[int], bool], max_waiting: int = MAX_WAITING) -> None:
-        self._fits = fits
+
+class Lobby:
+    """Lets in while there are places. ``what`` is in them, for who is told that there is none."""
+
+    def __init__(
+        self, free: Free, max_waiting: int = MAX_WAITING, what: str = "browser sessions"
+    ) -> None:
+        self._free = free
         self._max_waiting = max_waiting
+        self._what = what
         self._lines: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
-        self.inside = 0
+        self._held: Counter[str] = Counter()
+
+    @property
+    def inside(self) -> int:
+        return self._held.total()
 
     @property
     def waiting(self) -> int:
         return sum(map(len, self._lines.values()))
+
+    def may(self, owner: str) -> bool:
+        """Whether there is a place for ``owner`` now."""
+        held = self._held[owner]
+        return fair(held, self._free(held == 0))
 
     async def enter(self, owner: str, patience_s: float) -> None:
         """Take a place, waiting at most ``patience_s`` for it; `leave` gives it back.
 
         Raises `Busy` when the line is full or the wait was in vain.
         """
-        if not self._lines and self._fits(self.inside):
-            self.inside += 1
+        self.admit()
+        if owner not in self._lines and self.may(owner):  # whoever waits may not have it
+            self._held[owner] += 1
             return
-        if _now_or_never.get():
-            patience_s = 0
-        line = self._lines.setdefault(owner, deque())
-        if self.waiting >= self._max_waiting or len(line) >= MAX_WAITING_EACH or patience_s <= 0:
-            self._drop_empty(owner)
-            raise Busy(f"{self.inside} browser sessions are open; there is no place for another.")
+        ahead = len(self._lines.get(owner, ()))
+        if patience_s <= 0 or not fair(ahead, self._max_waiting - self.waiting):
+            raise Busy(self._refusal(owner))
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        line.append(turn)
+        self._lines.setdefault(owner, deque()).append(turn)
         try:
             async with asyncio.timeout(patience_s):
                 await turn
         except BaseException as error:
             self._give_up(owner, turn)
             if isinstance(error, TimeoutError):
-                raise Busy(f"No browser session ended within {patience_s:g} s.") from error
+                waited = f"No place became free within {patience_s:g} s. "
+                raise Busy(waited + self._refusal(owner)) from error
             raise
 
-    def leave(self) -> None:
-        self.inside -= 1
+    def _refusal(self, owner: str) -> str:
+        held = self._held[owner]
+        if held and self._free(True) > 0:
+            return (
+                f"This API key has {held} {self._what}; the places that are left are for others."
+            )
+        return f"There are {self.inside} {self._what} already; there is no place for another."
+
+    def leave(self, owner: str) -> None:
+        self._held[owner] -= 1
+        if not self._held[owner]:
+            del self._held[owner]
         self.admit()
 
     def admit(self) -> None:
-        """Let in whoever fits now, one of each key in turn."""
-        while self._lines and self._fits(self.inside):
-            owner, line = next(iter(self._lines.items()))
+        """Let in whoever may now, one of each key in turn."""
+        while owner := next(filter(self.may, self._lines), None):
             self._lines.move_to_end(owner)
-            line.popleft().set_result(None)
-            self.inside += 1
+            self._lines[owner].popleft().set_result(None)
+            self._held[owner] += 1
             self._drop_empty(owner)
 
     def _give_up(self, owner: str, turn: "asyncio.Future[None]") -> None:
         if turn.done() and not turn.cancelled():
-            self.leave()  # let in at the very moment of giving up
+            self.leave(owner)  # let in at the very moment of giving up
             return
         with contextlib.suppress(KeyError, ValueError):
             self._lines[owner].remove(turn)
@@ -93,4 +127,12 @@ class Lobby:
         try:
             yield
         finally:
-            self.leave()
+            self.leave(owner)
+
+
+class SessionLobby(Lobby):
+    """Places for sessions and connections, which another VM may have: see `at_once`."""
+
+    async def enter(self, owner: str, patience_s: float) -> None:
+        await super().enter(owner, 0 if _now_or_never.get() else patience_s)
+

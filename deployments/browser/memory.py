@@ -21,6 +21,8 @@ INTERVAL_S = 0.5
 MEASURED_EVERY_S = 2.0
 PER_SESSION = 72 << 20
 """What a session that has not been measured yet is taken to need; see docs/decisions/browser.md."""
+NEWCOMER = 256 << 20
+"""Memory beyond the budget for keys without a session: others' pages may have filled all of it."""
 PER_CONNECTION = 256 << 20
 """The same for a protocol connection, which has a whole Chromium."""
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -101,7 +103,7 @@ def descendants() -> list[int]:
 
 
 class Meter:
-    """Says whether one more session fits in ``budget`` bytes, by what the present ones take."""
+    """Says how many more sessions fit in ``budget`` bytes, by what the present ones take."""
 
     def __init__(
         self, budget: int, measure: Callable[[], int] = lambda: proportional(descendants())
@@ -111,8 +113,10 @@ class Meter:
         self._measure = measure
         self._unmeasured = 0
 
-    def fits(self) -> bool:
-        return self.used + self._unmeasured + PER_SESSION <= self.budget
+    def places(self, newcomer: bool = False) -> int:
+        """How many there is room for; ``newcomer`` is a key that has none yet."""
+        budget = self.budget + NEWCOMER * newcomer
+        return max(0, budget - self.used - self._unmeasured) // PER_SESSION
 
     def opened(self, estimate: int = PER_SESSION) -> None:
         self._unmeasured += estimate

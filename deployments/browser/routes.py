@@ -95,7 +95,7 @@ def _once(
     browser: Browser, kind: type[Action], model: type[PageRequest]
 ) -> Callable[..., Awaitable[Response]]:
     async def once(request: Request, key: Owner, body: PageRequest) -> Response:
-        work = browser.once(body.page(domains_of_key(key)), body.action(kind))
+        work = browser.once(body.page(key.id, domains_of_key(key)), body.action(kind))
         return answer(await unless_hung_up(request, work))
 
     # FastAPI reads the model from the annotation; this one is made, not written.

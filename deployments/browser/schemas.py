@@ -35,9 +35,11 @@ class PageRequest(Action):
             raise ValueError("give exactly one of `url` and `html`")
         return self
 
-    def page(self, key_domains: Domains) -> Page:
+    def page(self, owner: str, key_domains: Domains) -> Page:
         size = self.width, self.height
-        return Page(self.url, self.html, *size, self.wait_until, self.timeout_s, key_domains)
+        return Page(
+            self.url, self.html, *size, self.wait_until, self.timeout_s, key_domains, owner
+        )
 
     def action(self, kind: type[Action]) -> Action:
         """Return the part of this request that is ``kind``."""
@@ -112,9 +114,12 @@ class NewSession(Limits):
         except Invalid as error:
             raise ValueError(error.detail) from error
 
-    def spec(self, key_domains: Domains, storage: dict[str, Any] | None) -> SessionSpec:
-        """Return what to open for a key with ``key_domains``, beginning with ``storage``."""
+    def spec(
+        self, owner: str, key_domains: Domains, storage: dict[str, Any] | None
+    ) -> SessionSpec:
+        """Return what to open for the key ``owner``, beginning with ``storage``."""
         return SessionSpec(
+            owner=owner,
             width=self.width,
             height=self.height,
             locale=self.locale,

@@ -17,7 +17,7 @@ from autobot.errors import AutoBotError, Conflict, NotFound
 from deployments.browser.actions import Action
 from deployments.browser.egress import Domains
 from deployments.browser.engine import Browser, Rendered, Session, SessionEnded
-from deployments.browser.lobby import Lobby
+from deployments.browser.lobby import SessionLobby
 from deployments.browser.memory import MEASURED_EVERY_S, Meter
 from deployments.browser.places import replica_of, short, vm_of
 from deployments.browser.profiles import RENEWED_EVERY_S, Profile
@@ -112,7 +112,9 @@ class Sessions:
     """Opens, finds and ends sessions. Another key's session is as good as none: `NotFound`."""
 
     def __init__(self, browser: Browser, replica: str, meter: Meter, most: int) -> None:
-        self.lobby = Lobby(lambda inside: inside < most and meter.fits())
+        self.lobby = SessionLobby(
+            lambda newcomer: min(most - self.lobby.inside, meter.places(newcomer))
+        )
         self._browser = browser
         self._replica = replica
         self._meter = meter
@@ -143,14 +145,14 @@ class Sessions:
         """
         async with contextlib.AsyncExitStack() as undo:
             await self.lobby.enter(owner, new.queue_s)
-            undo.callback(self.lobby.leave)
+            undo.callback(self.lobby.leave, owner)
             self._meter.opened()
             storage = new.storage
             if profile is not None:
                 undo.push_async_callback(profile.release)
                 await profile.take()
                 storage = profile.storage
-            session = await self._browser.open(new.spec(key_domains, storage))
+            session = await self._browser.open(new.spec(owner, key_domains, storage))
             undo.pop_all()
         limits = Limits(idle_s=new.idle_s, lifetime_s=new.lifetime_s)
         name = f"s_{self._replica}_{secrets.token_urlsafe(16)}"
@@ -240,7 +242,7 @@ class Sessions:
         finally:
             if record.profile is not None:
                 await record.profile.release()
-            self.lobby.leave()
+            self.lobby.leave(record.owner)
 
     async def _save_last(self, record: Record) -> None:
         """Save what nobody asked to save: there is nobody to tell but the log."""

@@ -53,7 +53,7 @@ def extract_routes(agent: Agent, browser: Browser) -> APIRouter:
     }
 
     async def once(request: Request, key: Owner, body: Any) -> Response:
-        page = body.page(domains_of_key(key))
+        page = body.page(key.id, domains_of_key(key))
 
         async def get(action: Action) -> Rendered:
             return await browser.once(page, action)

@@ -6,7 +6,7 @@ not be made twice. What it did is kept for a while after its end.
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter
 from collections.abc import AsyncGenerator, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from autobot.errors import Busy, Conflict, NotFound
 from deployments.browser.agent.schemas import NewTask, State
+from deployments.browser.lobby import fair
 from deployments.browser.sessions import Record
 
 MOST_AT_ONCE = 8
@@ -177,18 +178,19 @@ class Tasks:
         self._most, self._most_of_a_key = most, most_of_a_key
         self._tasks: dict[str, Task] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._places: deque[str] = deque()
+        self._places: Counter[str] = Counter()
 
     def enter(self, owner: str) -> None:
-        """Take a place. Raises `Busy` when all are taken; `leave` gives it back."""
-        if len(self._places) >= self._most:
+        """Take a place. Raises `Busy` when there is none for ``owner``; `leave` gives it back."""
+        held, free = self._places[owner], self._most - self._places.total()
+        if not free:
             raise Busy(f"{self._most} tasks are running; try again when one has ended.")
-        if self._places.count(owner) >= self._most_of_a_key:
-            raise Busy(f"{self._most_of_a_key} tasks of this API key are running already.")
-        self._places.append(owner)
+        if held >= self._most_of_a_key or not fair(held, free):
+            raise Busy(f"{held} tasks of this API key are running; what is left is for others.")
+        self._places[owner] += 1
 
     def leave(self, owner: str) -> None:
-        self._places.remove(owner)
+        self._places[owner] -= 1
 
     def add(self, wanted: NewTask, owner: str, key: SecretStr, record: Record) -> Task:
         self._forget()
@@ -238,15 +240,17 @@ class Tasks:
         task.end(state, **facts)
 
     def _forget(self) -> None:
-        """Drop what ended long ago, or too many tasks ago."""
+        """Drop what ended long ago; of too many the oldest of the key that has the most."""
         now = time.monotonic()
-        ended = sorted(
-            ((task.ended, name) for name, task in self._tasks.items() if task.ended is not None),
-            reverse=True,
-        )
-        for place, (when, name) in enumerate(ended):
-            if place >= KEPT_TASKS or now - when > KEPT_S:
-                del self._tasks[name]
+        ended = [task for task in self._tasks.values() if task.ended is not None]
+        old = [task for task in ended if task.ended and now - task.ended > KEPT_S]
+        kept = sorted(set(ended) - set(old), key=lambda task: task.ended or now)
+        while len(kept) > KEPT_TASKS:
+            most = Counter(task.owner for task in kept).most_common(1)[0][0]
+            old.append(next(task for task in kept if task.owner == most))
+            kept.remove(old[-1])
+        for task in old:
+            del self._tasks[task.id]
 
     @property
     def running(self) -> int:

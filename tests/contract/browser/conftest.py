@@ -114,7 +114,7 @@ async def serve_room(
     browser: Browser, records: Sequence[KeyRecord], **options: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
     """The room around ``browser`` over HTTP, for the keys of ``records``."""
-    room = room_of(browser, most=6, **options)
+    room = room_of(browser, most=8, **options)
     app = create_app("browser", [room.router()], await ring(*records), lifespan=None)
     room.sessions.start()
     transport = httpx.ASGITransport(app)
@@ -154,7 +154,7 @@ async def sitting(caller: Caller) -> AsyncIterator[Sitting]:
 async def serve_protocols(home: Path, port: int) -> AsyncIterator[Served]:
     """The room on a port, for the keys of `clients`; it may visit loopback's ``port``."""
     keys = await ring(clients.RECORD, clients.PLAIN, clients.LISTED)
-    settings = Settings(home=home, browser_allow=f"127.0.0.1:{port}", browser_sessions=5)
+    settings = Settings(home=home, browser_allow=f"127.0.0.1:{port}", browser_sessions=8)
     room = BrowserRoom.of(settings, "here", FakeProfiles(()))
     app = create_app("browser", [room.router()], keys)
     async with serve_app(app) as mine:

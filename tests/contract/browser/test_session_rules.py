@@ -89,6 +89,7 @@ async def test_a_full_room_queues_and_then_says_when_to_come_again(caller: Calle
     many = [await caller.open() for _ in range(6)]
     answer = await caller.post("/sessions", queue_s=0.3)
     assert (answer.status_code, "retry-after" in answer.headers) == (429, True)
+    assert "This API key has 6 browser sessions" in answer.text
     waiting = asyncio.ensure_future(caller.open(queue_s=10))
     await asyncio.sleep(0.2)
     assert not waiting.done()
@@ -109,3 +110,15 @@ async def test_actions_of_one_session_take_turns(sitting: Sitting) -> None:
     await asyncio.sleep(0.2)
     assert (await sitting.answer("content", timeout_s=0.5)).status_code == 409
     await asyncio.gather(slow, impatient)
+
+
+async def test_a_key_that_holds_all_it_may_leaves_a_session_to_another_key(
+    callers: tuple[Caller, Caller],
+) -> None:
+    greedy, other = callers
+    held = [await greedy.open() for _ in range(6)]
+    assert (await greedy.post("/sessions", queue_s=0)).status_code == 429
+    theirs = await other.open(queue_s=0)
+    await theirs.goto("/")
+    for session in (*held, theirs):
+        await session.close()

@@ -25,6 +25,7 @@ from tests.contract.browser.playground import serve_app
 
 FIRST, SECOND = "127.0.0.11", "127.0.0.12"
 MOST = 3
+"""Sessions that one key may have on a VM; one place more is for other keys."""
 """Sessions of a VM with `small_room`."""
 RoomOf = Callable[[str], BrowserRoom]
 """Makes a room, given its replica's name."""
@@ -78,7 +79,7 @@ async def two_vms(
 
 def small_room(replica: str) -> BrowserRoom:
     browser = FakeBrowser(Dialer(Policy()))
-    sessions = Sessions(browser, replica, Meter(1 << 40, lambda: 0), MOST)
+    sessions = Sessions(browser, replica, Meter(1 << 40, lambda: 0), MOST + 1)
     return BrowserRoom(browser, sessions, FakeProfiles(()))
 
 

@@ -94,7 +94,7 @@ async def test_jobs_beyond_the_slots_wait_and_beyond_the_line_are_refused() -> N
     order: list[int] = []
 
     async def job(number: int) -> None:
-        async with gate.slot(5):
+        async with gate.slot("a", 5):
             order.append(number)
             await done.wait()
 
@@ -111,9 +111,9 @@ async def test_jobs_beyond_the_slots_wait_and_beyond_the_line_are_refused() -> N
 
 async def test_the_deadline_covers_the_wait_in_line() -> None:
     gate = Gate(running=1, waiting=1)
-    async with gate.slot(5):
+    async with gate.slot("a", 5):
         with pytest.raises(Timeout, match=r"0\.05 s"):
-            async with gate.slot(0.05):
+            async with gate.slot("a", 0.05):
                 pytest.fail("there was no free slot")
-    async with gate.slot(0.05):
+    async with gate.slot("a", 0.05):
         pass

@@ -1,18 +1,61 @@
-"""Places for sessions: how many, in which order, and what memory has to say."""
+"""Places for sessions: how many, for whom, in which order, and what memory has to say."""
 
 import asyncio
 
 import pytest
 
 from autobot.errors import Busy
-from deployments.browser.lobby import MAX_WAITING_EACH, Lobby
-from deployments.browser.memory import PER_SESSION, Meter
+from deployments.browser.lobby import Lobby, SessionLobby, at_once, fair
+from deployments.browser.memory import NEWCOMER, PER_SESSION, Meter
 
 pytestmark = pytest.mark.timeout(20)
 
 
 def of(most: int, max_waiting: int = 64) -> Lobby:
-    return Lobby(lambda inside: inside < most, max_waiting)
+    lobby = Lobby(lambda _: most - lobby.inside, max_waiting)
+    return lobby
+
+
+async def fill(lobby: Lobby, owner: str) -> int:
+    """Take places for ``owner`` until it is refused; return how many."""
+    taken = 0
+    try:
+        while True:
+            await lobby.enter(owner, 0)
+            taken += 1
+    except Busy:
+        return taken
+
+
+async def test_one_key_has_most_of_the_places_and_the_next_ones_still_find_some() -> None:
+    lobby = of(64)
+    assert [await fill(lobby, owner) for owner in "abc"] == [48, 12, 3]
+    with pytest.raises(Busy, match="48 browser sessions; the places that are left are for others"):
+        await lobby.enter("a", 0)
+    await lobby.enter("d", 0)
+    assert lobby.inside == 64
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 8, 64, 512])
+async def test_a_key_alone_uses_three_quarters_and_leaves_another_one(most: int) -> None:
+    lobby = of(most)
+    taken = await fill(lobby, "a")
+    assert taken == max(1, 3 * most // 4)
+    assert most == 1 or await fill(lobby, "b") >= 1
+
+
+async def test_who_has_its_share_does_not_keep_others_waiting() -> None:
+    lobby = of(8)
+    assert await fill(lobby, "a") == 6
+    waiting = asyncio.ensure_future(lobby.enter("a", 5))
+    await asyncio.sleep(0)
+    assert lobby.waiting == 1
+    await lobby.enter("b", 0)
+    assert not waiting.done()
+    lobby.leave("b")
+    lobby.leave("a")
+    await waiting
+    assert (lobby.inside, lobby.waiting) == (6, 0)
 
 
 async def test_keys_take_turns_however_many_each_waits_for() -> None:
@@ -23,12 +66,12 @@ async def test_keys_take_turns_however_many_each_waits_for() -> None:
     async def come(owner: str) -> None:
         await lobby.enter(owner, 5)
         order.append(owner)
-        lobby.leave()
+        lobby.leave(owner)
 
     waiting = [asyncio.ensure_future(come(owner)) for owner in ("a", "a", "a", "b", "c")]
     await asyncio.sleep(0)
     assert lobby.waiting == 5
-    lobby.leave()
+    lobby.leave("first")
     await asyncio.gather(*waiting)
     assert order == ["a", "b", "c", "a", "a"]
     assert (lobby.inside, lobby.waiting) == (0, 0)
@@ -39,7 +82,7 @@ async def test_nobody_overtakes_the_line() -> None:
     await lobby.enter("a", 1)
     waiting = asyncio.ensure_future(lobby.enter("b", 5))
     await asyncio.sleep(0)
-    lobby.leave()
+    lobby.leave("a")
     with pytest.raises(Busy):
         await lobby.enter("c", 0)
     await waiting
@@ -61,14 +104,14 @@ async def test_a_wait_in_vain_and_a_full_line_are_busy() -> None:
 
 
 async def test_one_key_cannot_fill_the_line() -> None:
-    lobby = of(0)
-    lines = [asyncio.ensure_future(lobby.enter("a", 5)) for _ in range(MAX_WAITING_EACH)]
+    lobby = of(0, max_waiting=64)
+    lines = [asyncio.ensure_future(lobby.enter("a", 5)) for _ in range(48)]
     await asyncio.sleep(0)
     with pytest.raises(Busy):
         await lobby.enter("a", 5)
     other = asyncio.ensure_future(lobby.enter("b", 5))
     await asyncio.sleep(0)
-    assert lobby.waiting == MAX_WAITING_EACH + 1
+    assert lobby.waiting == 49
     for line in [*lines, other]:
         line.cancel()
     await asyncio.gather(*lines, other, return_exceptions=True)
@@ -79,11 +122,17 @@ async def test_giving_up_at_the_moment_of_being_let_in_loses_no_place() -> None:
     await lobby.enter("a", 1)
     waiting = asyncio.ensure_future(lobby.enter("b", 5))
     await asyncio.sleep(0)
-    lobby.leave()
+    lobby.leave("a")
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     assert lobby.inside == 0
     await lobby.enter("c", 0)
+
+
+async def test_a_session_that_another_vm_may_have_is_not_waited_for() -> None:
+    lobby = SessionLobby(lambda _: 0)
+    with at_once(), pytest.raises(Busy, match="no place"):
+        await lobby.enter("a", 5)
 
 
 async def test_sessions_not_measured_yet_count_by_an_estimate() -> None:
@@ -91,12 +140,26 @@ async def test_sessions_not_measured_yet_count_by_an_estimate() -> None:
     meter = Meter(3 * PER_SESSION, lambda: used)
     meter.opened()
     meter.opened()
-    assert meter.fits()
+    assert meter.places() == 1
     meter.opened()
-    assert not meter.fits()
+    assert meter.places() == 0
     used = PER_SESSION
     await meter.measure()
-    assert meter.fits()
+    assert meter.places() == 2
     used = 3 * PER_SESSION
     await meter.measure()
-    assert not meter.fits()
+    assert meter.places() == 0
+
+
+async def test_memory_that_others_pages_have_filled_leaves_a_new_key_a_session() -> None:
+    meter = Meter(10 * PER_SESSION, lambda: 10 * PER_SESSION)
+    await meter.measure()
+    lobby = Lobby(meter.places)
+    assert (meter.places(), meter.places(newcomer=True)) == (0, NEWCOMER // PER_SESSION)
+    await lobby.enter("new", 0)
+    with pytest.raises(Busy):
+        await lobby.enter("new", 0)
+
+
+def test_the_rule_is_that_a_third_of_what_a_key_holds_stays_free() -> None:
+    assert [fair(0, 0), fair(0, 1), fair(47, 17), fair(48, 16)] == [False, True, True, False]
