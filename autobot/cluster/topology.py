@@ -194,18 +194,19 @@ class TopologyFile:
         self._topology: Topology | None = None
 
     def of(self, address: str) -> Topology | None:
-        """The cluster that has a VM of that address; None when there is none, as on one machine.
+        """The cluster that has a VM of that address; None when there is none, as on one machine."""
+        known = self.read()
+        return known if known and address in known.addresses else None
 
-        A file that cannot be read changes nothing.
-        """
+    def read(self) -> Topology | None:
+        """The cluster of the file; one that cannot be read changes nothing."""
         if (stamp := self._stamp()) != self._seen:
             self._seen = stamp
             try:
                 self._topology = load_topology(self._file)
             except SetupError as error:
                 log.warning("topology.unread", reason=str(error))
-        known = self._topology
-        return known if known and address in known.addresses else None
+        return self._topology
 
     def _stamp(self) -> tuple[int, ...] | None:
         try:

@@ -4,11 +4,12 @@ import contextlib
 from dataclasses import replace
 from typing import Any
 
+from autobot.cluster.topology import cluster_file
 from autobot.errors import Unavailable
 from autobot.settings import Settings
 from deployments.browser import accounts
 from deployments.browser.actions import Action, Download, Goto
-from deployments.browser.dial import Dialer, own_addresses
+from deployments.browser.dial import ClusterAddresses, Dialer, own_addresses
 from deployments.browser.driver import Chromium
 from deployments.browser.driver_errors import translated
 from deployments.browser.driver_session import ChromiumSession
@@ -26,7 +27,8 @@ class ChromiumBrowser:
 
     def __init__(self, settings: Settings, dialer: Dialer | None = None) -> None:
         allowed = parse_allowed(settings.browser_allow)
-        self.dialer = dialer or Dialer(Policy(allowed, own_addresses()))
+        cluster = ClusterAddresses(cluster_file())
+        self.dialer = dialer or Dialer(Policy(allowed, own_addresses(), cluster))
         self._sandbox = "off" if settings.browser_no_sandbox else "on"
         self._gate = Gate(settings.browser_concurrency, 4 * settings.browser_concurrency)
         self.keeper: Keeper[Chromium] = Keeper(lambda: Chromium.start(settings))

@@ -4,9 +4,11 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from ipaddress import ip_address
+from pathlib import Path
 
 import psutil
 
+from autobot.cluster.topology import TopologyFile
 from deployments.browser.egress import Address, Domains, Policy, Target, literal, target_of
 from deployments.browser.engine import PageFailed
 
@@ -36,6 +38,21 @@ def own_addresses() -> frozenset[Address]:
                     yield ip_address(entry.address.split("%")[0])
 
     return frozenset(every())
+
+
+class ClusterAddresses:
+    """Gives the addresses of the cluster's VMs, as ``file``, its topology, has them now.
+
+    Whether this machine is one of them does not matter: behind a cloud's address translation a VM
+    does not know the address that others have for it.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._topology = TopologyFile(file)
+
+    def __call__(self) -> frozenset[Address]:
+        topology = self._topology.read()
+        return frozenset(map(ip_address, topology.addresses)) if topology else frozenset()
 
 
 def unreachable(target: Target, error: Exception) -> PageFailed:

@@ -7,7 +7,7 @@ IPv4 one is judged by the address inside.
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from ipaddress import (
     AddressValueError,
@@ -70,14 +70,21 @@ class Target(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+def inside(address: Address) -> Address:
+    """Return the IPv4 address that an IPv6 one only carries, else the address itself."""
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return address.ipv4_mapped
+        if address in NAT64:
+            return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address
+
+
 def special_purpose(address: Address) -> str | None:
     """Say what kind of non-public address this is, or None for a public unicast one."""
+    address = inside(address)
     if isinstance(address, IPv4Address):
         return next((kind for network, kind in SPECIAL_V4 if address in network), None)
-    if address.ipv4_mapped is not None:
-        return special_purpose(address.ipv4_mapped)
-    if address in NAT64:
-        return special_purpose(IPv4Address(int(address) & 0xFFFFFFFF))
     for network, kind in SPECIAL_V6:
         if address in network:
             return kind
@@ -202,10 +209,14 @@ def _listed(host: str, domains: Iterable[str]) -> bool:
 
 @dataclass(frozen=True)
 class Policy:
-    """What may be reached. ``allowed`` opens exact targets; ``own`` is this machine."""
+    """What may be reached. ``allowed`` opens exact targets; ``own`` is this machine.
+
+    ``cluster`` gives the VMs' addresses as they are now, which need not be private ones.
+    """
 
     allowed: frozenset[Target] = frozenset()
     own: frozenset[Address] = frozenset()
+    cluster: Callable[[], Collection[Address]] = frozenset
 
     def check(self, target: Target, addresses: Iterable[Address]) -> None:
         """Raise `BlockedAddress` unless every one of ``addresses`` may be reached for ``target``.
@@ -218,8 +229,10 @@ class Policy:
             if Target(str(address), target.port) in self.allowed:
                 continue
             kind = special_purpose(address)
-            if kind is None and address in self.own:
+            if kind is None and inside(address) in self.own:
                 kind = "an address of this machine"
+            if kind is None and inside(address) in self.cluster():
+                kind = "an address of the cluster"
             if kind is not None:
                 raise BlockedAddress(_explain(target, address, kind))
 

@@ -11,11 +11,13 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import h11
 import structlog
 
 from autobot.errors import AutoBotError, BlockedAddress, Invalid
 from deployments.browser.dial import Stream, unreachable
 from deployments.browser.egress import Target, canonical_host, target_of
+from deployments.browser.proxied import CHUNK, HOP_BY_HOP, Proxied
 from deployments.browser.race import until_one_ends
 
 log = structlog.get_logger()
@@ -23,9 +25,9 @@ log = structlog.get_logger()
 Open = Callable[[Target], Awaitable[Stream]]
 
 HEAD_TIMEOUT_S = 60.0
-CHUNK = 64 << 10
+TLS = b"\x16"
+"""A handshake's first byte."""
 MAX_FAILURES = 256
-HOP_BY_HOP = {b"connection", b"keep-alive", b"te", b"upgrade", b"trailer"}
 
 
 async def nowhere(target: Target) -> Stream:
@@ -94,7 +96,13 @@ class EgressProxy:
         try:
             if len(self._tasks) <= self._max_connections:
                 await self._handle(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
+        except (
+            OSError,
+            asyncio.IncompleteReadError,
+            asyncio.LimitOverrunError,
+            TimeoutError,
+            h11.ProtocolError,
+        ):
             pass  # either end went away, or spoke no HTTP: closing is the whole answer
         except asyncio.CancelledError:
             writer.transport.abort()
@@ -124,14 +132,69 @@ class EgressProxy:
         try:
             if tunnel:
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                # Until one direction ends: neither HTTP nor TLS needs half a connection.
-                await until_one_ends(self._pump(reader, stream[1]), self._pump(stream[0], writer))
+                await self._tunnel(target, stream, reader, writer)
             else:
                 path = "/" + where[len("http://") :].partition("/")[2]
-                stream[1].write(end_to_end(head, f"{method} {path} HTTP/1.1".encode("latin-1")))
-                await until_one_ends(self._pump(reader, stream[1]), self._answer(stream[0], writer))
+                await self._exchange(Proxied(head), target, path, stream, (reader, writer))
         finally:
             stream[1].close()
+
+    async def _tunnel(
+        self,
+        target: Target,
+        stream: Stream,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        """TLS as it comes, until one direction ends: neither it nor HTTP needs half a connection.
+
+        Plain HTTP, which Chromium speaks here for a WebSocket, is read as outside of a tunnel.
+        """
+        first = await reader.read(CHUNK)
+        if first[:1] == TLS:
+            await self._spend(first, stream[1])
+            await until_one_ends(self._pump(reader, stream[1]), self._pump(stream[0], writer))
+        elif first:
+            async with asyncio.timeout(HEAD_TIMEOUT_S):
+                head = first
+                while b"\r\n\r\n" not in head and len(head) <= CHUNK:
+                    if not (more := await reader.read(CHUNK)):
+                        return
+                    head += more
+            request = Proxied(head)
+            if request.target.startswith("/"):
+                client = reader, writer
+                await self._exchange(request, target, request.target, stream, client)
+
+    async def _exchange(
+        self, request: Proxied, target: Target, path: str, stream: Stream, client: Stream
+    ) -> None:
+        """Pass on one request and its answer, or a WebSocket that begins with one."""
+        stream[1].write(request.head(target, path))
+        if request.upgrades and await self._upgraded(stream[0], client[1]):
+            ways = self._pump(client[0], stream[1]), self._pump(stream[0], client[1])
+        elif request.upgrades:
+            return
+        else:
+            ways = self._ask(request, client[0], stream[1]), self._answer(stream[0], client[1])
+        await until_one_ends(*ways)
+
+    async def _ask(
+        self, request: Proxied, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Send the body; then wait until the client has gone, and pass on nothing it may say."""
+        async for piece in request.body(reader):
+            if not await self._spend(piece, writer):
+                return
+        while await reader.read(CHUNK):
+            pass
+
+    async def _upgraded(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Pass on the answer to a WebSocket's handshake; whether there is a WebSocket now."""
+        async with asyncio.timeout(HEAD_TIMEOUT_S):
+            head = await reader.readuntil(b"\r\n\r\n")
+        writer.write(head)
+        return head.startswith((b"HTTP/1.1 101 ", b"HTTP/1.1 101\r"))
 
     async def _connect(self, target: Target) -> Stream | None:
         try:
@@ -170,9 +233,15 @@ class EgressProxy:
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(CHUNK):
-            self._budget -= len(data)
-            if self._budget < 0:
-                log.warning("browser.budget_spent")
+            if not await self._spend(data, writer):
                 return
-            writer.write(data)
-            await writer.drain()
+
+    async def _spend(self, data: bytes, writer: asyncio.StreamWriter) -> bool:
+        """Write ``data``, unless the budget is spent."""
+        self._budget -= len(data)
+        if self._budget < 0:
+            log.warning("browser.budget_spent")
+            return False
+        writer.write(data)
+        await writer.drain()
+        return True

@@ -1,6 +1,6 @@
 """`/api/browser/sessions/{id}/live`: a session's screen over a WebSocket, and hands on it.
 
-The key goes in a header, as ``?token=``, or as the subprotocols ``autobot, autobot.key.KEY``.
+The key goes in a header, or as the subprotocols ``autobot, autobot.key.KEY``.
 
 From the server:
 

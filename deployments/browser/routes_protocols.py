@@ -1,8 +1,11 @@
 """`/api/browser/playwright` and `/api/browser/cdp`: the clients' own protocols, over WebSocket.
 
-    playwright.chromium.connect("ws://HOST/api/browser/playwright", headers={"Authorization": ...})
-    playwright.chromium.connect_over_cdp("ws://HOST/api/browser/cdp?token=KEY")
-    puppeteer.connect({browserWSEndpoint: "ws://HOST/api/browser/cdp?token=KEY"})
+    headers = {"Authorization": "Bearer KEY"}
+    playwright.chromium.connect("ws://HOST/api/browser/playwright", headers=headers)
+    playwright.chromium.connect_over_cdp("ws://HOST/api/browser/cdp", headers=headers)
+    puppeteer.connect({browserWSEndpoint: "ws://HOST/api/browser/cdp", headers})
+
+A client that takes nothing but an address is given ``ws://autobot:KEY@HOST/api/browser/cdp``.
 
 Each connection has a Chromium of its own, needs the scope `browser:evaluate` since both protocols
 run script, counts as a session, and ends with everything in it when the client goes. ``allow`` and

@@ -43,13 +43,11 @@ async def connected(
     when it has said so, to the room when processes have ended and files are gone.
     """
     inside = served.room.sessions.lobby.inside
+    headers = {"Authorization": f"Bearer {key}"}
+    url = served.url(kind, f"?{query}")
     if kind == "cdp":
-        browser = await playwright.chromium.connect_over_cdp(
-            served.url("cdp", f"?token={key}{query}")
-        )
+        browser = await playwright.chromium.connect_over_cdp(url, headers=headers)
     else:
-        headers = {"Authorization": f"Bearer {key}"}
-        url = served.url("playwright", f"?{query}")
         browser = await playwright.chromium.connect(url, headers=headers)
     try:
         yield browser

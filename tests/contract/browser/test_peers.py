@@ -76,7 +76,7 @@ async def test_a_viewer_who_leaves_is_gone_from_the_vm_that_shows(vms: Vms) -> N
     here, there = vms
     session = await opened(there, seen_from=here)
     (record,) = there.room.sessions.all(RECORD.id)
-    async with connect(here.url(f"{session.path}/live?token={KEY}")) as live:
+    async with connect(here.url(f"{session.path}/live", KEY)) as live:
         await hear(live, "screen")
         assert record.viewers == 1
     await until(lambda: record.viewers == 0)
@@ -85,7 +85,7 @@ async def test_a_viewer_who_leaves_is_gone_from_the_vm_that_shows(vms: Vms) -> N
 async def test_a_refused_viewer_reads_why_through_the_other_vm(vms: Vms) -> None:
     session = await opened(vms[1], seen_from=vms[0])
     with pytest.raises(InvalidStatus) as refusal:
-        await connect(vms[0].url(f"{session.path}/live?token={PLAIN_KEY}"))
+        await connect(vms[0].url(f"{session.path}/live", PLAIN_KEY))
     assert refusal.value.response.status_code == 404
     assert json.loads(refusal.value.response.body)["type"].endswith("not-found")
 

@@ -55,7 +55,7 @@ async def test_a_lost_vms_sessions_are_refused_with_its_name_and_the_others_go_o
             assert answer.status_code == 503
             assert SECOND in answer.json()["detail"]
             with pytest.raises(InvalidStatus) as refusal:
-                await connect(here.url(f"{theirs.path}/live?token={KEY}"))
+                await connect(here.url(f"{theirs.path}/live", KEY))
             assert SECOND in json.loads(refusal.value.response.body)["detail"]
             listed = (await here.caller.ask("GET", "/sessions")).json()
             assert [session["id"] for session in listed["sessions"]] == [mine.id]
@@ -104,7 +104,7 @@ async def test_a_handshake_that_breaks_off_is_told_like_a_request() -> None:
         session = await opened(there, seen_from=here)
         here.others[SECOND] = address
         with pytest.raises(InvalidStatus) as refusal:
-            await connect(here.url(f"{session.path}/live?token={KEY}"))
+            await connect(here.url(f"{session.path}/live", KEY))
         assert refusal.value.response.status_code == 503
 
 

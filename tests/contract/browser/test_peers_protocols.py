@@ -75,7 +75,7 @@ async def test_a_browser_that_may_have_been_started_is_not_started_elsewhere(rea
         here.others.clear()
         here.others.update({"127.0.0.13": address, "127.0.0.14": address})
         with pytest.raises(InvalidStatus) as refusal:
-            await connect(here.url(f"/cdp?token={KEY}"))
+            await connect(here.url("/cdp", KEY))
     here.others.clear()
     here.others.update(known)
     assert refusal.value.response.status_code == 503
@@ -88,7 +88,7 @@ async def test_a_download_of_a_cdp_client_is_found_through_either_vm(
     playwright: Playwright, real: Vms
 ) -> None:
     here, there = real
-    url = there.url(f"/cdp?token={KEY}")
+    url = there.url("/cdp", KEY)
     browser = await playwright.chromium.connect_over_cdp(url)
     cdp = await browser.new_browser_cdp_session()
     behaviour = {"behavior": "allowAndName", "eventsEnabled": True}

@@ -105,7 +105,7 @@ async def test_puppeteer(served: Served, trap: Trap) -> None:
         )
         assert await install.wait() == 0
     node, _ = driver_command()  # puppeteer wants a newer Node than Debian's
-    url = served.url("cdp", f"?token={KEY}")
+    url = served.url("cdp").replace("ws://", f"ws://autobot:{KEY}@")
     before = trap.tcp
     client = await asyncio.create_subprocess_exec(
         *(node, "client.mjs", url, served.site, str(trap.port)),

@@ -40,8 +40,10 @@ class Vm(NamedTuple):
     port: int
     caller: Caller
 
-    def url(self, path: str) -> str:
-        return f"ws://127.0.0.1:{self.port}/api/browser{path}"
+    def url(self, path: str, key: str | None = None) -> str:
+        """Where a WebSocket is; with ``key`` for a client that is given nothing but an address."""
+        who = f"autobot:{key}@" if key else ""
+        return f"ws://{who}127.0.0.1:{self.port}/api/browser{path}"
 
 
 Vms = tuple[Vm, Vm]

@@ -1,6 +1,8 @@
 """Names, URLs and addresses: what a page may reach."""
 
+import json
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from starlette.websockets import WebSocket
 
 from autobot.errors import BlockedAddress, Invalid
+from deployments.browser.dial import ClusterAddresses
 from deployments.browser.egress import (
     Domains,
     Policy,
@@ -206,6 +209,30 @@ def test_this_machines_public_address_is_blocked() -> None:
     with pytest.raises(BlockedAddress, match="this machine"):
         policy.check(Target("8.8.4.4", 80), [ip_address("8.8.4.4")])
     policy.check(Target("8.8.8.8", 80), [ip_address("8.8.8.8")])
+
+
+@pytest.mark.parametrize("spelling", ["8.8.4.4", "::ffff:8.8.4.4", "64:ff9b::808:404"])
+def test_the_clusters_addresses_are_blocked_whatever_range_they_are_in(spelling: str) -> None:
+    vms = {ip_address("8.8.4.4")}
+    policy = Policy(cluster=lambda: vms)
+    with pytest.raises(BlockedAddress, match="an address of the cluster"):
+        policy.check(Target("name.example", 80), [ip_address(spelling)])
+    with pytest.raises(BlockedAddress, match="an address of this machine"):
+        Policy(own=frozenset(vms)).check(Target(spelling, 80), [ip_address(spelling)])
+    vms.clear()
+    policy.check(Target("name.example", 80), [ip_address(spelling)])
+
+
+def test_the_clusters_addresses_are_those_of_its_file_as_it_is_now(tmp_path: Path) -> None:
+    file = tmp_path / "cluster.yaml"
+    known = ClusterAddresses(file)
+    assert known() == frozenset()
+    rooms = ("main", "frontend", "npu", "redis", "llm", "browser")
+    for third in (3, 4):
+        listed = {room: {"addresses": [f"8.8.{third}.{n}"]} for n, room in enumerate(rooms, 1)}
+        file.write_text(json.dumps({"provider": {"rooms": listed}}) + " " * third)
+        assert ip_address(f"8.8.{third}.6") in known()
+        assert len(known()) == 6
 
 
 def test_an_allowed_target_opens_its_port_and_no_other() -> None:

@@ -93,14 +93,16 @@ async def test_a_tunnel_carries_bytes_both_ways_untouched() -> None:
 async def test_an_answer_meant_for_a_proxy_is_not_passed_on(status: str) -> None:
     answer = f"HTTP/1.1 {status}\r\nUpgrade: x\r\n\r\n".encode()
     async with upstream(saying(answer, [])) as port:
-        request = f"GET http://h:{port}/ HTTP/1.1\r\n\r\n".encode()
+        request = f"GET http://h:{port}/ HTTP/1.1\r\nHost: h\r\n\r\n".encode()
         assert await ask(EgressProxy(open_local), request) == b""
 
 
 async def test_an_early_hint_is_passed_on_before_the_answer() -> None:
     answer = b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"
     async with upstream(saying(answer, [])) as port:
-        got = await ask(EgressProxy(open_local), f"GET http://h:{port}/ HTTP/1.1\r\n\r\n".encode())
+        got = await ask(
+            EgressProxy(open_local), f"GET http://h:{port}/ HTTP/1.1\r\nHost: h\r\n\r\n".encode()
+        )
     assert got.startswith(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 No Content\r\n")
 
 
@@ -131,7 +133,7 @@ async def test_what_is_no_proxy_request_is_closed_without_a_connection(request_l
 
 async def test_a_blocked_target_is_refused_and_remembered() -> None:
     proxy = EgressProxy(Dialer(Policy()).open)
-    assert await ask(proxy, b"GET http://127.0.0.1:1/x HTTP/1.1\r\n\r\n") == b""
+    assert await ask(proxy, b"GET http://127.0.0.1:1/x HTTP/1.1\r\nHost: x\r\n\r\n") == b""
     assert isinstance(proxy.failure("http://127.0.0.1:1/other"), BlockedAddress)
     assert proxy.failure("http://127.0.0.1:2/") is None
     tunnelled = EgressProxy(Dialer(Policy()).open)
@@ -164,7 +166,7 @@ async def test_a_spent_budget_cuts_the_page_off() -> None:
     body = b"x" * 50_000
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n" + body
     async with upstream(saying(answer, [])) as port:
-        request = f"GET http://h:{port}/ HTTP/1.1\r\n\r\n".encode()
+        request = f"GET http://h:{port}/ HTTP/1.1\r\nHost: h\r\n\r\n".encode()
         assert len(await ask(EgressProxy(open_local, budget=1000), request)) < 1000
         assert (await ask(EgressProxy(open_local), request)).endswith(body)
 
@@ -208,3 +210,107 @@ async def test_no_address_of_a_name_is_dialled_when_one_is_blocked() -> None:
         with pytest.raises(BlockedAddress, match=r"10\.0\.0\.1"):
             await dialer.open(Target("mixed.example", port))
     assert arrived == []
+
+
+async def heard_by_server(request: bytes, answer: bytes = b"HTTP/1.1 204 No\r\n\r\n") -> bytes:
+    """All that a server is sent for ``request``, in which PORT stands for its port."""
+    heard: list[bytes] = []
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(TimeoutError):
+            while data := await asyncio.wait_for(reader.read(65536), 0.3):
+                heard.append(data)
+        writer.write(answer)
+        writer.close()
+
+    async with upstream(listen) as port:
+        await ask(EgressProxy(open_local), request.replace(b"PORT", str(port).encode()))
+    return b"".join(heard).replace(str(port).encode(), b"PORT")
+
+
+def hosts_in(heard: bytes) -> list[bytes]:
+    return [line for line in heard.split(b"\r\n") if line.lower().startswith(b"host")]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"Host: internal\r\n",
+        b"host: internal\r\n",
+        b"Host: a.example:PORT\r\nX-Forwarded: 1\r\n",
+        b"Host: internal.\r\nConnection: Host\r\n",
+        b"Host:\r\n",
+    ],
+)
+async def test_a_server_is_told_the_host_of_the_address_that_was_checked(headers: bytes) -> None:
+    heard = await heard_by_server(b"GET http://A.example.:PORT/x HTTP/1.1\r\n" + headers + b"\r\n")
+    assert hosts_in(heard) == [b"Host: a.example:PORT"]
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"Host: a\r\nHost: internal\r\n\r\n",
+        b"Host: a\r\nContent-Length: 1\r\nContent-Length: 40\r\n\r\nx",
+        b"Host: a\r\nContent-Length: -1\r\n\r\n",
+        b"Host: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        b"Host: a\r\nTransfer-Encoding: identity\r\nContent-Length: 3\r\n\r\nabc",
+        b"Host: a\r\nX: 1\r\n Host: internal\r\nHost : internal\r\n\r\n",
+        b"Host: a\r\nno colon\r\n\r\n",
+        b"\r\n",
+    ],
+)
+async def test_a_request_that_can_be_read_in_two_ways_reaches_no_server(rest: bytes) -> None:
+    assert await heard_by_server(b"POST http://a.example:PORT/ HTTP/1.1\r\n" + rest) == b""
+
+
+async def test_what_follows_a_request_is_no_second_one() -> None:
+    smuggled = b"GET / HTTP/1.1\r\nHost: internal\r\n\r\n"
+    for first in (
+        b"GET http://a.example:PORT/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"POST http://a.example:PORT/ HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi",
+        b"POST http://a.example:PORT/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
+        b"Content-Length: 900\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+    ):
+        heard = await heard_by_server(first + smuggled)
+        assert b"internal" not in heard
+        assert heard.lower().count(b"content-length") + heard.lower().count(b"chunked") <= 1
+
+
+async def test_plain_http_in_a_tunnel_is_held_to_the_tunnels_host() -> None:
+    tunnel = b"CONNECT a.example:PORT HTTP/1.1\r\nHost: a\r\n\r\n"
+    heard = await heard_by_server(tunnel + b"GET /x HTTP/1.1\r\nHost: internal\r\n\r\n")
+    assert heard.startswith(b"GET /x HTTP/1.1\r\n")
+    assert hosts_in(heard) == [b"Host: a.example:PORT"]
+    absolute = b"GET http://internal/x HTTP/1.1\r\nHost: internal\r\n\r\n"
+    assert await heard_by_server(tunnel + absolute) == b""
+    assert await heard_by_server(tunnel + b"HELO internal\r\n\r\n") == b""
+
+
+async def test_a_websocket_in_a_tunnel_has_the_tunnels_host_and_then_its_bytes() -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"Sec-WebSocket-Key: k\r\n" in head
+        assert b"Upgrade: websocket\r\n" in head
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + hosts_in(head)[0])
+        writer.write(await reader.readexactly(3))
+        writer.close()
+
+    async with upstream(talk) as port:
+        request = (
+            f"CONNECT a.example:{port} HTTP/1.1\r\nHost: a\r\n\r\n"
+            "GET /s HTTP/1.1\r\nHost: internal\r\n"
+            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n\r\n"
+        )
+        proxy = EgressProxy(open_local)
+        own = int((await proxy.start()).rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", own)
+        writer.write(request.encode())
+        assert b"200" in await reader.readuntil(b"\r\n\r\n")
+        assert b"101" in await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"\x81\x01a")
+        assert (
+            await asyncio.wait_for(reader.read(), 5)
+            == f"Host: a.example:{port}".encode() + b"\x81\x01a"
+        )
+        await proxy.close()

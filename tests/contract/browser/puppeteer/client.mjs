@@ -44,7 +44,7 @@ said.download = await on("/files", async (page) => {
   await page.click("#get");
   const url = new URL(browserWSEndpoint.replace("ws://", "http://"));
   const file = `${url.origin}/api/browser/cdp/downloads/${await guid}`;
-  const authorization = `Bearer ${url.searchParams.get("token")}`;
+  const authorization = `Bearer ${url.password}`;
   return (await fetch(file, { headers: { authorization } })).text();
 });
 said.upload = await on("/files", async (page) => {
