@@ -25,6 +25,7 @@ from deployments.browser.driver_errors import translated
 from deployments.browser.driver_session import MAX_TABS, ChromiumSession
 from deployments.browser.engine import SessionSpec
 from deployments.browser.proxy import EgressProxy, nowhere
+from deployments.browser.reader import Readers
 
 log = structlog.get_logger()
 
@@ -58,6 +59,7 @@ class Chromium:
         self.user = mine.account.name
         self.chosen = chosen
         self.folders = mine
+        self.readers = Readers((mine.account.uid, mine.account.gid))
         self.ended = asyncio.Event()
         self._watched: list[int] = []
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -253,4 +255,5 @@ class Chromium:
             async with asyncio.timeout(CLEANUP_TIMEOUT_S):
                 await self._playwright.stop()
         await self._denied.close()
+        await asyncio.to_thread(self.readers.close)
         await asyncio.to_thread(self.folders.remove)

@@ -18,6 +18,7 @@ from deployments.browser.driver_place import locate, ms
 from deployments.browser.driver_reading import MAX_TEXT
 from deployments.browser.engine import PageFailed, Rendered, told
 from deployments.browser.files import read_bounded
+from deployments.browser.glob import Glob
 
 if TYPE_CHECKING:
     from deployments.browser.driver_session import ChromiumSession
@@ -95,7 +96,8 @@ async def wait(session: "ChromiumSession", tab: Tab, action: a.Wait) -> Rendered
     if action.text is not None:
         await tab.get_by_text(action.text).first.wait_for(state=action.state, timeout=ms(action))
     if action.url is not None:
-        await tab.wait_for_url(action.url, wait_until="commit", timeout=ms(action))
+        glob = Glob(action.url)
+        await tab.wait_for_url(glob.matches, wait_until="commit", timeout=ms(action))
     if action.load is not None and action.load != "commit":
         await tab.wait_for_load_state(action.load, timeout=ms(action))
     if action.seconds is not None:

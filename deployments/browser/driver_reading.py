@@ -1,14 +1,16 @@
 """How pages are read with Playwright: pictures, papers, text, trees."""
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
+from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import Locator
 from playwright.async_api import Page as Tab
 
 from autobot.errors import Invalid
 from deployments.browser import actions as a
-from deployments.browser import readable, snapshot
+from deployments.browser import snapshot
 from deployments.browser.driver_place import locate, ms
 from deployments.browser.engine import MAX_IMAGE_PIXELS, Rendered, told
 
@@ -16,6 +18,13 @@ if TYPE_CHECKING:
     from deployments.browser.driver_session import ChromiumSession
 
 MAX_TEXT = 8 << 20
+MAX_TITLE = 2000
+HTML = f"""(() => {{
+    const html = document.documentElement?.outerHTML ?? "";
+    if (html.length > {MAX_TEXT}) return html.length;
+    const type = document.doctype;
+    return (type ? new XMLSerializer().serializeToString(type) : "") + html;
+}})()"""
 TEXT_OF = "e => e.matches('input,textarea,select') ? e.value : e.innerText ?? e.textContent"
 
 
@@ -50,9 +59,22 @@ async def pdf(session: "ChromiumSession", tab: Tab, action: a.Pdf) -> Rendered:
 
 
 async def _html(tab: Tab) -> str:
-    html = await tab.content()
-    if len(html) > MAX_TEXT:
-        raise Invalid(f"The page has {len(html)} characters; at most {MAX_TEXT} are returned.")
+    """The page as it is now; one that is too long does not even leave its own process.
+
+    Asked in a world of our own, where the page's script has changed nothing.
+    """
+    session = await tab.context.new_cdp_session(tab)
+    try:
+        frame = (await session.send("Page.getFrameTree"))["frameTree"]["frame"]["id"]
+        world = await session.send("Page.createIsolatedWorld", {"frameId": frame})
+        where = {"contextId": world["executionContextId"], "returnByValue": True}
+        found = await session.send("Runtime.evaluate", {"expression": HTML, **where})
+    finally:
+        with contextlib.suppress(PlaywrightError):  # the tab may be gone
+            await session.detach()
+    html = found["result"].get("value")
+    if not isinstance(html, str):
+        raise Invalid(f"The page has {html} characters; at most {MAX_TEXT} are returned.")
     return html
 
 
@@ -62,8 +84,8 @@ async def content(session: "ChromiumSession", tab: Tab, action: a.Content) -> Re
 
 async def markdown(session: "ChromiumSession", tab: Tab, action: a.Markdown) -> Rendered:
     html = await _html(tab)
-    text = await asyncio.to_thread(
-        readable.markdown, html, tab.url, whole=action.whole, links=action.links
+    text = await session.readers.markdown(
+        session.spec.owner, html, tab.url, whole=action.whole, links=action.links
     )
     return Rendered(text.encode(), "text/markdown; charset=utf-8")
 
@@ -111,8 +133,17 @@ async def snapshot_(session: "ChromiumSession", tab: Tab, action: a.Snapshot) ->
         tree = await locate(tab, action).aria_snapshot(mode="ai", timeout=ms(action))
     else:
         tree = await tab.aria_snapshot(mode="ai", timeout=ms(action))
-    before = session.last_snapshot.get(tab)
-    session.last_snapshot[tab] = tree
-    shown = tree if not action.diff or before is None else snapshot.difference(before, tree)
-    text, left_out = snapshot.fit(shown, action.tokens)
-    return told({"url": tab.url, "title": await tab.title(), "tree": text, "left_out": left_out})
+    before = session.last_snapshot.get(tab) if action.diff else None
+    text, left_out, session.last_snapshot[tab] = await asyncio.to_thread(
+        _shown, tree, before, action.tokens
+    )
+    title = (await tab.title())[:MAX_TITLE]
+    return told({"url": tab.url, "title": title, "tree": text, "left_out": left_out})
+
+
+def _shown(tree: str, before: str | None, tokens: int) -> tuple[str, int, str]:
+    """What is told of ``tree``, how many lines are not, and what of it is kept. For a thread."""
+    tree, beyond = snapshot.bounded(tree)
+    shown = tree if before is None else snapshot.difference(before, tree)
+    text, left_out = snapshot.fit(shown, tokens)
+    return text, left_out + beyond, tree

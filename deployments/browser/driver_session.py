@@ -55,6 +55,7 @@ class ChromiumSession:
         self.files = chromium.folders.files
         self._chromium = chromium
         self.spec = spec
+        self.readers = chromium.readers
         self.recorder = Recorder(context, spec)
         self.last_snapshot: dict[Tab, str] = {}
         self.page_status: int | None = None

@@ -90,9 +90,7 @@ class Lobby:
     def _refusal(self, owner: str) -> str:
         held = self._held[owner]
         if held and self._free(True) > 0:
-            return (
-                f"This API key has {held} {self._what}; the places that are left are for others."
-            )
+            return f"This API key has {held} {self._what}; the places that are left are for others."
         return f"There are {self.inside} {self._what} already; there is no place for another."
 
     def leave(self, owner: str) -> None:
@@ -135,4 +133,3 @@ class SessionLobby(Lobby):
 
     async def enter(self, owner: str, patience_s: float) -> None:
         await super().enter(owner, 0 if _now_or_never.get() else patience_s)
-

@@ -37,9 +37,7 @@ class PageRequest(Action):
 
     def page(self, owner: str, key_domains: Domains) -> Page:
         size = self.width, self.height
-        return Page(
-            self.url, self.html, *size, self.wait_until, self.timeout_s, key_domains, owner
-        )
+        return Page(self.url, self.html, *size, self.wait_until, self.timeout_s, key_domains, owner)
 
     def action(self, kind: type[Action]) -> Action:
         """Return the part of this request that is ``kind``."""
@@ -114,9 +112,7 @@ class NewSession(Limits):
         except Invalid as error:
             raise ValueError(error.detail) from error
 
-    def spec(
-        self, owner: str, key_domains: Domains, storage: dict[str, Any] | None
-    ) -> SessionSpec:
+    def spec(self, owner: str, key_domains: Domains, storage: dict[str, Any] | None) -> SessionSpec:
         """Return what to open for the key ``owner``, beginning with ``storage``."""
         return SessionSpec(
             owner=owner,

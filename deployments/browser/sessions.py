@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from autobot.errors import AutoBotError, Conflict, NotFound
+from autobot.errors import AutoBotError, Busy, Conflict, NotFound
 from deployments.browser.actions import Action
 from deployments.browser.egress import Domains
 from deployments.browser.engine import Browser, Rendered, Session, SessionEnded
@@ -28,6 +28,8 @@ log = structlog.get_logger()
 
 MAX_LIFE_S = 86_400.0
 KEPT_ENDINGS = 1000
+MOST_QUEUED = 32
+"""Actions of one session that are done or wait: what they carry is kept meanwhile."""
 CLOSED = "it was closed"
 SAVE_TIMEOUT_S = 15.0
 
@@ -48,6 +50,7 @@ class Record:
     """Held by the first of the agent's actions: it waits for the wheel, the others behind it."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while something is done to the session, by its agent or by a person."""
+    queued: int = 0
     viewers: int = 0
     finished: str | None = None
     """Why the session has ended; its viewers read it here."""
@@ -180,9 +183,19 @@ class Sessions:
     async def act(self, owner: str, name: str, action: Action) -> Rendered:
         """Do ``action`` when those before it are done and no person has the wheel.
 
-        Raises `WheelTaken` or `Conflict` when it could not begin within its own deadline.
+        Raises `WheelTaken` or `Conflict` when it could not begin within its own deadline, `Busy`
+        when too many wait already.
         """
         record = self.find(owner, name)
+        if record.queued >= MOST_QUEUED:
+            raise Busy(f"{record.queued} actions of this session are waiting already.")
+        record.queued += 1
+        try:
+            return await self._in_turn(record, action)
+        finally:
+            record.queued -= 1
+
+    async def _in_turn(self, record: Record, action: Action) -> Rendered:
         begins_by = time.monotonic() + action.timeout_s
         async with _held(record.line, begins_by, record.wheel):
             while True:

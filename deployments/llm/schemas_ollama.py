@@ -47,7 +47,7 @@ def seconds(value: Any) -> Any:
     found = DURATION.fullmatch(value)
     if found is None:
         raise ValueError(f"'{value}' is not a duration like 5m or 30s")
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)", found[2])
+    parts = re.findall(r"(?<![\d.])(\d++(?:\.\d++)?)(ns|us|µs|ms|s|m|h)", found[2])
     return (-1 if found[1] else 1) * sum(float(number) * UNITS[unit] for number, unit in parts)
 
 

@@ -11,7 +11,7 @@ KEY = re.compile(
         (?P<rest>:.*)?$""",
     re.VERBOSE | re.DOTALL,
 )
-MARK = re.compile(r"\[([\w-]+)(?:=([^\]]*))?\]")
+MARK = re.compile(r"\[([\w-]+)(?:=([^\[\]]*))?\]")
 
 
 @dataclass
@@ -23,6 +23,8 @@ class Node:
     marks: dict[str, str] = field(default_factory=dict[str, str])
     text: str = ""
     children: list["Node"] = field(default_factory=list["Node"])
+    known: dict[str, bool] = field(default_factory=dict[str, bool])
+    """What was once found out about all that is in it."""
 
     @property
     def ref(self) -> str:
@@ -33,6 +35,10 @@ class Node:
         own = [self.name or self.text]
         inner = [] if self.name else [child.words() for child in self.children]
         return " ".join(filter(None, [*own, *inner]))
+
+
+DEEPEST = 200
+"""What is nested more deeply is taken as siblings: what reads a tree calls itself."""
 
 
 def parse(tree: str) -> Node:
@@ -51,7 +57,8 @@ def parse(tree: str) -> Node:
             path[-1][1].marks[node.role] = node.text
             continue
         path[-1][1].children.append(node)
-        path.append((indent, node))
+        if len(path) < DEEPEST:
+            path.append((indent, node))
     return root
 
 

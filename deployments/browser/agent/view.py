@@ -146,7 +146,10 @@ def _is_leaf(node: Node) -> bool:
 
 
 def _usable_inside(node: Node) -> bool:
-    return any(_can(child) or _usable_inside(child) for child in node.children)
+    """Found out once: asked again of each element above it is asked 2^depth times."""
+    if "usable" not in node.known:
+        node.known["usable"] = any(_can(child) or _usable_inside(child) for child in node.children)
+    return node.known["usable"]
 
 
 def _can(node: Node) -> str:

@@ -1,9 +1,12 @@
 """ARIA trees within a budget, and their differences."""
 
+import time
+from difflib import ndiff
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.browser.snapshot import difference, fit, tokens
+from deployments.browser.snapshot import MOST_LETTERS, bounded, difference, fit, tokens
 
 TREE = """\
 - generic [ref=e1]:
@@ -43,3 +46,44 @@ def test_a_difference_is_only_what_changed() -> None:
     assert difference(TREE, after) == '-  - button "Send" [ref=e3]\n+  - button "Sent" [ref=e3]'
     assert difference(TREE, TREE) == "no change"
     assert difference("", "- a") == "+- a"
+
+
+LINES = st.lists(st.sampled_from([f"- line {letter}" for letter in "abcdefgh"]), max_size=12)
+
+
+@given(LINES, LINES)
+def test_a_difference_says_all_that_turns_one_tree_into_the_other(
+    before: list[str], after: list[str]
+) -> None:
+    said = difference("\n".join(before), "\n".join(after)).splitlines()
+    went = [line[1:] for line in said if line.startswith("-")]
+    came = [line[1:] for line in said if line.startswith("+")]
+    assert sorted([*before, *came]) == sorted([*after, *went])
+    assert (said == ["no change"]) == (before == after)
+
+
+@given(st.permutations([f"- item {n}" for n in range(9)]))
+def test_a_difference_of_different_lines_is_the_shortest_there_is(after: list[str]) -> None:
+    before = sorted(after)
+    least = [line for line in ndiff(before, after) if line[0] in "-+"]
+    assert difference("\n".join(before), "\n".join(after)).count("- item") <= len(least)
+
+
+def test_a_difference_of_what_difflib_takes_minutes_for_takes_n_log_n_steps() -> None:
+    def seconds(lines: int) -> float:
+        before = "\n".join(f"- text: {n % 97}" for n in range(lines))
+        after = "\n".join(f"- text: {n * 31 % 89}" for n in range(lines))
+        began = time.perf_counter()
+        difference(before, after)
+        return time.perf_counter() - began
+
+    seconds(1000)
+    assert seconds(160_000) < 12 * max(0.02, seconds(40_000))
+
+
+def test_a_tree_beyond_all_bounds_is_cut_at_a_line_and_the_rest_is_counted() -> None:
+    tree = "- text: more of the same\n" * (2 * MOST_LETTERS // 25)
+    cut, left_out = bounded(tree)
+    assert len(cut) <= MOST_LETTERS
+    assert cut.count("\n") + left_out == tree.count("\n")
+    assert bounded("- a") == ("- a", 0)

@@ -4,14 +4,16 @@ import asyncio
 
 import pytest
 
-from autobot.errors import Conflict
+from autobot.errors import Busy, Conflict
 from deployments.browser import wheel
+from deployments.browser.actions import Content
 from deployments.browser.dial import Dialer
 from deployments.browser.egress import Policy
 from deployments.browser.engine import SessionSpec, WheelTaken
-from deployments.browser.fake import FakeSession
-from deployments.browser.schemas import Limits
-from deployments.browser.sessions import Record
+from deployments.browser.fake import FakeBrowser, FakeSession
+from deployments.browser.memory import Meter
+from deployments.browser.schemas import Limits, NewSession
+from deployments.browser.sessions import MOST_QUEUED, Record, Sessions
 from deployments.browser.wheel import Wheel
 
 pytestmark = pytest.mark.timeout(20)
@@ -66,3 +68,19 @@ async def test_driving_is_use_and_a_session_is_not_idle_as_soon_as_a_person_lets
     assert record.over() is None
     record.wheel.touched -= 100
     assert record.over() == "it was idle for 1 s"
+
+
+async def test_actions_that_wait_for_one_session_are_bounded() -> None:
+    sessions = Sessions(FakeBrowser(Dialer(Policy())), "here", Meter(1 << 40, lambda: 0), 4)
+    record = await sessions.open("ann", NewSession())
+    record.wheel.take("person")
+    waiting = [
+        asyncio.ensure_future(sessions.act("ann", record.id, Content())) for _ in range(MOST_QUEUED)
+    ]
+    await asyncio.sleep(0)
+    with pytest.raises(Busy, match=f"{MOST_QUEUED} actions"):
+        await sessions.act("ann", record.id, Content())
+    record.wheel.release("person")
+    await asyncio.gather(*waiting)
+    await sessions.act("ann", record.id, Content())
+    await sessions.close()
