@@ -179,7 +179,8 @@ async def test_every_option_reaches_the_browser() -> None:
         await client.post(PDF, json={**page, "paper": "A3", "landscape": True})
     (first, shot), (second, pdf) = browser.jobs
     assert first == second
-    assert vars(first) == {"url": None, "key_domains": Domains(whose="API key"), **page}
+    mine = {"key_domains": Domains(whose="API key"), "owner": RECORD.id}
+    assert vars(first) == {"url": None, **mine, **page}
     assert isinstance(shot, Screenshot)
     assert (shot.full_page, shot.format, shot.timeout_s) == (True, "jpeg", 7)
     assert isinstance(pdf, Pdf)
