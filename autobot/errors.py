@@ -11,6 +11,7 @@
     ├── Conflict                      409 conflict
     ├── TooLarge                      413 too-large
     ├── Invalid                       422 invalid
+    ├── NotKept                       422 schema-not-kept
     ├── Busy                          429 busy            (Retry-After)
     ├── Unavailable                   503 unavailable     (Retry-After)
     ├── Timeout                       504 timeout
@@ -125,6 +126,13 @@ class Invalid(AutoBotError):
 
     status = 422
     type = "invalid"
+
+
+class NotKept(AutoBotError):
+    """The model did not answer as the schema asks."""
+
+    status = 422
+    type = "schema-not-kept"
 
 
 class Busy(AutoBotError):

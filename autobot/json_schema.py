@@ -7,13 +7,13 @@ It has no such bound for references; `Reach` counts those.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from jsonschema_rs import FancyRegexOptions, ValidationError, Validator, validator_for
 
 from autobot.errors import Invalid
-from autobot.schema_reach import REFERENCES, Reach
+from autobot.schema_reach import ANCHORS, REFERENCES, Reach, referred
 
 DEEPEST = 32
 MOST_PARTS = 10_000
@@ -65,10 +65,10 @@ def checked(schema: Mapping[str, Any], where: str) -> Checked:
     """Return the schema, ready to be applied. Raises `Invalid`, which names ``where`` it was."""
     reach = Reach(_bounded(schema, where), where)
     try:
-        # Formats only describe, as in the latest draft: older ones would refuse what they name.
+        # A format that is known is a promise too; one that is not only describes.
         steps = FancyRegexOptions(backtrack_limit=MOST_STEPS_BACK)
         validator = validator_for(
-            dict(schema), offline=True, validate_formats=False, pattern_options=steps
+            dict(schema), offline=True, validate_formats=True, pattern_options=steps
         )
     except ValidationError as error:
         place = "/".join(map(str, error.instance_path))
@@ -132,12 +132,39 @@ def _extent(value: Any) -> tuple[int, int]:
     return parts, depth
 
 
+def targets(schema: Mapping[str, Any]) -> Callable[[str], Any]:
+    """Finds what the references in a `checked` schema lead to."""
+    anchors = {
+        part[key]: part
+        for part in _objects(schema)
+        for key in ANCHORS
+        if isinstance(part.get(key), str)
+    }
+
+    def target(reference: str) -> Any:
+        found = referred(schema, anchors, reference)
+        if found is None:
+            raise Invalid(f"the schema: '$ref' leads nowhere: {reference[:100]}")
+        return found
+
+    return target
+
+
+def _objects(part: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(part, Mapping):
+        yield part
+    if isinstance(part, (Mapping, list)):
+        for one in part.values() if isinstance(part, Mapping) else part:
+            yield from _objects(one)
+
+
 def moved(part: Any, below: str) -> Any:
-    """A copy whose local references still hold when the schema is placed `below` another's root."""
+    """A copy whose local references still hold when the schema is placed `below` another's root.
+    Those to an anchor hold wherever they stand."""
     if isinstance(part, dict):
         return {
             key: below + value[1:]
-            if key == "$ref" and isinstance(value, str)
+            if key == "$ref" and isinstance(value, str) and value[:2] in ("#", "#/")
             else moved(value, below)
             for key, value in part.items()
         }

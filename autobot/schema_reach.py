@@ -108,15 +108,19 @@ class Reach:
         return known[id(schema)]
 
     def _target(self, reference: str) -> Any:
-        part: Any = self._root
-        if not reference.startswith("#/"):
-            part = part if reference == "#" else self._anchors.get(reference[1:])
-        else:
-            for step in unquote(reference[2:]).split("/"):
-                part = _inside(part, step.replace("~1", "/").replace("~0", "~"))
+        part = referred(self._root, self._anchors, reference)
         if part is None:
             raise Invalid(f"{self._where}: '$ref' leads nowhere: {reference[:100]}")
         return part
+
+
+def referred(root: Any, anchors: Mapping[str, Any], reference: str) -> Any:
+    """What a local reference leads to; None when that is nowhere."""
+    if not reference.startswith("#/"):
+        return root if reference == "#" else anchors.get(reference[1:])
+    for step in unquote(reference[2:]).split("/"):
+        root = _inside(root, step.replace("~1", "/").replace("~0", "~"))
+    return root
 
 
 def _own_work(schema: Mapping[str, Any]) -> int:

@@ -4,6 +4,7 @@ Chats are streamed over the engine's Unix socket: native code runs without the r
 lock, and closing the connection is how a hang-up reaches it, in the middle of a long prompt too.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -29,6 +30,8 @@ from deployments.llm.engine import (
     ModelCard,
     Start,
 )
+from deployments.llm.grammar.bound import grammar_of
+from deployments.llm.grammar.compiler import Grammar
 from deployments.llm.llamacpp_process import LlamaProcess
 from deployments.llm.openai_stream import read_events
 from deployments.llm.plan import LONGEST_CONTEXT, MOST_SLOTS, plan_load
@@ -117,16 +120,20 @@ class LlamaCppEngine:
         self._file(request.model)
         if request.images:
             raise BadRequest(f"The model '{request.model}' cannot see images.")
+        grammar = None
+        if request.schema is not None:
+            grammar = await asyncio.to_thread(grammar_of, request.schema)
         target = "/v1/chat/completions" if request.prompt is None else "/v1/completions"
         async with (
             self.gate.slot(request.caller),
             self._shelf.borrow(request.model, request.keep_alive_s) as process,
             _translated(process),
-            process.client.request("POST", target, _body(request)) as answer,
+            process.client.request("POST", target, _body(request, grammar)) as answer,
         ):
             if answer.status != 200:
                 raise _refusal(answer.status, await answer.read(), request.model)
-            yield Start(request.model, self.name, process.device)
+            bound = grammar is not None and grammar.complete
+            yield Start(request.model, self.name, process.device, bound=bound)
             async with aclosing(read_events(answer.pieces(), self.name)) as events:
                 async for event in events:
                     yield event
@@ -146,7 +153,7 @@ class LlamaCppEngine:
         return LlamaProcess(name, plan_load(path, free, self._slots, self._context), self._log)
 
 
-def _body(request: ChatRequest) -> dict[str, Any]:
+def _body(request: ChatRequest, grammar: Grammar | None) -> dict[str, Any]:
     """llama.cpp speaks OpenAI's words; what is not set is left to it."""
     body: dict[str, Any] = {
         "stream": True,
@@ -165,14 +172,18 @@ def _body(request: ChatRequest) -> dict[str, Any]:
         "frequency_penalty": request.frequency_penalty,
         "presence_penalty": request.presence_penalty,
         "stop": list(request.stop) or None,
-        "json_schema": request.schema,
+        # Of our own making: the engine's converter holds fewer keywords, says nothing of those it
+        # ignores, and can be made to write a grammar that stops it.
+        "grammar": grammar.text if grammar else None,
     }
     if request.prompt is None:
         body["messages"] = [{"role": m.role, "content": m.content} for m in request.messages]
     else:
         body["prompt"] = request.prompt
     if request.seed is not None:
-        body["seed"] = request.seed % RANDOM_SEED
+        # What is left of a prompt behind a cached beginning is computed in other batches, which
+        # rounds differently: the same seed would give other words the second time.
+        body |= {"seed": request.seed % RANDOM_SEED, "cache_prompt": False}
     if request.logprobs is not None:
         body |= {"logprobs": True, "top_logprobs": request.logprobs}
         body |= {"n_probs": request.logprobs} if request.prompt is not None else {}
@@ -198,10 +209,12 @@ def _refusal(status: int, content: bytes, model: str) -> AutoBotError:
 
 @asynccontextmanager
 async def _translated(process: LlamaProcess) -> AsyncGenerator[None, None]:
+    process.watchdog.wake()
     try:
         yield
     except TimeoutError as error:
         raise Unavailable(f"llama.cpp was silent for too long on '{process.name}'.") from error
     except BrokenOff as error:
         what = "ended" if await process.ended(within_s=1.0) else "broke off"
-        raise Unavailable(f"llama.cpp {what} while it ran '{process.name}'.") from error
+        why = f": {process.watchdog.reason}" if process.watchdog.reason else ""
+        raise Unavailable(f"llama.cpp {what} while it ran '{process.name}'{why}.") from error

@@ -16,6 +16,7 @@ from autobot.errors import (
     Unavailable,
 )
 from deployments.llm.engine import ChatMessage, ChatRequest
+from deployments.llm.grammar.bound import relaxed
 
 Part = TypeVar("Part", ollama.ChatResponse, ollama.GenerateResponse)
 
@@ -63,7 +64,7 @@ def body_of(request: ChatRequest, context: int) -> dict[str, Any]:
     else:
         body |= {"prompt": request.prompt, "raw": True}
     if request.schema is not None:
-        body["format"] = request.schema
+        body["format"] = relaxed(request.schema) or "json"
     if request.keep_alive_s is not None:
         body["keep_alive"] = request.keep_alive_s
     return body

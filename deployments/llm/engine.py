@@ -84,6 +84,8 @@ class Start:
     engine: str
     device: str
     fallback: str | None = None
+    bound: bool = False
+    """No answer that breaks the schema can be decoded: it may be passed on as it comes."""
 
 
 @dataclass(frozen=True, slots=True)

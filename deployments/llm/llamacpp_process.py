@@ -11,10 +11,12 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from typing import Any
 
 from autobot.errors import Unavailable
 from deployments.llm.plan import LoadPlan
 from deployments.llm.unix_http import UnixHttp
+from deployments.llm.watchdog import Watchdog, patience
 
 PREFIX = "autobot-llm-"
 SOCKET = "llama.sock"
@@ -78,10 +80,19 @@ class LlamaProcess:
         accelerators = [one["name"] for one in found if one["name"] != "CPU"]
         self.device = "+".join(accelerators) or found[0]["name"]
         self.client = UnixHttp(path, SILENCE_S)
+        self.watchdog = Watchdog(self, self.slots, patience(plan.path.stat().st_size))
 
     @property
     def alive(self) -> bool:
         return self._child.poll() is None
+
+    async def slots(self) -> list[dict[str, Any]]:
+        """The engine's own account of its slots, from the loop that decodes."""
+        return await self.client.json("GET", "/slots")
+
+    def kill(self) -> None:
+        """End it in the middle of whatever it does. Its chats end with `BrokenOff`."""
+        self._child.kill()
 
     @property
     def pid(self) -> int:
@@ -95,6 +106,7 @@ class LlamaProcess:
 
     async def stop(self) -> None:
         """End the process and give its memory back, whatever it is doing."""
+        await self.watchdog.close()
         await asyncio.to_thread(self._end)
 
     def _end(self) -> None:

@@ -79,6 +79,8 @@ class ChatRoom:
         if process is None:
             await self._bring_back(default)
             raise Unavailable(f"llama.cpp is loading '{default}'.")
+        if not await process.watchdog.look():
+            facts["degraded"] = f"llama.cpp has not moved for {process.watchdog.still_s:.0f} s."
         plan = process.plan
         return facts | {
             "device": process.device,

@@ -16,6 +16,7 @@ from deployments.llm.engine import (
     TokenLogprob,
     untagged,
 )
+from deployments.llm.structured import promised
 from deployments.llm.tool_chat import RoomEvent, RoomStream, with_tools
 from deployments.llm.tools import Calls, Toolbox, ToolCall
 
@@ -88,7 +89,9 @@ class ChatService:
 
     def chat(self, request: ChatRequest, toolbox: Toolbox | None = None) -> RoomStream:
         """The chat's events; errors as in `ChatEngine`. With a toolbox it may end in `Calls`."""
-        return with_tools(self._chat, request, toolbox) if toolbox else self._chat(request)
+        if toolbox:
+            return with_tools(self._chat, request, toolbox)
+        return self._chat(request) if request.schema is None else promised(self._chat, request)
 
     async def answer(self, request: ChatRequest, toolbox: Toolbox | None = None) -> Answer:
         """Run the chat to its end."""

@@ -154,6 +154,19 @@ class Toolbox:
         found = tuple(calls.values())
         return found[:1] if self.parallel is False else found
 
+    def fault(self, text: str) -> str:
+        """What is wrong with an answer that has to be calls and nothing else."""
+        if self.parse(text):
+            return ""
+        for value in _values(text):
+            name = value.get("name") if isinstance(value, dict) else None
+            if name not in self._schemas:
+                return f"it has to call one of {', '.join(self.tools)}"
+            said = self._schemas[name].fault(_arguments(value))
+            if said:
+                return f"the arguments of {name}: {said}"
+        return 'it is not a call: {"name": ..., "arguments": {...}}'
+
     def attempted(self, text: str) -> str | None:
         """The tool whose call `text` begins to be, whatever became of it."""
         opening = OPENING.match(text)
@@ -164,9 +177,7 @@ class Toolbox:
         if not isinstance(value, dict):
             return None
         name = value.get("name")
-        arguments = value.get("arguments", value.get("parameters", {}))
-        if isinstance(arguments, str):  # as in OpenAI's own messages, which models have read
-            arguments = _json(arguments)
+        arguments = _arguments(value)
         if name not in self._schemas or not isinstance(arguments, dict):
             return None
         try:
@@ -176,6 +187,12 @@ class Toolbox:
         except (RecursionError, ValueError):
             return None
         return ToolCall(f"call_{secrets.token_hex(12)}", name, arguments)
+
+
+def _arguments(value: dict[str, Any]) -> Any:
+    arguments = value.get("arguments", value.get("parameters", {}))
+    # A text of JSON, as in OpenAI's own messages, which models have read.
+    return _json(arguments) if isinstance(arguments, str) else arguments
 
 
 def could_be_call(text: str) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from autobot.errors import Invalid
-from autobot.json_schema import checked, moved
+from autobot.json_schema import checked, moved, targets
 
 SLOW = [
     r"^(a+)+$",
@@ -67,10 +67,23 @@ def test_what_is_no_schema_or_points_elsewhere_is_refused(schema: dict[str, Any]
         "http://json-schema.org/schema#",
     ],
 )
-def test_a_format_only_describes_whatever_the_dialect(dialect: str) -> None:
+def test_a_known_format_is_a_promise_and_another_describes_whatever_the_dialect(
+    dialect: str,
+) -> None:
     validator = checked({"$schema": dialect, "type": "string", "format": "email"}, "here")
-    assert validator.is_valid("not an address")
+    assert validator.is_valid("a@example.org")
+    assert not validator.is_valid("not an address")
+    validator = checked({"$schema": dialect, "type": "string", "format": "telephone"}, "here")
+    assert validator.is_valid("not a number")
     assert not validator.is_valid(1)
+
+
+def test_references_to_anchors_hold_when_a_schema_is_placed_below_another() -> None:
+    schema = {"$ref": "#it", "$defs": {"x": {"$anchor": "it", "const": 1}, "y": {"$ref": "#"}}}
+    placed = {"$defs": {"a": moved(schema, "#/$defs/a")}}
+    assert placed["$defs"]["a"]["$ref"] == "#it"
+    assert targets(placed)("#it") == {"$anchor": "it", "const": 1}
+    assert targets(placed)(placed["$defs"]["a"]["$defs"]["y"]["$ref"]) == placed["$defs"]["a"]
 
 
 def nested(levels: int) -> dict[str, Any]:
