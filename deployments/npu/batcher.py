@@ -1,14 +1,15 @@
 """Dynamic batching across callers, in asyncio alone; for any model that reads texts in batches.
 
 Texts of all callers wait together. Each batch takes texts of similar length, because a batch is as
-slow as its longest text, and always serves the caller who has waited longest since its last turn,
-so a list of thousands cannot starve a single sentence.
+slow as its longest text, and always serves the API key, and of it the caller, who has waited
+longest since its last turn: neither a list of thousands nor hundreds of callers with one key can
+starve a single sentence of another's.
 """
 
 import asyncio
 from array import array
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence, Sized
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence, Sized
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
@@ -36,6 +37,7 @@ class _Call(Generic[Item, Result]):
     items: Sequence[Item]
     results: dict[int, Result]
     done: asyncio.Future[None]
+    key: str
 
 
 @dataclass(slots=True)
@@ -52,7 +54,8 @@ class Batcher(Generic[Item, Result]):
     """Runs ``run`` on batches of at most ``max_batch`` texts, one batch at a time.
 
     While several callers are active it waits up to ``max_wait_s`` for a fuller batch; a lone caller
-    never waits. More than ``max_queue`` waiting texts are refused with `Busy`.
+    never waits. More than ``max_queue`` waiting texts, or ``max_queue_each`` of one API key, are
+    refused with `Busy`. Keys take turns, and within a key its calls.
     """
 
     def __init__(
@@ -61,30 +64,31 @@ class Batcher(Generic[Item, Result]):
         *,
         max_batch: int = 32,
         max_wait_s: float = 0.002,
-        max_queue: int = 4096,
+        max_queue: int = 16_384,
+        max_queue_each: int = 4096,
     ) -> None:
         self._run = run
         self._max_batch = max_batch
         self._max_wait_s = max_wait_s
         self._max_queue = max_queue
+        self._max_queue_each = max_queue_each
         self._calls: list[_Call[Item, Result]] = []  # longest without a turn first
         self._full = asyncio.Event()
         self._crowded = False
         self._drain: asyncio.Task[None] | None = None
         self.queued = 0
 
-    async def submit(self, items: Sequence[Item]) -> list[Result]:
-        """Return ``run``'s result for each of ``items``; a cancelled call's leave the queue."""
+    async def submit(self, items: Sequence[Item], key: str = "") -> list[Result]:
+        """Return ``run``'s result for each of ``items``; a cancelled call's leave the queue.
+
+        ``key``: whose turn it takes.
+        """
         if not items:
             return []
-        if self.queued + len(items) > self._max_queue:
-            raise Busy(
-                f"{self.queued} texts are waiting; {len(items)} more would pass the limit of "
-                f"{self._max_queue}."
-            )
+        self._check_room(len(items), key)
         order = sorted(range(len(items)), key=lambda index: len(items[index]))
         done = asyncio.get_running_loop().create_future()
-        call = _Call[Item, Result](deque(order), items, {}, done)
+        call = _Call[Item, Result](deque(order), items, {}, done, key)
         self._calls.append(call)
         self._count(len(items))
         if self._drain is None or self._drain.done():
@@ -94,6 +98,18 @@ class Batcher(Generic[Item, Result]):
         finally:
             self._leave(call)
         return [call.results[index] for index in range(len(items))]
+
+    def _check_room(self, more: int, key: str) -> None:
+        own = sum(len(call.waiting) for call in self._calls if call.key == key)
+        for waiting, limit, whose in (
+            (self.queued, self._max_queue, ""),
+            (own, self._max_queue_each, " of this API key"),
+        ):
+            if waiting + more > limit:
+                raise Busy(
+                    f"{waiting} texts{whose} are waiting; {more} more would pass the limit of "
+                    f"{limit}."
+                )
 
     def _count(self, change: int) -> None:
         self.queued += change
@@ -135,16 +151,18 @@ class Batcher(Generic[Item, Result]):
         for pick in picks:
             pick.call.waiting.remove(pick.index)
         self._count(-len(picks))
-        self._calls.sort(key=lambda call: id(call) in served)  # stable: the served go to the end
+        keys = {pick.call.key for pick in picks}
+        # Stable: keys that were served go to the end, and there the calls that were.
+        self._calls.sort(key=lambda call: (call.key in keys, id(call) in served))
         self._crowded = len(served) > 1
         return picks
 
     def _window(self) -> list[_Pick[Item, Result]]:
-        """Waiting texts, the callers taking turns; whoever waits longest comes first."""
+        """Waiting texts, keys and callers taking turns; whoever waits longest comes first."""
         size = self._max_batch * WINDOW_BATCHES
         picks: list[_Pick[Item, Result]] = []
         depth = 0
-        rows = [call for call in self._calls if call.waiting]
+        rows = _in_turns(call for call in self._calls if call.waiting)
         while rows and len(picks) < size:
             picks.extend(_Pick(call, call.waiting[depth]) for call in rows[: size - len(picks)])
             depth += 1
@@ -166,6 +184,16 @@ class Batcher(Generic[Item, Result]):
             call.results[pick.index] = result
             if len(call.results) == len(call.items) and not call.done.done():
                 call.done.set_result(None)
+
+
+def _in_turns(calls: Iterable[_Call[Item, Result]]) -> list[_Call[Item, Result]]:
+    """The first call of every key, then every second one, and so on."""
+    before: Counter[str] = Counter()
+    ranked: list[tuple[int, _Call[Item, Result]]] = []
+    for call in calls:
+        ranked.append((before[call.key], call))
+        before[call.key] += 1
+    return [call for _, call in sorted(ranked, key=lambda entry: entry[0])]
 
 
 def most_alike(window: list[_Pick[Item, Result]], size: int) -> list[_Pick[Item, Result]]:

@@ -103,8 +103,10 @@ class Embedder:
         dimensions: int | None = None,
         *,
         cut: bool = False,
+        key: str = "",
     ) -> Embedded:
         """Embed ``texts`` (at least one); with ``cut`` only the beginning of those too long.
+        ``key``: whose turn it takes.
 
         Raises `ModelNotFound`, `BadRequest` for a text without words or ``dimensions`` other than
         the model's, `ContextLengthExceeded`, `TooLarge`, and `Busy` when the queue is full.
@@ -122,7 +124,7 @@ class Embedder:
             long |= {i for i, ids in enumerate(tokens) if len(ids) > most}
             tokens = [_beginning(ids, most) for ids in tokens]
         _check_tokens(tokens, loaded.model)
-        vectors = await loaded.batcher.submit(tokens)
+        vectors = await loaded.batcher.submit(tokens, key)
         read = sum(map(len, tokens))
         return Embedded(vectors, loaded.model.name, loaded.model.device(), read, len(long))
 

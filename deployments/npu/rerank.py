@@ -96,9 +96,14 @@ class Reranker:
         self._loaded = OnDemand(lambda name: _Loaded(models.load(name)))
 
     async def rerank(
-        self, query: str, documents: Sequence[str], model: str = "default", top: int | None = None
+        self,
+        query: str,
+        documents: Sequence[str],
+        model: str = "default",
+        top: int | None = None,
+        key: str = "",
     ) -> Ranked:
-        """Return the ``top`` best of ``documents`` (all when None).
+        """Return the ``top`` best of ``documents`` (all when None). ``key``: whose turn it takes.
 
         A document longer than the model reads is read in parts and is as good as its best part.
         Raises `ModelNotFound`, `BadRequest` for a text without words, `ContextLengthExceeded` for
@@ -114,7 +119,7 @@ class Reranker:
             for index, document in enumerate(tokens)
             for part in split(document, loaded.model.max_tokens)
         ]
-        scores = await loaded.batcher.submit([passage for _, passage in parts])
+        scores = await loaded.batcher.submit([passage for _, passage in parts], key)
         ranking = best_first(zip((index for index, _ in parts), scores, strict=True))
         model_ = loaded.model
         return Ranked(ranking[:top], model_.name, model_.method, model_.device(), total)

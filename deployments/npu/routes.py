@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from autobot.keys import KeyRecord
 from autobot.web.auth import require
 from autobot.web.hangup import unless_hung_up
 from deployments.npu.embedding import Embedded, Embedder
@@ -14,16 +16,20 @@ from deployments.npu.schemas import EmbeddingList, EmbeddingRequest, encode_base
 
 def embedding_routes(embedder: Embedder, engine: str) -> APIRouter:
     """Return the OpenAI endpoint around ``embedder``; ``engine`` goes into a header."""
-    router = APIRouter(tags=["npu"], dependencies=[Depends(require("npu"))])
+    router = APIRouter(tags=["npu"])
 
     @router.post(
         "/v1/embeddings",
         response_model=EmbeddingList,
         responses=refusals(OPENAI, {400: "A text is empty or too long", 404: "No such model"}),
     )
-    async def embeddings(body: EmbeddingRequest, request: Request) -> Response:
+    async def embeddings(
+        body: EmbeddingRequest,
+        request: Request,
+        key: Annotated[KeyRecord, Depends(require("npu"))],
+    ) -> Response:
         """Turn texts into vectors of length one."""
-        work = embedder.embed(body.texts, body.model, body.dimensions)
+        work = embedder.embed(body.texts, body.model, body.dimensions, key=key.id)
         embedded = await unless_hung_up(request, work)
         # Writing thousands of numbers takes long enough to be felt by everybody else.
         content = await asyncio.to_thread(_written, embedded, body.encoding_format == "base64")

@@ -1,50 +1,36 @@
 """`/v2`: the Open Inference Protocol, as KServe and its clients have it."""
 
+import asyncio
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
 
 from autobot import __version__
-from autobot.errors import Invalid
+from autobot.errors import BadRequest, NotFound
+from autobot.keys import KeyRecord
 from autobot.web.auth import require
 from autobot.web.hangup import unless_hung_up
-from deployments.npu.kserve import MAX_ELEMENTS, Array, Inference, InferenceModel, Port, to_array
+from deployments.npu.kserve import Inference, InferenceModel
+from deployments.npu.kserve_body import (
+    EXTENSION,
+    HEADER_LENGTH,
+    KServeAnswer,
+    parse,
+    request_schema,
+    write,
+)
 from deployments.npu.refusals import KSERVE, provenance, refusals
-from deployments.npu.schemas import Text
 
-Size = Annotated[int, Field(ge=0, le=MAX_ELEMENTS)]
-
-
-class KServeTensor(BaseModel):
-    """``data`` may be flat or nested; JSON only, the binary extension is not offered."""
-
-    name: Text
-    shape: Annotated[list[Size], Field(max_length=16)]
-    datatype: Text
-    data: list[Any]
-
-    def array(self) -> Array:
-        return to_array(self.name, self.datatype, self.shape, self.data)
+VERSION = "1"
+"""A file has no versions: this is what is there now."""
+MODEL = "/v2/models/{name}"
+MODEL_VERSION = MODEL + "/versions/{version}"
+BYTES: dict[str, Any] = {"application/octet-stream": {"schema": {"type": "string"}}}
 
 
-class KServeWanted(BaseModel):
-    name: Text
-
-
-class KServeRequest(BaseModel):
-    id: Text | None = None
-    inputs: Annotated[list[KServeTensor], Field(min_length=1, max_length=64)]
-    outputs: Annotated[list[KServeWanted], Field(max_length=64)] = Field(default=[])
-
-
-class KServeAnswer(BaseModel):
-    model_name: str
-    model_version: str = "1"
-    id: str | None = None
-    outputs: list[KServeTensor]
-    model_config = ConfigDict(protected_namespaces=())
+async def _known(name: str, version: str) -> None:
+    if version != VERSION:
+        raise NotFound(f"{name} has no version {version!r}; there is {VERSION}.")
 
 
 def kserve_routes(inference: Inference, engine: str) -> APIRouter:
@@ -54,6 +40,7 @@ def kserve_routes(inference: Inference, engine: str) -> APIRouter:
         dependencies=[Depends(require("npu"))],
         responses=refusals(KSERVE, {400: "Not what the model takes", 404: "No such model"}),
     )
+    versioned = [Depends(_known)]
 
     @router.get("/v2/health/live")
     async def live() -> dict[str, bool]:
@@ -65,35 +52,52 @@ def kserve_routes(inference: Inference, engine: str) -> APIRouter:
 
     @keyed.get("/v2")
     async def server() -> dict[str, Any]:
-        return {"name": "autobot", "version": __version__, "extensions": []}
+        return {"name": "autobot", "version": __version__, "extensions": [EXTENSION]}
 
     @keyed.get("/v2/models")
     async def models() -> dict[str, list[str]]:
         """The names of the models in the folder: an addition to the protocol."""
         return {"models": inference.installed()}
 
-    @keyed.get("/v2/models/{name}")
+    @keyed.get(MODEL_VERSION, dependencies=versioned)
+    @keyed.get(MODEL)
     async def metadata(name: str) -> dict[str, Any]:
         """What the model takes and gives; loads it."""
         return _described(await inference.model(name))
 
-    @keyed.get("/v2/models/{name}/ready")
+    @keyed.get(f"{MODEL_VERSION}/ready", dependencies=versioned)
+    @keyed.get(f"{MODEL}/ready")
     async def model_ready(name: str) -> dict[str, Any]:
         """Load the model, and say that it is."""
         return {"name": (await inference.model(name)).name, "ready": True}
 
-    @keyed.post("/v2/models/{name}/infer", response_model_exclude_none=True)
+    asked = {"application/json": {"schema": request_schema()}, **BYTES}
+    documented: dict[str, Any] = {
+        "response_model": KServeAnswer,
+        "responses": {200: {"content": BYTES}},
+        "openapi_extra": {"requestBody": {"required": True, "content": asked}},
+    }
+
+    @keyed.post(f"{MODEL_VERSION}/infer", dependencies=versioned, **documented)
+    @keyed.post(f"{MODEL}/infer", **documented)
     async def infer(
-        name: str, body: KServeRequest, request: Request, response: Response
-    ) -> KServeAnswer:
-        """Run the model once."""
-        feed = {tensor.name: tensor.array() for tensor in body.inputs}
-        wanted = [output.name for output in body.outputs]
-        model, made = await unless_hung_up(request, inference.infer(name, feed, wanted))
-        response.headers.update(provenance(model.name, model.device(), engine))
-        ports = {port.name: port for port in model.outputs}
-        tensors = [_tensor(ports[output], array) for output, array in made.items()]
-        return KServeAnswer(model_name=model.name, id=body.id, outputs=tensors)
+        name: str, request: Request, key: Annotated[KeyRecord, Depends(require("npu"))]
+    ) -> Response:
+        """Run the model once. Numbers are JSON, or bytes as the extension `binary_tensor_data`
+        has them."""
+        if request.headers.get("content-encoding", "identity") != "identity":
+            raise BadRequest("Compressed bodies are not read.")
+        body, length = await request.body(), request.headers.get(HEADER_LENGTH)
+        # Millions of numbers take a second to read and to write, which nobody else shall wait for.
+        wanted, feed = await asyncio.to_thread(parse, body, length)
+        work = inference.infer(name, feed, wanted.wanted, key.id)
+        model, made = await unless_hung_up(request, work)
+        content, json_length = await asyncio.to_thread(write, wanted, model, made)
+        headers = provenance(model.name, model.device(), engine)
+        if json_length is None:
+            return Response(content, media_type="application/json", headers=headers)
+        headers[HEADER_LENGTH] = str(json_length)
+        return Response(content, media_type="application/octet-stream", headers=headers)
 
     router.include_router(keyed)
     return router
@@ -105,19 +109,8 @@ def _described(model: InferenceModel) -> dict[str, Any]:
 
     return {
         "name": model.name,
-        "versions": ["1"],
+        "versions": [VERSION],
         "platform": model.platform,
         "inputs": ports(model.inputs),
         "outputs": ports(model.outputs),
     }
-
-
-def _tensor(port: Port, array: Array) -> KServeTensor:
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise Invalid(f"Output {port.name!r} has values that JSON cannot carry (NaN or infinite).")
-    return KServeTensor(
-        name=port.name,
-        shape=list(array.shape),
-        datatype=port.datatype,
-        data=array.ravel().tolist(),
-    )

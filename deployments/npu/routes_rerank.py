@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
+from autobot.keys import KeyRecord
 from autobot.web.auth import require
 from autobot.web.hangup import unless_hung_up
 from deployments.npu.refusals import OPENAI, provenance, refusals
@@ -58,15 +59,20 @@ class RerankAnswer(BaseModel):
 
 def rerank_routes(reranker: Reranker, engine: str) -> APIRouter:
     """Return the endpoint around ``reranker``; ``engine`` goes into a header."""
-    router = APIRouter(tags=["npu"], dependencies=[Depends(require("npu"))])
+    router = APIRouter(tags=["npu"])
     refused = {400: "A text is empty or the query too long", 404: "No such model"}
 
     @router.post(
         "/v1/rerank", response_model_exclude_none=True, responses=refusals(OPENAI, refused)
     )
-    async def rerank(body: RerankRequest, request: Request, response: Response) -> RerankAnswer:
+    async def rerank(
+        body: RerankRequest,
+        request: Request,
+        response: Response,
+        key: Annotated[KeyRecord, Depends(require("npu"))],
+    ) -> RerankAnswer:
         """Order documents by how well they answer a query."""
-        work = reranker.rerank(body.query, body.texts, body.model, body.top_n)
+        work = reranker.rerank(body.query, body.texts, body.model, body.top_n, key.id)
         ranked = await unless_hung_up(request, work)
         response.headers.update(provenance(ranked.model, ranked.device, engine))
         return _answer(ranked, body)

@@ -11,6 +11,7 @@ from autobot.errors import Invalid
 from autobot.keys import KeyRecord
 from autobot.web.auth import require
 from autobot.web.hangup import unless_hung_up
+from deployments.npu.languages import code_of, word_of
 from deployments.npu.refusals import OPENAI, provenance, refusals
 from deployments.npu.speech import Asked, Transcriber, Transcript
 from deployments.npu.subtitles import srt, vtt
@@ -23,7 +24,9 @@ class SpeechRequest(BaseModel):
 
     file: UploadFile = Field(description="WAV, MP3, FLAC, Ogg, WebM, MP4 and a few more.")
     model: str = Field("default", description="`default`, or the name of a speech model.")
-    language: str | None = Field(None, description="ISO 639-1; found out when not given.")
+    language: str | None = Field(
+        None, description="ISO 639-1 or its English word; found out when not given."
+    )
     prompt: str = Field("", max_length=4096, description="Words that come before the audio.")
     response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] = "json"
     temperature: float = Field(0, ge=0, le=1, allow_inf_nan=False)
@@ -38,7 +41,8 @@ class SpeechRequest(BaseModel):
             raise Invalid("stream: transcriptions are not streamed.")
         if "word" in self.granularities:
             raise Invalid("timestamp_granularities: words have no times of their own here.")
-        return Asked(self.language or None, self.temperature, self.prompt)
+        language = code_of(self.language) if self.language else None
+        return Asked(language, self.temperature, self.prompt)
 
 
 class Transcription(BaseModel):
@@ -88,7 +92,7 @@ def written(transcript: Transcript, kind: str) -> Response:
         numbered = [{"id": i, "seek": 0, **asdict(s)} for i, s in enumerate(transcript.segments)]
         body |= {
             "task": "transcribe",
-            "language": transcript.language,
+            "language": word_of(transcript.language),
             "duration": transcript.seconds,
             "segments": numbered,
         }

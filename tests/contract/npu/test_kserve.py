@@ -1,6 +1,11 @@
 """An owner's own models over the Open Inference Protocol; they are made here, of OpenVINO's ops."""
 
+import asyncio
+import contextlib
+import gzip
 import json
+import math
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,16 +14,19 @@ import httpx
 import numpy as np
 import openvino
 import pytest
+import uvicorn
+from fastapi import FastAPI
 from openvino import opset13 as ops
 
-from autobot.errors import BadRequest, ModelNotFound, Unavailable
+from autobot.errors import BadRequest, Busy, ModelNotFound, Unavailable
 from autobot.settings import Settings
 from deployments.npu.driver_device import Device
 from deployments.npu.driver_kserve import FOLDER, OpenVinoInferenceModels
 from deployments.npu.fake import FakeInferenceModel, FakeModels
-from deployments.npu.kserve import MAX_ELEMENTS, Inference
+from deployments.npu.kserve import MAX_ELEMENTS, MAX_WAITING_EACH, Inference, to_array
+from deployments.npu.kserve_body import EXTENSION, HEADER_LENGTH
 from deployments.npu.routes_kserve import kserve_routes
-from tests.contract.npu.conftest import READ_ONLY, app_of, client_of
+from tests.contract.npu.conftest import KEY, READ_ONLY, app_of, client_of
 
 
 def adder(shape: list[int]) -> openvino.Model:
@@ -96,6 +104,20 @@ async def test_a_model_is_described_ready_and_run(client: httpx.AsyncClient) -> 
         {"inputs": [GOOD[0], tensor("b", ["x", "y", "z"], [3])]},
         {"inputs": [GOOD[0], tensor("b", [[1], [2, 3]], [3])]},
         {"inputs": [GOOD[0], tensor("b", [None] * 3, [3], "INT64")]},
+        {"inputs": [GOOD[0], tensor("b", [1, None, 3], [3])]},
+        {"inputs": [GOOD[0], tensor("b", [1, math.nan, 3], [3])]},
+        {"inputs": [GOOD[0], tensor("b", [1, math.inf, 3], [3])]},
+        {"inputs": [GOOD[0], tensor("b", [1, 1e39, 3], [3])]},
+        {"inputs": [GOOD[0], tensor("b", ["1", "2", "3"], [3])]},
+        {"inputs": [GOOD[0], tensor("b", [1, True, 3], [3])]},
+        {"inputs": [GOOD[0], tensor("b", [1, {}, 3], [3])]},
+        {"inputs": [GOOD[0], tensor("b", [[1, 2], 3], [3])]},
+        {"inputs": [GOOD[0], tensor("b", [1, 2, 3], [3], "FP8")]},
+        {"inputs": [GOOD[0], GOOD[0]]},
+        {"inputs": [GOOD[0], {"name": "b", "shape": [3], "datatype": "FP32"}]},
+        {"inputs": [GOOD[0], {**GOOD[1], "parameters": {"binary_data_size": 12}}]},
+        {"inputs": [GOOD[0], {**GOOD[1], "parameters": {"shared_memory_region": "x"}}]},
+        {"inputs": GOOD, "outputs": [{"name": "sum", "parameters": {"classification": 3}}]},
         {"inputs": [GOOD[0], tensor("b", [1, 2, 3], [3], "INT64")]},
         {"inputs": [GOOD[0], tensor("b", [1, 2, 3], [3], "BYTES")]},
         {"inputs": [GOOD[0], tensor("b", [1, 2, 10**400], [3])]},
@@ -116,8 +138,200 @@ async def test_what_the_model_does_not_take_is_refused(
     headers = {"content-type": "application/json"}
     content = json.dumps(body)
     answer = await client.post("/v2/models/adder/infer", content=content, headers=headers)
-    assert 400 <= answer.status_code < 500
+    assert answer.status_code in (400, 413), answer.text
     assert set(answer.json()) == {"error"}
+
+
+@pytest.mark.parametrize(
+    ("datatype", "data", "said"),
+    [
+        ("INT64", [1.5], "a fraction"),
+        ("INT64", [1.0], "a fraction"),
+        ("INT64", [True], "true or false"),
+        ("INT8", [300], "out of bounds"),
+        ("UINT64", [-1], "out of bounds"),
+        ("BOOL", [2], "an integer"),
+        ("FP16", [1e6], "finite FP16|overflow"),
+        ("FP32", ["1.5"], "a text"),
+        ("FP32", [None], "null"),
+        ("FP64", [math.nan], "finite FP64"),
+    ],
+)
+def test_nothing_is_converted(datatype: str, data: list[Any], said: str) -> None:
+    with pytest.raises(BadRequest, match=said):
+        to_array("a", datatype, [1], data)
+
+
+def test_large_integers_keep_every_digit() -> None:
+    made = to_array("a", "UINT64", [2], [1, 2**64 - 1])
+    assert made.tolist() == [1, 2**64 - 1]
+
+
+def test_nested_data_must_be_nested_as_its_shape_says() -> None:
+    assert to_array("a", "FP32", [3, 2], [[1, 2], [3, 4], [5, 6]]).shape == (3, 2)
+    assert to_array("a", "FP32", [3, 2], [1, 2, 3, 4, 5, 6]).shape == (3, 2)
+    with pytest.raises(BadRequest, match=r"nested as \[3, 2\]; its shape says \[2, 3\]"):
+        to_array("a", "FP32", [2, 3], [[1, 2], [3, 4], [5, 6]])
+
+
+async def test_only_the_advertised_version_is_there(client: httpx.AsyncClient) -> None:
+    (version,) = (await client.get("/v2/models/adder")).json()["versions"]
+    path = f"/v2/models/adder/versions/{version}"
+    assert (await client.get(path)).json() == (await client.get("/v2/models/adder")).json()
+    assert (await client.get(f"{path}/ready")).json()["ready"] is True
+    answer = await client.post(f"{path}/infer", json={"inputs": GOOD})
+    assert answer.json()["outputs"] == [tensor("sum", [1.5, 2, 0], [3])]
+    for other in ("/v2/models/adder/versions/2", "/v2/models/adder/versions/2/ready"):
+        assert "there is 1" in (await client.get(other)).json()["error"]
+    missing = await client.post("/v2/models/adder/versions/2/infer", json={"inputs": GOOD})
+    assert missing.status_code == 404
+
+
+A, B = (np.array(one["data"], "<f4").tobytes() for one in GOOD)
+
+
+def in_bytes(name: str, size: Any = 12) -> dict[str, Any]:
+    told = {"name": name, "shape": [3], "datatype": "FP32"}
+    return {**told, "parameters": {"binary_data_size": size}}
+
+
+async def post_bytes(
+    client: httpx.AsyncClient, body: dict[str, Any], raw: bytes, length: str | None = None
+) -> httpx.Response:
+    text = json.dumps(body).encode()
+    headers = {HEADER_LENGTH: str(len(text)) if length is None else length}
+    return await client.post("/v2/models/adder/infer", content=text + raw, headers=headers)
+
+
+async def test_tensors_go_in_and_out_as_bytes(client: httpx.AsyncClient) -> None:
+    assert EXTENSION in (await client.get("/v2")).json()["extensions"]
+    body = {
+        "inputs": [in_bytes("a"), in_bytes("b")],
+        "parameters": {"binary_data_output": True},
+    }
+    answer = await post_bytes(client, body, A + B)
+    length = int(answer.headers[HEADER_LENGTH])
+    told = json.loads(answer.content[:length])
+    assert told["outputs"] == [
+        {"name": "sum", "shape": [3], "datatype": "FP32", "parameters": {"binary_data_size": 12}}
+    ]
+    assert np.frombuffer(answer.content[length:], "<f4").tolist() == [1.5, 2, 0]
+
+
+async def test_each_tensor_chooses_between_json_and_bytes(client: httpx.AsyncClient) -> None:
+    chosen = [{"name": "sum", "parameters": {"binary_data": False}}]
+    body = {
+        "inputs": [in_bytes("a"), GOOD[1]],
+        "outputs": chosen,
+        "parameters": {"binary_data_output": True},
+    }
+    answer = await post_bytes(client, body, A)
+    assert answer.json()["outputs"] == [tensor("sum", [1.5, 2, 0], [3])]
+    assert HEADER_LENGTH not in answer.headers
+
+
+async def test_bytes_may_say_what_json_cannot(client: httpx.AsyncClient) -> None:
+    nothing = np.array([np.nan, np.inf, 1], "<f4").tobytes()
+    body: dict[str, Any] = {"inputs": [in_bytes("a"), in_bytes("b")]}
+    assert "binary_data" in (await post_bytes(client, body, nothing + B)).json()["error"]
+    body["outputs"] = [{"name": "sum", "parameters": {"binary_data": True}}]
+    answer = await post_bytes(client, body, nothing + B)
+    made = np.frombuffer(answer.content[int(answer.headers[HEADER_LENGTH]) :], "<f4")
+    assert np.isnan(made[0])
+
+
+BOTH = {"inputs": [in_bytes("a"), in_bytes("b")]}
+
+
+@pytest.mark.parametrize(
+    ("body", "raw", "length", "said"),
+    [
+        (BOTH, A, None, "0 are left"),
+        (BOTH, A + B + b"x", None, "1 bytes at the end"),
+        (BOTH, A + B, "-1", "must be a number"),
+        (BOTH, A + B, "9" * 30, "the body has"),
+        (BOTH, A + B, "x", "must be a number"),
+        (BOTH, A + B, "3", "JSON"),
+        ({"inputs": [in_bytes("a", 8), in_bytes("b", 16)]}, A + B, None, "say 12"),
+        ({"inputs": [in_bytes("a", -1), in_bytes("b")]}, A + B, None, "greater than or equal"),
+        ({"inputs": [in_bytes("a", 10**30), in_bytes("b")]}, A + B, None, ""),
+        ({"inputs": [{**in_bytes("a"), "datatype": "BYTES"}, in_bytes("b")]}, A + B, None, "BYTES"),
+        ({"inputs": [{**in_bytes("a"), "shape": [MAX_ELEMENTS, 2]}, GOOD[1]]}, A, None, "at most"),
+    ],
+    ids=range(11),
+)
+async def test_bytes_that_do_not_add_up_are_refused(
+    client: httpx.AsyncClient, body: dict[str, Any], raw: bytes, length: str | None, said: str
+) -> None:
+    answer = await post_bytes(client, body, raw, length)
+    assert answer.status_code in (400, 413), answer.text
+    assert said in answer.json()["error"]
+
+
+async def test_thirty_megabytes_of_numbers_are_refused_unparsed(client: httpx.AsyncClient) -> None:
+    text = b'{"inputs":[{"name":"a","shape":[1],"datatype":"FP32","data":[' + b"0," * (15 << 20)
+    answer = await client.post("/v2/models/adder/infer", content=text + b"0]}]}")
+    assert answer.status_code == 413
+
+
+async def test_a_compressed_body_is_refused(client: httpx.AsyncClient) -> None:
+    zipped = gzip.compress(json.dumps({"inputs": GOOD}).encode())
+    headers = {"content-encoding": "gzip"}
+    answer = await client.post("/v2/models/adder/infer", content=zipped, headers=headers)
+    assert answer.status_code == 400
+    assert "Compressed" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("binary", [True, False])
+async def test_tritons_own_client_reads_describes_and_runs(
+    inference: Inference, binary: bool
+) -> None:
+    app = await app_of(kserve_routes(inference, "an engine"))
+    async with listening(app) as address:
+        await asyncio.to_thread(ask_with_triton, address, binary)
+
+
+def ask_with_triton(address: str, binary: bool) -> None:
+    triton: Any = pytest.importorskip("tritonclient.http")
+    headers = {"Authorization": f"Bearer {KEY}"}
+    client = triton.InferenceServerClient(address, network_timeout=60)
+    assert client.is_server_live(headers=headers)
+    assert client.is_model_ready("adder", "1", headers=headers)
+    assert client.get_model_metadata("adder", "1", headers=headers)["versions"] == ["1"]
+    inputs: list[Any] = []
+    for one in GOOD:
+        given = triton.InferInput(one["name"], one["shape"], one["datatype"])
+        given.set_data_from_numpy(np.array(one["data"], np.float32), binary_data=binary)
+        inputs.append(given)
+    for outputs in (None, [triton.InferRequestedOutput("sum", binary_data=binary)]):
+        answer = client.infer("adder", inputs, "1", outputs, headers=headers)
+        assert answer.as_numpy("sum").tolist() == [1.5, 2, 0]
+    client.close()
+
+
+@contextlib.asynccontextmanager
+async def listening(app: FastAPI) -> AsyncIterator[str]:
+    """``app`` on a port of loopback: the client is not one of ours."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))
+        serving = asyncio.create_task(server.serve([listener]))
+        try:
+            yield f"127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await serving
+
+
+async def test_one_key_cannot_take_the_places_of_another(inference: Inference) -> None:
+    feed = {name: np.ones(3, np.float32) for name in ("a", "b")}
+    most = 1 + MAX_WAITING_EACH
+    greedy = [inference.infer("adder", feed, key="a") for _ in range(most + 2)]
+    answers = await asyncio.gather(
+        *greedy, inference.infer("adder", feed, key="b"), return_exceptions=True
+    )
+    refused = [isinstance(answer, Busy) for answer in answers]
+    assert refused[-1] is False
+    assert refused[:-1].count(True) == 2
 
 
 async def test_a_model_may_be_called_anything() -> None:

@@ -14,9 +14,15 @@ from tests.contract.npu.in_process import room
 KNOWN: dict[str, list[Any]] = {
     "model": ["fake", "default", "nobody"],
     "name": ["a", "b"],
+    "version": ["1"],
     "datatype": [*DATATYPES, "BYTES"],
 }
-REFUSING = {"POST /api/ocr", "POST /v1/audio/transcriptions", "POST /v2/models/{name}/infer"}
+REFUSING = {
+    "POST /api/ocr",
+    "POST /v1/audio/transcriptions",
+    "POST /v2/models/{name}/infer",
+    "POST /v2/models/{name}/versions/{version}/infer",
+}
 """What nobody chose is no picture, no sound and no two tensors of one shape: all may be refused."""
 
 
@@ -24,7 +30,7 @@ OPERATIONS = operations(asyncio.run(room()), KNOWN)
 
 
 def test_every_api_of_the_room_is_documented() -> None:
-    assert len(OPERATIONS) == 11
+    assert len(OPERATIONS) == 14
     assert REFUSING | {"POST /v1/embeddings", "POST /v1/rerank"} < set(OPERATIONS)
 
 

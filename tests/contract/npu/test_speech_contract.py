@@ -19,6 +19,7 @@ from fastapi import FastAPI
 
 from autobot.errors import BadRequest, Busy, ModelNotFound, TooLarge
 from deployments.npu.decoder import Recordings
+from deployments.npu.languages import CODES, WORDS, code_of, word_of
 from deployments.npu.routes_speech import speech_routes
 from deployments.npu.speech import (
     MAX_INSIDE_EACH,
@@ -176,6 +177,34 @@ async def test_openais_client_gets_every_format(app: FastAPI, speech: SpeechMode
         assert segment.start <= segment.end
     assert isinstance(await create(model="default", file=file, response_format="text"), str)
     assert "WEBVTT" in str(await create(model="default", file=file, response_format="vtt"))
+
+
+@pytest.mark.parametrize("asked", ["en", "english", "EN"])
+async def test_language_is_told_in_openais_words(app: FastAPI, asked: str) -> None:
+    create = official(app).audio.transcriptions.create
+    file = ("a.wav", wav(tone(1.0)))
+    told = await create(model="default", file=file, language=asked, response_format="verbose_json")
+    assert told.language == "english"
+
+
+async def test_verbose_answer_has_every_field_of_openais(
+    client: httpx.AsyncClient,
+) -> None:
+    form = {"response_format": "verbose_json", "language": "en"}
+    files = {"file": ("a.wav", wav(tone(1.0)))}
+    told = (await client.post("/v1/audio/transcriptions", data=form, files=files)).json()
+    assert {"task", "language", "duration", "text", "segments", "usage"} == set(told)
+    assert told["usage"] == {"type": "duration", "seconds": 1}
+    for segment in told["segments"]:
+        assert set(segment) == {
+            "id", "seek", "start", "end", "text", "tokens", "temperature", "avg_logprob",
+            "compression_ratio", "no_speech_prob",
+        }  # fmt: skip
+
+
+def test_every_language_has_a_word_and_a_way_back() -> None:
+    assert len(CODES) == len(WORDS) == 100
+    assert all(code_of(word_of(code)) == code for code in WORDS)
 
 
 async def test_openais_client_gets_its_own_errors(app: FastAPI) -> None:

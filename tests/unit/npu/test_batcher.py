@@ -201,3 +201,29 @@ async def test_an_engine_that_answers_short_is_an_error_not_a_hang() -> None:
 async def test_nothing_to_do_is_done_at_once(engine: Engine) -> None:
     assert await Batcher(engine.run).submit([]) == []
     assert engine.batches == []
+
+
+async def test_one_key_cannot_take_the_places_of_another(engine: Engine) -> None:
+    batcher = Batcher(engine.run, max_queue=100, max_queue_each=10)
+    first = await held(engine, batcher)
+    greedy = asyncio.create_task(batcher.submit(texts(*range(10)), "a"))
+    await asyncio.sleep(0)
+    with pytest.raises(Busy, match="10 texts of this API key are waiting; 1 more"):
+        await batcher.submit(texts(11), "a")
+    modest = asyncio.create_task(batcher.submit(texts(12), "b"))
+    await asyncio.sleep(0)
+    engine.free.set()
+    await asyncio.gather(first, greedy, modest)
+
+
+async def test_a_key_with_many_calls_does_not_starve_a_key_with_one(engine: Engine) -> None:
+    batcher = Batcher(engine.run, max_batch=1)
+    first = await held(engine, batcher)
+    many = [asyncio.create_task(batcher.submit(texts(n), "a")) for n in range(50)]
+    await asyncio.sleep(0)
+    one = asyncio.create_task(batcher.submit(texts(777), "b"))
+    await asyncio.sleep(0)
+    engine.free.set()
+    await asyncio.gather(first, one, *many)
+    order = [batch[0][0] for batch in engine.batches]
+    assert order.index(777) <= 2
