@@ -88,7 +88,7 @@ class Watchdog:
         return self.still_s <= SLOW_S
 
     async def close(self) -> None:
-        tasks = [task for task in (self._task, self._asked) if task is not None]
+        tasks: list[asyncio.Task[Any]] = [t for t in (self._task, self._asked) if t is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
