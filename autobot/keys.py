@@ -8,6 +8,8 @@ import asyncio
 import contextlib
 import hashlib
 import hmac
+import itertools
+import math
 import os
 import secrets
 import time
@@ -31,8 +33,14 @@ Domain = Annotated[
     ),
 ]
 Domains = Annotated[tuple[Domain, ...], Field(max_length=256)]
-REFRESH_S = 2.0
-FETCH_DEADLINE_S = 2.0
+REFRESH_S = 10.0
+"""Room main tells every replica of a change; this is for one that could not be told."""
+REFRESH_AT_FIRST_S = 1.0
+AT_FIRST = 20
+"""A replica asks more often while room main may not know yet that it is there."""
+FETCH_DEADLINE_S = 1.5
+UNKNOWN_EVERY_S = 0.5
+"""How often keys that are not known here may cause a fetch, all of them together."""
 
 log = structlog.get_logger()
 
@@ -95,9 +103,11 @@ def make_key(request: NewKey, plaintext: str | None = None) -> tuple[str, KeyRec
 class KeyRing:
     """The keys a replica accepts: a snapshot it refreshes itself and keeps on disk.
 
-    Checking a key never leaves the process. When the room that owns the keys is gone the last
-    snapshot goes on serving, so one lost VM does not lock everybody out of the other five; a key
-    revoked meanwhile is refused as soon as that room is back. Expiry is always enforced.
+    It refreshes when room main says that keys have changed, when it is shown a key that it does not
+    know, and every `REFRESH_S`. Checking a key never leaves the process. When the room that owns
+    the keys is gone the last snapshot goes on serving, so one lost VM does not lock everybody out
+    of the other five; a key revoked meanwhile is refused as soon as that room is back. Expiry is
+    always enforced.
     """
 
     def __init__(
@@ -110,7 +120,11 @@ class KeyRing:
         self._by_id: dict[str, KeyRecord] = {}
         self.listeners: list[Callable[[], None]] = []
         self._task: asyncio.Task[None] | None = None
+        self._fetching = asyncio.Lock()
+        self._asked = self._served = 0
+        self._unknown_at = -math.inf
         self.last_error: str | None = None
+        self.snapshot_error: str | None = None
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` after each change of the keys; `holds` tells what became of one."""
@@ -161,8 +175,31 @@ class KeyRing:
                 await self._task
             self._task = None
 
-    async def refresh(self) -> None:
-        """Fetch once; on failure keep what we have."""
+    async def refresh(self) -> bool:
+        """Have what is there now; on failure keep what we have, and return False.
+
+        Who comes while a fetch is on its way shares the next one: that one began too early.
+        """
+        self._asked += 1
+        mine = self._asked
+        async with self._fetching:
+            if self._served < mine:
+                serving = self._asked
+                await self._fetch_once()
+                self._served = serving
+        return self.last_error is None
+
+    async def catch_up(self, key: str | None) -> None:
+        """Fetch once before an unknown ``key`` is refused: it may have been made a moment ago."""
+        if not key or not self._loaded or hash_key(key) in self._by_hash:
+            return
+        now = time.monotonic()
+        if now - self._unknown_at < UNKNOWN_EVERY_S or self.last_error is not None:
+            return
+        self._unknown_at = now
+        await self.refresh()
+
+    async def _fetch_once(self) -> None:
         try:
             records = await asyncio.wait_for(self._fetch(), FETCH_DEADLINE_S)
         except Exception as error:  # whatever the owner's VM does, this one goes on serving
@@ -175,17 +212,31 @@ class KeyRing:
         self._accept(records)
 
     async def _refresh_for_ever(self) -> None:
-        while True:
+        for turn in itertools.count():
             await self.refresh()
-            await asyncio.sleep(REFRESH_S)
+            soon = turn < AT_FIRST or self.last_error is not None
+            await asyncio.sleep(REFRESH_AT_FIRST_S if soon else REFRESH_S)
 
     def _accept(self, records: Iterable[KeyRecord]) -> None:
         fresh = {record.sha256: record for record in records}
-        if self._loaded and fresh == self._by_hash:
+        known = self._loaded and fresh == self._by_hash
+        if not known:
+            self._take(fresh)
+        if not known or self.snapshot_error is not None:
+            self._save()
+
+    def _save(self) -> None:
+        """Keep the snapshot on disk; a disk that is full refuses nobody."""
+        if self._snapshot is None:
             return
-        self._take(fresh)
-        if self._snapshot is not None:
-            write_private(self._snapshot, RECORDS.dump_json(list(fresh.values())))
+        try:
+            write_private(self._snapshot, RECORDS.dump_json(list(self._by_hash.values())))
+        except OSError as error:
+            if self.snapshot_error is None:
+                log.warning("keys.snapshot_not_written", reason=str(error))
+            self.snapshot_error = f"the snapshot of keys cannot be written: {error.strerror}"
+            return
+        self.snapshot_error = None
 
     def _load_snapshot(self) -> None:
         if self._snapshot is None or not self._snapshot.exists():

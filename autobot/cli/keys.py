@@ -50,6 +50,7 @@ def create(
         print_json(made)
     else:
         out.print(made["key"])
+        _tell_of_the_others(made)
 
 
 @app.command("list")
@@ -75,9 +76,17 @@ def list_keys(json: Json = False) -> None:
 
 @app.command()
 def revoke(key_id: Annotated[str, typer.Argument(help="Its id, as `key list` shows.")]) -> None:
-    """Revoke a key: every room refuses it within two seconds."""
+    """Revoke a key: when this ends, every room it does not name refuses it."""
     gone = run(_ask("DELETE", f"/api/keys/{key_id}"))
     out.print(f"{gone['id']} ({gone['name']}) is revoked")
+    _tell_of_the_others(gone)
+
+
+def _tell_of_the_others(changed: dict[str, Any]) -> None:
+    """On stderr: a script reads the key from stdout."""
+    if changed.get("unconfirmed"):
+        who = ", ".join(changed["unconfirmed"])
+        typer.echo(f"not confirmed yet by {who}: they ask room redis every ten seconds", err=True)
 
 
 def _day(seconds: float | None) -> str:

@@ -8,8 +8,10 @@ import asyncio
 import contextlib
 import os
 import socket
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import ray
@@ -24,6 +26,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autobot import __version__
+from autobot.disks import Disks
 from autobot.errors import Unavailable
 from autobot.keys import RECORDS, KeyRecord, KeyRing
 from autobot.rooms import RoomReport
@@ -44,11 +47,16 @@ class Room:
 
     def __init__(self) -> None:
         self.settings = Settings()
+        self.disks = Disks(self.settings.home, self.settings.cache, Path(tempfile.gettempdir()))
         self.started = time.monotonic()
         context = ray.get_runtime_context()
         self.node_id: str = context.get_node_id()
         self.address: str = ray.util.get_node_ip_address()
         self.app_name: str = serve.get_replica_context().app_name
+
+    def warnings(self) -> list[str | None]:
+        """What is amiss without stopping anything."""
+        return []
 
     async def facts(self) -> dict[str, Any]:
         """What really runs here: ``device``, ``models`` and anything else; raises when unwell."""
@@ -58,7 +66,8 @@ class Room:
         """Return a `RoomReport` as plain data. Called by room main through a handle."""
         try:
             facts = await self.facts()
-            reason = facts.pop("degraded", None)
+            reasons = [facts.pop("degraded", None), *self.warnings(), *await self.disks.full()]
+            reason = "; ".join(filter(None, reasons)) or None
             state = "degraded" if reason else "ok"
         except Exception as error:  # a sick engine must be reported, not hidden behind a timeout
             facts, state, reason = {}, "down", str(error) or type(error).__name__
@@ -106,6 +115,13 @@ class RoomReplica(Room):
     def middleware(self) -> Sequence[Middleware]:
         """What decides about requests before the routes see them."""
         return ()
+
+    def warnings(self) -> list[str | None]:
+        return [self.keys.snapshot_error]
+
+    async def take_keys(self) -> str | None:
+        """Fetch the keys because they have changed; this VM's address, or None when it failed."""
+        return self.address if await self.keys.refresh() else None
 
     async def key_records(self) -> Sequence[KeyRecord]:
         """The keys as room redis has them now."""

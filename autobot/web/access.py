@@ -155,6 +155,7 @@ class Access:
             async with limit:
                 admission = scope["autobot.admission"] = Admission(self._admissions, limit)
                 try:
+                    await self._keys.catch_up(presented_key(HTTPConnection(scope)))
                     if scope["type"] == "http":
                         self._admit(HTTPConnection(scope), admission)
                         receive = self._bounded(scope, receive)

@@ -24,8 +24,10 @@ class Main(RoomReplica):
 
     def __init__(self) -> None:
         super().__init__()
-        self.cluster = ClusterView(room_applications(), self.settings.probe_deadline_s)
         self._topology = TopologyFile(cluster_file())
+        self.cluster = ClusterView(
+            room_applications(), self.settings.probe_deadline_s, self._serving_vms
+        )
         self.monitor = HealthMonitor(
             room_applications(),
             self.cluster.probe,

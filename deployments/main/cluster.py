@@ -6,22 +6,35 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
+import structlog
 from ray import serve
+from ray.exceptions import RayError, RayTaskError
+from ray.serve.exceptions import RayServeException
 
 from autobot.errors import Unavailable
-from autobot.health import Serving
-from autobot.keys import KeyRecord, NewKey
+from autobot.health import Expected, Serving
+from autobot.keys import KeyRecord
 from autobot.rooms import NodeRef
+from autobot.serving.deploy import room_of
 
 CALL_DEADLINE_S = 3.0
 SNAPSHOT_DEADLINE_S = 90.0
+SPREAD_WITHIN_S = 2.0
+
+log = structlog.get_logger()
 
 
 class ClusterView:
     """Every call has a deadline: a lost VM must not hold up those that ask about it."""
 
-    def __init__(self, apps: Mapping[str, Sequence[str]], probe_deadline_s: float) -> None:
+    def __init__(
+        self,
+        apps: Mapping[str, Sequence[str]],
+        probe_deadline_s: float,
+        expected: Expected = dict,
+    ) -> None:
         self._apps = apps
+        self._expected = expected
         # The other half is for asking one replica alone, when not all have answered.
         self._all_within_s = probe_deadline_s / 2
         self._names = [name for names in apps.values() for name in names]
@@ -67,14 +80,36 @@ class ClusterView:
             "memory_bytes": int(resources.get("memory", 0)),
         }
 
-    async def create_key(self, request: NewKey) -> tuple[str, KeyRecord]:
-        return await self._call("redis", "create_key", request)
+    async def add_key(self, record: KeyRecord) -> None:
+        await self._call("redis", "add_key", record)
 
     async def revoke_key(self, key_id: str) -> KeyRecord:
         return await self._call("redis", "revoke_key", key_id)
 
     async def key_records(self) -> list[dict[str, Any]]:
         return await self._call("redis", "key_records")
+
+    async def spread_keys(self) -> list[str]:
+        """Tell every replica that keys have changed; return what has not taken them.
+
+        That is an application, with the address of its VM where others of it have. Never raises.
+        """
+        names = [name for names in self._apps.values() for name in names if name != "redis"]
+        missing = await asyncio.gather(*(self._told(name) for name in names))
+        return [each for several in missing for each in several]
+
+    async def _told(self, app: str) -> list[str]:
+        try:
+            asked = self._handle(app).broadcast("take_keys")
+            taken = await asked.results_async(timeout_s=SPREAD_WITHIN_S, return_exceptions=True)
+        except Exception as error:  # the change is made: whoever missed it is named
+            log.warning("keys.not_taken", app=app, reason=str(error) or type(error).__name__)
+            return [app]
+        by = {address for address in taken if isinstance(address, str)}
+        if not by or not all(isinstance(address, str) for address in taken):
+            return [app]
+        expected = self._expected().get(room_of(app), ())
+        return [f"{app} on {address}" for address in expected if address not in by]
 
     async def snapshot(self) -> bytes:
         return await self._call("redis", "snapshot", deadline_s=SNAPSHOT_DEADLINE_S)
@@ -98,6 +133,10 @@ class ClusterView:
             return await asyncio.wait_for(call, deadline_s)
         except TimeoutError as error:
             raise Unavailable(f"{app} did not answer within {deadline_s} s.") from error
+        except RayTaskError:
+            raise  # it answered: with its own error
+        except (RayError, RayServeException) as error:
+            raise Unavailable(f"{app} does not answer: its replica or its VM is gone.") from error
 
     def _handle(self, app: str) -> Any:
         # Making one blocks the event loop on the control store: once is enough.

@@ -7,9 +7,9 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from autobot import __version__
-from autobot.errors import Unauthenticated
+from autobot.errors import NotFound, Unauthenticated, Unavailable
 from autobot.health import HealthMonitor
-from autobot.keys import KeyRecord, KeyRing, NewKey, Scope
+from autobot.keys import KeyRecord, KeyRing, NewKey, Scope, make_key
 from autobot.web.auth import outlive_key, presented_key, require
 from deployments.main.documentation import documentation_routes
 
@@ -18,9 +18,10 @@ class Cluster(Protocol):
     """What these routes need of the cluster."""
 
     async def nodes(self) -> list[dict[str, Any]]: ...
-    async def create_key(self, request: NewKey) -> tuple[str, KeyRecord]: ...
+    async def add_key(self, record: KeyRecord) -> None: ...
     async def revoke_key(self, key_id: str) -> KeyRecord: ...
     async def key_records(self) -> list[dict[str, Any]]: ...
+    async def spread_keys(self) -> list[str]: ...
     async def snapshot(self) -> bytes: ...
     async def openapi(self) -> list[dict[str, Any]]: ...
 
@@ -37,7 +38,16 @@ class KeyInfo(BaseModel):
     deny_domains: tuple[str, ...]
 
 
-class CreatedKey(KeyInfo):
+class ChangedKey(KeyInfo):
+    """A key that was made or revoked."""
+
+    unconfirmed: list[str] = Field(
+        description="Who has not said yet that it knows of the change; it will within ten seconds "
+        "of reaching room redis. Empty: it holds everywhere.",
+    )
+
+
+class CreatedKey(ChangedKey):
     """``key`` is shown this once; only its hash is stored."""
 
     key: str
@@ -46,7 +56,7 @@ class CreatedKey(KeyInfo):
 def platform_routes(monitor: HealthMonitor, cluster: Cluster, keys: KeyRing) -> APIRouter:
     router = APIRouter()
     router.include_router(_state(monitor, cluster, keys))
-    router.include_router(_keys(cluster, keys))
+    router.include_router(_keys(cluster))
     router.include_router(documentation_routes(cluster.openapi))
     return router
 
@@ -83,7 +93,7 @@ def _state(monitor: HealthMonitor, cluster: Cluster, keys: KeyRing) -> APIRouter
     return router
 
 
-def _keys(cluster: Cluster, keys: KeyRing) -> APIRouter:
+def _keys(cluster: Cluster) -> APIRouter:
     router = APIRouter(prefix="/api/keys", tags=["keys"], dependencies=[Depends(require("admin"))])
 
     @router.get("")
@@ -92,15 +102,39 @@ def _keys(cluster: Cluster, keys: KeyRing) -> APIRouter:
 
     @router.post("", status_code=201)
     async def create_key(request: NewKey) -> CreatedKey:
-        key, record = await cluster.create_key(request)
-        await keys.refresh()
-        return CreatedKey(key=key, **KeyInfo.model_validate(record.model_dump()).model_dump())
+        key, record = make_key(request)
+        try:
+            await cluster.add_key(record)
+        except Unavailable:
+            await _forget(cluster, record)
+            raise
+        unconfirmed = await cluster.spread_keys()
+        return CreatedKey(key=key, unconfirmed=unconfirmed, **_public(record))
 
     @router.delete("/{key_id}")
-    async def revoke_key(request: Request, key_id: str) -> KeyInfo:
+    async def revoke_key(request: Request, key_id: str) -> ChangedKey:
         outlive_key(request)  # a key may revoke itself
         revoked = await cluster.revoke_key(key_id)
-        await keys.refresh()
-        return KeyInfo.model_validate(revoked.model_dump())
+        return ChangedKey(unconfirmed=await cluster.spread_keys(), **_public(revoked))
 
     return router
+
+
+async def _forget(cluster: Cluster, record: KeyRecord) -> None:
+    """A key that nobody was shown must not stay: the write may have been made before its end.
+
+    Raises `Unavailable` with the key's id when that cannot be told.
+    """
+    try:
+        await cluster.revoke_key(record.id)
+    except NotFound:
+        return
+    except Unavailable as error:
+        raise Unavailable(
+            f"{error.detail} Whether the key '{record.id}' was made is not known: if it is listed, "
+            "revoke it. Nobody was shown it."
+        ) from error
+
+
+def _public(record: KeyRecord) -> dict[str, Any]:
+    return KeyInfo.model_validate(record.model_dump()).model_dump()

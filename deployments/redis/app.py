@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from ray import serve
 
-from autobot.keys import RECORDS, KeyRecord, NewKey, make_key
+from autobot.keys import RECORDS, KeyRecord
 from autobot.serving.room import Room
 
 ProfileCall = Literal["take", "renew", "save", "release", "list", "delete"]
@@ -35,11 +35,9 @@ class Redis(Room):
         await self._seed()
         return [record.model_dump() for record in await self.store.key_records()]
 
-    async def create_key(self, request: NewKey) -> tuple[str, KeyRecord]:
+    async def add_key(self, record: KeyRecord) -> None:
         await self._seed()
-        key, record = make_key(request)
         await self.store.add_key(record)
-        return key, record
 
     async def revoke_key(self, key_id: str) -> KeyRecord:
         return await self.store.revoke_key(key_id)

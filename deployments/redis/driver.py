@@ -18,9 +18,15 @@ from deployments.redis.driver_responses import RedisResponses
 TIMEOUT_S = 2.0
 SNAPSHOT_DEADLINE_S = 60.0
 
+SEEDED = "autobot:redis:seeded"
+"""There once was a key: the first ones do not come back when all have been revoked."""
+
 # One round trip decides and writes: two replicas that start at once seed the keys once.
+# A platform from before the mark gets it while it has a key.
 SEED = """
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+local seeded = redis.call('EXISTS', KEYS[2]) == 1
+redis.call('SET', KEYS[2], '1')
+if seeded or redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 redis.call('HSET', KEYS[1], unpack(ARGV))
 return #ARGV / 2
 """
@@ -60,7 +66,7 @@ class RedisStore:
             return 0
         pairs = [part for record in records for part in (record.id, record.model_dump_json())]
         with translated():
-            return int(await self._seed(keys=[KEYS], args=pairs))
+            return int(await self._seed(keys=[KEYS, SEEDED], args=pairs))
 
     async def revoke_key(self, key_id: str) -> KeyRecord:
         with translated():

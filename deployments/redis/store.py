@@ -23,7 +23,7 @@ class Store(Protocol):
     async def add_key(self, record: KeyRecord) -> None: ...
 
     async def seed_keys(self, records: Sequence[KeyRecord]) -> int:
-        """Add ``records`` only where there is no key at all; return how many were added."""
+        """Add ``records`` only where there never was a key; return how many were added."""
         ...
 
     async def revoke_key(self, key_id: str) -> KeyRecord:
@@ -42,6 +42,7 @@ class FakeStore:
 
     def __init__(self) -> None:
         self._keys: dict[str, KeyRecord] = {}
+        self._seeded = False
         self.profiles = FakeProfiles(self._keys)
         self.responses = FakeResponses(self._keys)
 
@@ -52,7 +53,8 @@ class FakeStore:
         self._keys[record.id] = record
 
     async def seed_keys(self, records: Sequence[KeyRecord]) -> int:
-        if self._keys:
+        seeded, self._seeded = self._seeded, True
+        if seeded or self._keys:
             return 0
         self._keys.update({record.id: record for record in records})
         return len(records)

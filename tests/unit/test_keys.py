@@ -138,3 +138,73 @@ def test_lists_of_domains_are_kept_with_the_key_and_old_records_have_none() -> N
 def test_what_no_browser_sends_as_a_host_is_no_domain_of_a_list(wrong: str) -> None:
     with pytest.raises(ValidationError):
         NewKey(name="shop", scopes=("browser",), deny_domains=(wrong,))
+
+
+class Counting(Owner):
+    """Counts what it is asked; each answer takes a moment."""
+
+    asked = 0
+
+    async def fetch(self) -> Sequence[KeyRecord]:
+        self.asked += 1
+        known = await super().fetch()
+        await asyncio.sleep(0.02)
+        return known
+
+
+async def test_who_asks_while_a_fetch_is_on_its_way_shares_the_next_one() -> None:
+    owner = Counting()
+    ring = KeyRing(owner.fetch)
+    first = asyncio.ensure_future(ring.refresh())
+    await asyncio.sleep(0.01)
+    key, record = new_key("llm")
+    owner.records.append(record)
+    assert await asyncio.gather(*(ring.refresh() for _ in range(5))) == [True] * 5
+    assert ring.check(key, "llm")
+    assert await first
+    assert owner.asked == 2
+
+
+async def test_a_key_made_a_moment_ago_is_fetched_before_it_is_refused() -> None:
+    owner = Counting()
+    ring = KeyRing(owner.fetch)
+    await ring.refresh()
+    key, record = new_key("llm")
+    owner.records.append(record)
+    await ring.catch_up(key)
+    assert ring.check(key, "llm")
+
+
+async def test_unknown_keys_cause_one_fetch_in_a_while_and_known_ones_none() -> None:
+    key, record = new_key("llm")
+    owner = Counting(record)
+    ring = KeyRing(owner.fetch)
+    await ring.refresh()
+    await asyncio.gather(*(ring.catch_up(f"ab_{n}") for n in range(50)), ring.catch_up(key))
+    assert owner.asked == 2
+
+
+async def test_a_ring_that_cannot_ask_says_so_and_makes_no_unknown_key_wait() -> None:
+    owner = Counting()
+    ring = KeyRing(owner.fetch)
+    await ring.refresh()
+    owner.away = True
+    assert not await ring.refresh()
+    await ring.catch_up("ab_x")
+    assert owner.asked == 2
+
+
+async def test_a_snapshot_that_cannot_be_written_refuses_nobody_and_is_told(
+    tmp_path: Path,
+) -> None:
+    key, record = new_key("llm")
+    folder = tmp_path / "state"
+    folder.write_text("no folder can be made here")
+    ring = KeyRing(Owner(record).fetch, folder / "keys.json")
+    assert await ring.refresh()
+    assert ring.check(key, "llm")
+    assert ring.snapshot_error is not None
+    folder.unlink()
+    await ring.refresh()
+    assert ring.snapshot_error is None
+    assert (folder / "keys.json").exists()

@@ -28,6 +28,14 @@ async def test_seeds_enter_only_an_empty_store(store: Store) -> None:
     assert {r.name for r in await store.key_records()} == {"first", "second"}
 
 
+async def test_seeds_do_not_come_back_when_every_key_is_revoked(store: Store) -> None:
+    seed = record("seed")
+    assert await store.seed_keys([seed]) == 1
+    await store.revoke_key(seed.id)
+    assert await store.seed_keys([seed]) == 0
+    assert await store.key_records() == []
+
+
 async def test_revoked_keys_are_gone_and_unknown_ones_not_found(store: Store) -> None:
     kept, gone = record(), record()
     await store.add_key(kept)
