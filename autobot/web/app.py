@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+import structlog
 from fastapi import APIRouter, FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
@@ -13,8 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autobot import __version__
 from autobot.keys import KeyRing
-from autobot.web import problems
+from autobot.web import problems, request_id
 from autobot.web.access import Access
+from autobot.web.head import without_body
 
 Observe = Callable[[str, int, float], None]
 """Called once a request: path template, status, seconds to the first byte of the answer."""
@@ -37,6 +39,8 @@ class RoomMiddleware:
             await self.app(scope, receive, send)
             return
         scope["root_path"] = ""
+        name = request_id.begin(scope)
+        structlog.contextvars.bind_contextvars(request_id=name)
         if scope["type"] == "websocket":
             await self.app(scope, receive, send)
             return
@@ -45,13 +49,17 @@ class RoomMiddleware:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answer = MutableHeaders(scope=message)
-                for name, value in self.headers.items():
-                    answer.setdefault(name, value)
+                answer[request_id.HEADER] = name
+                for header, value in self.headers.items():
+                    answer.setdefault(header, value)
                 route = getattr(scope.get("route"), "path", "unmatched")
                 self.observe(route, message["status"], time.perf_counter() - started)
             await send(message)
 
-        await self.app(scope, receive, send_with_headers)
+        if scope["method"] == "HEAD":
+            await without_body(self.app, scope, receive, send_with_headers)
+        else:
+            await self.app(scope, receive, send_with_headers)
 
 
 def create_app(

@@ -15,7 +15,8 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from autobot.errors import AutoBotError
+from autobot.errors import AutoBotError, TooLarge
+from autobot.web.mistakes import first_mistake
 
 log = structlog.get_logger()
 
@@ -27,6 +28,9 @@ OPENAI_TYPES = {
     403: "permission_error",
     429: "rate_limit_error",
 }
+
+
+OTHERS_APIS = ("/v1/", "/ollama/", "/v2/")
 
 
 def problem(status: int, slug: str, detail: str, path: str) -> dict[str, Any]:
@@ -62,6 +66,8 @@ def error_response(
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     below = f"{path}/"  # an API's own root is part of it
+    if status == 422 and below.startswith(OTHERS_APIS):
+        status = 400  # theirs have no other word for it, and their clients no other class
     if below.startswith("/v1/"):
         return JSONResponse(openai_error(status, slug, detail, param), status, headers)
     if below.startswith(("/ollama/", "/v2/")):  # Ollama and KServe say it alike
@@ -92,14 +98,14 @@ def install(app: FastAPI) -> None:
 
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if part != "body")
-        detail = f"{where}: {first['msg']}" if where else str(first["msg"])
+        where, what = first_mistake(error.errors())
+        detail = f"{where}: {what}" if where else what
         return error_response(request.url.path, 422, "invalid", detail, param=where or None)
 
     async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        slug = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+        phrase = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+        slug = TooLarge.type if error.status_code == TooLarge.status else phrase
         answer = error_response(request.url.path, error.status_code, slug, str(error.detail))
         answer.headers.update(error.headers or {})
         return answer

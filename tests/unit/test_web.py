@@ -1,10 +1,13 @@
 """What every HTTP surface shares: shapes of errors, keys, limits, provenance."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from typing import Annotated, Any
 
 import httpx
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect, Request
 
@@ -17,6 +20,15 @@ from autobot.web.documents import merge_openapi
 
 class Body(BaseModel):
     count: int = Field(ge=0)
+
+
+class Union(BaseModel):
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    many: (
+        Annotated[str, Field(max_length=9)]
+        | Annotated[list[str], Field(max_length=3)]
+        | Annotated[list[int], Field(max_length=3)]
+    ) = ""
 
 
 def routes() -> APIRouter:
@@ -43,6 +55,18 @@ def routes() -> APIRouter:
         @router.post(f"{prefix}/body")
         async def body(body: Body) -> int:
             return body.count
+
+    @router.post("/v1/union")
+    async def union(body: Union) -> None: ...
+
+    @router.get("/v1/endless")
+    async def endless() -> StreamingResponse:
+        async def pieces() -> AsyncIterator[bytes]:
+            while True:
+                yield b"x"
+                await asyncio.sleep(0.01)
+
+        return StreamingResponse(pieces())
 
     @router.get("/api/hung-up")
     async def hung_up() -> None:
@@ -132,9 +156,11 @@ async def test_busy_and_unavailable_say_when_to_come_back(client: httpx.AsyncCli
 
 async def test_wrong_body_names_the_field(client: httpx.AsyncClient) -> None:
     openai = await client.post("/v1/body", json={"count": -1})
-    assert openai.status_code == 422
+    assert openai.status_code == 400
     assert openai.json()["error"]["param"] == "count"
+    assert (await client.post("/ollama/body", json={"count": -1})).status_code == 400
     own = await client.post("/api/body", json={"count": "many"})
+    assert own.status_code == 422
     assert own.json()["detail"].startswith("count: ")
 
 
@@ -211,3 +237,56 @@ def test_documents_of_rooms_become_one() -> None:
 
 async def test_a_caller_who_hung_up_is_no_crash(client: httpx.AsyncClient) -> None:
     assert (await client.get("/api/hung-up")).status_code == 499
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "said"),
+    [
+        ({"stop": ["a"] * 5}, "stop", "at most 4 items"),
+        ({"many": ["a"] * 4}, "many", "at most 3 items"),
+        ({"many": "x" * 10}, "many", "at most 9 characters"),
+    ],
+)
+async def test_of_a_union_the_branch_that_was_meant_says_its_limit(
+    client: httpx.AsyncClient, body: dict[str, Any], param: str, said: str
+) -> None:
+    error = (await client.post("/v1/union", json=body)).json()["error"]
+    assert said in error["message"]
+    assert error["param"] == param
+
+
+async def test_what_is_no_json_is_said_to_be_none(client: httpx.AsyncClient) -> None:
+    json = {"content-type": "application/json"}
+    answer = await client.post("/v1/body", content=b"{no", headers=json)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"].startswith("The body is not JSON: ")
+    assert answer.json()["error"]["param"] is None
+
+
+async def test_a_chunked_json_body_past_the_limit_is_too_large(client: httpx.AsyncClient) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(11):
+            yield b" " * 100
+
+    json = {"content-type": "application/json"}
+    answer = await client.post("/api/body", content=chunks(), headers=json)
+    assert (answer.status_code, answer.json()["type"]) == (413, "urn:autobot:problem:too-large")
+
+
+async def test_head_is_get_without_a_body_and_ends_a_stream(client: httpx.AsyncClient) -> None:
+    for path, status in (("/v1/thing", 200), ("/api/missing", 404), ("/v1/endless", 200)):
+        async with asyncio.timeout(5):
+            answer = await client.head(path)
+        assert (answer.status_code, answer.content) == (status, b"")
+    assert (await client.head("/v1/body")).status_code == 405
+
+
+async def test_a_request_keeps_its_name_and_one_without_gets_one(
+    client: httpx.AsyncClient,
+) -> None:
+    named = await client.get("/v1/thing", headers={"x-request-id": "mine-1"})
+    assert named.headers["x-request-id"] == "mine-1"
+    for odd in ("a b", "x" * 200, "<script>"):
+        answer = await client.get("/v1/thing", headers={"x-request-id": odd})
+        assert answer.headers["x-request-id"] != odd
+        assert len(answer.headers["x-request-id"]) == 32

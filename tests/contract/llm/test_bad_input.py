@@ -25,33 +25,33 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 TABLE: list[tuple[str, dict[str, Any], int]] = [
     *((path, {"model": "nobody"}, 404) for path in BODIES),
-    *((path, {"model": value}, 422) for path in BODIES for value in (None, 7, [], {}, "", HALF)),
+    *((path, {"model": value}, 400) for path in BODIES for value in (None, 7, [], {}, "", HALF)),
     ("/v1/chat/completions", {"messages": [{"role": "user", "content": "w " * 5_000_000}]}, 400),
     ("/v1/completions", {"prompt": "w " * 5_000_000}, 400),
     ("/v1/responses", {"input": "w " * 5_000_000}, 400),
     ("/ollama/api/generate", {"prompt": "w " * 5_000_000}, 400),
-    ("/v1/chat/completions", {"temperature": math.nan}, 422),
-    ("/v1/completions", {"temperature": math.inf}, 422),
-    ("/v1/responses", {"temperature": -math.inf}, 422),
-    ("/ollama/api/chat", {"options": {"temperature": math.nan}}, 422),
-    ("/ollama/api/chat", {"keep_alive": math.nan}, 422),
-    ("/ollama/api/chat", {"keep_alive": ["5m"]}, 422),
-    ("/ollama/api/chat", {"messages": [{"role": "user", "images": [5]}]}, 422),
-    ("/ollama/api/chat", {"messages": [{"role": "user", "images": [None]}]}, 422),
-    ("/ollama/api/generate", {"images": [{"data": "x"}]}, 422),
-    ("/ollama/api/generate", {"images": ["bm8gcGljdHVyZQ=="]}, 422),
-    ("/ollama/api/generate", {"format": {"minimum": math.nan}}, 422),
-    ("/ollama/api/generate", {"format": {"$schema": ["x"]}}, 422),
-    ("/ollama/api/embed", {"input": []}, 422),
-    ("/ollama/api/embeddings", {"prompt": ["one", "two"]}, 422),
-    ("/v1/responses", {"metadata": {"a": HALF}}, 422),
-    ("/v1/responses", {"metadata": {HALF: "a"}}, 422),
-    ("/v1/responses", {"instructions": HALF}, 422),
-    ("/v1/chat/completions", {"messages": [{"role": "user", "content": HALF}]}, 422),
-    ("/v1/completions", {"prompt": HALF, "echo": True}, 422),
-    ("/ollama/api/chat", {"messages": [{"role": "user", "content": HALF}]}, 422),
-    ("/ollama/api/embed", {"input": ["fine", HALF]}, 422),
-    ("/v1/responses", {"tools": [{"type": "function", "name": "a", "parameters": 5}]}, 422),
+    ("/v1/chat/completions", {"temperature": math.nan}, 400),
+    ("/v1/completions", {"temperature": math.inf}, 400),
+    ("/v1/responses", {"temperature": -math.inf}, 400),
+    ("/ollama/api/chat", {"options": {"temperature": math.nan}}, 400),
+    ("/ollama/api/chat", {"keep_alive": math.nan}, 400),
+    ("/ollama/api/chat", {"keep_alive": ["5m"]}, 400),
+    ("/ollama/api/chat", {"messages": [{"role": "user", "images": [5]}]}, 400),
+    ("/ollama/api/chat", {"messages": [{"role": "user", "images": [None]}]}, 400),
+    ("/ollama/api/generate", {"images": [{"data": "x"}]}, 400),
+    ("/ollama/api/generate", {"images": ["bm8gcGljdHVyZQ=="]}, 400),
+    ("/ollama/api/generate", {"format": {"minimum": math.nan}}, 400),
+    ("/ollama/api/generate", {"format": {"$schema": ["x"]}}, 400),
+    ("/ollama/api/embed", {"input": []}, 400),
+    ("/ollama/api/embeddings", {"prompt": ["one", "two"]}, 400),
+    ("/v1/responses", {"metadata": {"a": HALF}}, 400),
+    ("/v1/responses", {"metadata": {HALF: "a"}}, 400),
+    ("/v1/responses", {"instructions": HALF}, 400),
+    ("/v1/chat/completions", {"messages": [{"role": "user", "content": HALF}]}, 400),
+    ("/v1/completions", {"prompt": HALF, "echo": True}, 400),
+    ("/ollama/api/chat", {"messages": [{"role": "user", "content": HALF}]}, 400),
+    ("/ollama/api/embed", {"input": ["fine", HALF]}, 400),
+    ("/v1/responses", {"tools": [{"type": "function", "name": "a", "parameters": 5}]}, 400),
 ]
 
 
@@ -64,11 +64,11 @@ def function(parameters: Any) -> list[dict[str, Any]]:
 
 
 TABLE += [
-    ("/v1/chat/completions", {"messages": picture(url)}, 422)
+    ("/v1/chat/completions", {"messages": picture(url)}, 400)
     for url in ("data:image/png;base64,!!", "data:image/png;base64,eA==", "http://10.0.0.1/a.png")
 ]
 TABLE += [
-    ("/v1/chat/completions", {"tools": function(parameters)}, 422)
+    ("/v1/chat/completions", {"tools": function(parameters)}, 400)
     for parameters in (
         {"default": math.nan},
         {"default": HALF},

@@ -208,7 +208,7 @@ async def test_value_that_cannot_be_honoured_is_refused_in_openais_shape(
     headers = {"authorization": f"Bearer {room.key}", "content-type": "application/json"}
     async with httpx.AsyncClient(headers=headers) as client:
         answer = await client.post(f"{room.url}/v1/chat/completions", content=body)
-    assert answer.status_code == 422, answer.text
+    assert answer.status_code == 400, answer.text
     error = answer.json()["error"]
     assert error["type"] == "invalid_request_error"
     assert field in error["message"]

@@ -240,14 +240,14 @@ async def test_completions_give_log_probabilities_in_their_own_shape(room: Serve
     ("field", "value"),
     [("prompt", [1, 2]), ("prompt", ""), ("best_of", 3), ("suffix", "x"), ("n", 9)],
 )
-async def test_completion_that_cannot_be_honoured_is_422(
+async def test_completion_that_cannot_be_honoured_is_400(
     room: Served, field: str, value: object
 ) -> None:
     headers = {"authorization": f"Bearer {room.key}"}
     body = {"model": SMALL, "prompt": "x", "max_tokens": 1} | {field: value}
     async with httpx.AsyncClient(headers=headers) as client:
         answer = await client.post(f"{room.url}/v1/completions", json=body)
-    assert answer.status_code == 422, answer.text
+    assert answer.status_code == 400, answer.text
     assert answer.json()["error"]["type"] == "invalid_request_error"
 
 

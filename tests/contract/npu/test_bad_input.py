@@ -21,15 +21,15 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 TABLE: list[tuple[str, dict[str, Any], int]] = [
     *((path, {"model": "nobody"}, 404) for path in BODIES),
-    *((path, {"model": value}, 422) for path in BODIES for value in (None, 7, [], {}, HALF)),
+    *((path, {"model": value}, 400) for path in BODIES for value in (None, 7, [], {}, HALF)),
     ("/v1/embeddings", {"input": TEN_MEGABYTES}, 400),
-    ("/v1/embeddings", {"input": math.nan}, 422),
-    ("/v1/embeddings", {"input": ["fine", HALF]}, 422),
-    ("/v1/embeddings", {"dimensions": math.nan}, 422),
+    ("/v1/embeddings", {"input": math.nan}, 400),
+    ("/v1/embeddings", {"input": ["fine", HALF]}, 400),
+    ("/v1/embeddings", {"dimensions": math.nan}, 400),
     ("/v1/rerank", {"query": TEN_MEGABYTES}, 413),
     ("/v1/rerank", {"documents": [TEN_MEGABYTES]}, 413),
-    ("/v1/rerank", {"documents": [{"text": 7}]}, 422),
-    ("/v1/rerank", {"top_n": math.inf}, 422),
+    ("/v1/rerank", {"documents": [{"text": 7}]}, 400),
+    ("/v1/rerank", {"top_n": math.inf}, 400),
 ]
 FILES: dict[str, bytes] = {
     "nothing": b"",
@@ -80,5 +80,5 @@ async def test_what_is_no_audio_is_refused_in_openais_shape(
 
 async def _refused(client: httpx.AsyncClient, path: str, content: bytes) -> None:
     answer = await client.post(path, content=content)
-    assert answer.status_code in (413, 422), answer.text[:300]
+    assert answer.status_code in (400, 413, 422), answer.text[:300]
     assert_told(answer)

@@ -218,14 +218,14 @@ async def test_openais_client_gets_its_own_errors(app: FastAPI) -> None:
 @pytest.mark.parametrize(
     ("data", "status"),
     [
-        ({"response_format": "docx"}, 422),
-        ({"temperature": "nan"}, 422),
-        ({"temperature": "3"}, 422),
+        ({"response_format": "docx"}, 400),
+        ({"temperature": "nan"}, 400),
+        ({"temperature": "3"}, 400),
         ({"language": "klingon"}, 400),
-        ({"stream": "true"}, 422),
-        ({"timestamp_granularities[]": "word"}, 422),
+        ({"stream": "true"}, 400),
+        ({"timestamp_granularities[]": "word"}, 400),
         ({"model": "../x"}, 404),
-        ({"prompt": "x" * 5000}, 422),
+        ({"prompt": "x" * 5000}, 400),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -241,7 +241,7 @@ async def test_bad_forms_are_told_in_openais_shape(
 async def test_a_form_without_a_file_is_refused(client: httpx.AsyncClient) -> None:
     for content in (b"", b"\xff", b"file=text"):
         answer = await client.post("/v1/audio/transcriptions", content=content)
-        assert answer.status_code == 422
+        assert answer.status_code == 400
 
 
 async def test_a_key_of_the_room_is_asked_for(client: httpx.AsyncClient) -> None:
