@@ -156,4 +156,6 @@ def test_other_ray_commands_reach_the_cluster_from_the_operator(tour: str) -> No
     status = run("autobot lab operator -- autobot ray status", 60)
     assert "1 npu" in status.stdout, status.stderr
     nodes = run("autobot lab operator -- autobot ray list nodes --format json", 60)
-    assert len(json.loads(nodes.stdout)) == 6, nodes.stderr
+    # The page's power cut leaves npu's former node in the list, dead.
+    states = [node["state"] for node in json.loads(nodes.stdout)]
+    assert states.count("ALIVE") == 6, nodes.stdout + nodes.stderr
