@@ -16,6 +16,7 @@ from deployments.frontend.routes import Platform, web_routes
 from deployments.frontend.site import Site
 from deployments.llm.forward import forward_routes
 from deployments.main.routes import platform_routes
+from deployments.npu.decoder import Pictures
 from deployments.npu.driver_audio import decode
 from deployments.npu.embedding import Embedder
 from deployments.npu.fake import (
@@ -83,7 +84,7 @@ def _npu() -> dict[str, APIRouter]:
     return {
         "npu": embedding_routes(Embedder(FakeModels(FakeEmbeddingModel("gte"))), "fake"),
         "npu-rerank": rerank_routes(Reranker(FakeModels(FakeRerankModel("gte"))), "fake"),
-        "npu-ocr": ocr_routes(Reader(FakeOcr(("a line",))), "fake"),
+        "npu-ocr": ocr_routes(Reader(FakeOcr(("a line",), Pictures())), "fake"),
         "npu-speech": speech_routes(speech, "fake"),
         "npu-kserve": kserve_routes(inference, "fake"),
     }
