@@ -1,9 +1,9 @@
 """Which route will answer a request, and the scopes it asks for, known before its body is read."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from re import Pattern
 from typing import Any
 
 from fastapi.dependencies.models import Dependant
@@ -20,7 +20,7 @@ class KnownRoute:
     path: str
     methods: frozenset[str]
     scopes: tuple[Scope, ...]
-    pattern: Pattern[str]
+    pattern: re.Pattern[str]
 
 
 class RouteTable:

@@ -15,8 +15,13 @@ EXPECTED = {
     "autobot/cluster/launcher.py": "refuse_shared_temporary_folder",
     # Removes what a killed engine left, after asking whose it is.
     "deployments/llm/llamacpp_process.py": "st_uid",
-    # Removes what a killed replica left.
-    "deployments/browser/driver.py": "launch.sweep",
+    # Removes what a killed replica left, after asking whose it is.
+    "deployments/browser/driver.py": "sweep",
+    "deployments/browser/folders.py": "st_uid",
+    # In a browser's own mount namespace, where both are its own, in memory.
+    "deployments/browser/namespaces.py": "--tmpfs",
+    # Asks how much room is left there, and opens nothing.
+    "autobot/serving/room.py": "Disks(",
 }
 """File -> what in it makes its use of a shared folder safe."""
 
