@@ -22,6 +22,8 @@ OPENED = {"http", "https", "about", ""}
 NEVER = {"file", "filesystem", "devtools", "view-source"}
 MAX_PENDING = 1000
 NO_PATHS = "Files are set by content here, not by a path on the browser's VM."
+HOSTS = {"host", ":authority"}
+NO_HOST = "A request's `Host` is that of its address and cannot be set here: ask that address."
 
 
 class Verdict(NamedTuple):
@@ -47,6 +49,20 @@ def check_mentioned(url: Any) -> None:
         scheme = scheme_of(url)
         if scheme in NEVER or scheme.startswith("chrome"):
             raise Refused(f"`{scheme}:` is blocked.")
+
+
+def check_headers(headers: Any) -> None:
+    """Raises `Refused` where a request would name another host than the one it is sent to.
+
+    The proxy sees to that in plain HTTP; inside TLS it cannot look. ``headers``: an object, or a
+    list of objects with a ``name``; anything else is the shapes' to refuse.
+    """
+    names = headers or ()
+    if isinstance(headers, list):
+        names = [entry.get("name") for entry in headers if isinstance(entry, dict)]
+    for name in names:
+        if "".join(c for c in str(name) if c > " ").lower() in HOSTS:
+            raise Refused(NO_HOST)
 
 
 class Guard:

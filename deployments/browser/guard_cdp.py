@@ -12,6 +12,7 @@ from deployments.browser.guard import (
     Guard,
     Message,
     Refusals,
+    check_headers,
     check_mentioned,
     check_opened,
 )
@@ -77,6 +78,7 @@ def corrected(method: str, arguments: Message, folder: Path) -> Message:
             check_own(text, folder)
 
     params = shapes().fit(method, arguments, check)
+    check_headers(params.get("headers"))
     if method in OPENS:
         check_opened(params.get("url", ""))
     if method in DOWNLOADS:

@@ -12,6 +12,7 @@ from deployments.browser.guard import (
     Guard,
     Message,
     Refusals,
+    check_headers,
     check_mentioned,
     check_opened,
 )
@@ -30,6 +31,9 @@ URLS = {"url", "urls"}
 ORIGINS = {"origin", "baseURL"}
 FORBIDDEN = ("proxy", "clientCertificates", "recordVideo")
 LOCAL_FILES = ("localPaths", "localDirectory")
+HEADERS = ("headers", "extraHTTPHeaders")
+ANSWERS = {"Route.fulfill"}
+"""Its headers are those of an answer."""
 
 
 @functools.cache
@@ -78,6 +82,8 @@ class PlaywrightGuard(Guard):
         if method == "Browser.newContext":
             _check_context(arguments)
         params = shapes().fit(method, arguments, _check)
+        for name in HEADERS if method not in ANSWERS else ():
+            check_headers(params.get(name))
         if method in OPENS:
             check_opened(params.get("url", ""))
         _check_names(chosen_names(method, params))

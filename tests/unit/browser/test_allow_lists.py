@@ -104,6 +104,30 @@ def test_every_argument_that_sounds_like_a_place_is_checked_or_explained(protoco
     assert found - CHECKED[protocol] - set(HARMLESS[protocol]) == set()
 
 
+HEADERS_OF_NO_REQUEST = {
+    "CacheStorage.requestCachedResponse requestHeaders": "looks into a cache",
+    "Fetch.continueResponse binaryResponseHeaders": "of an answer",
+    "Fetch.continueResponse responseHeaders": "of an answer",
+    "Fetch.fulfillRequest binaryResponseHeaders": "of an answer",
+    "Fetch.fulfillRequest responseHeaders": "of an answer",
+}
+
+
+@pytest.mark.parametrize("protocol", LISTS)
+def test_every_argument_that_sets_a_requests_headers_is_known(protocol: str) -> None:
+    mine, _ = LISTS[protocol]
+    checked = {"cdp": ("headers",), "playwright": guard_playwright.HEADERS}[protocol]
+    unknown = {
+        f"{method} {name.removesuffix('?')}"
+        for method, shape in mine().methods.items()
+        for name in shape
+        if re.search(r"headers\??$", name, re.I) and name.removesuffix("?") not in checked
+    }
+    assert unknown - set(HEADERS_OF_NO_REQUEST) == set()
+    deeper = [name for shape in mine().types.values() for name in shape if "eaders" in name]
+    assert deeper == [], "look at these: only a method's own arguments are checked"
+
+
 @pytest.mark.parametrize(
     "method",
     [

@@ -10,6 +10,9 @@ from deployments.browser.guard_cdp import CdpGuard
 from deployments.browser.guard_playwright import PlaywrightGuard
 
 FOLDER = Path("/tmp/folder")
+HOST = [{"name": "x-any", "value": "x"}, {"name": "HOST ", "value": "inside"}]
+AUTHORITY = [{"name": ":authority", "value": "inside"}]
+ONE_HOST = {"headers": {"host": "inside"}}
 FILES = {"origin": "file:///etc/passwd", "localStorage": []}
 DRAG = {"type": "drop", "x": 1, "y": 1, "data": {"items": [], "files": ["/etc/passwd"]}}
 
@@ -75,6 +78,9 @@ def ask(guard: CdpGuard | PlaywrightGuard, method: str, guid: str = "", /, **par
         ("Input.dispatchDragEvent", {"data": {"items": [{"data": "", "baseURL": "file:///"}]}}),
         ("Storage.getUsageAndQuota", {"origin": "file://"}),
         ("Page.startScreenRecording", {}),
+        ("Network.setExtraHTTPHeaders", {"headers": {"X-Any": "x", "hOST": "inside"}}),
+        ("Network.setExtraHTTPHeaders", {"headers": {" Host\t": "inside"}}),
+        ("Fetch.continueRequest", {"requestId": "1", "headers": HOST}),
         ("Page.navigate", {"url": ["file:///etc/passwd"]}),
         ("", {}),
     ],
@@ -160,12 +166,27 @@ def test_what_is_no_command_is_answered_and_not_passed_on(text: str) -> None:
         ("CDPSession", "send", {"method": "Input.dispatchDragEvent", "params": DRAG}),
         ("CDPSession", "send", {"method": "Page.navigate", "params": ["file:///"]}),
         ("CDPSession", "send", {"method": ["Page.navigate"], "params": {}}),
+        ("CDPSession", "send", {"method": "Network.setExtraHTTPHeaders", "params": ONE_HOST}),
+        ("APIRequestContext", "fetch", {"url": "https://x/", "headers": HOST}),
+        ("APIRequestContext", "fetch", {"url": "https://x/", "headers": AUTHORITY}),
+        ("Route", "continue", {"headers": HOST, "isFallback": False}),
+        ("Page", "setExtraHTTPHeaders", {"headers": HOST}),
+        ("BrowserContext", "setExtraHTTPHeaders", {"headers": HOST}),
+        ("Browser", "newContext", {"extraHTTPHeaders": HOST}),
     ],
 )
 def test_a_playwright_client_cannot_either(kind: str, method: str, params: dict[str, Any]) -> None:
     refusal = ask(playwright(it=kind), method, "it", **params)
     assert isinstance(refusal, str), refusal
     assert json.loads(refusal)["error"]["error"]["message"]
+
+
+def test_other_headers_and_those_of_an_answer_pass() -> None:
+    guard = playwright(r="Route", a="APIRequestContext")
+    own = [{"name": "x-forwarded-host", "value": "x"}]
+    asked = {"url": "https://x/", "headers": own}
+    assert ask(guard, "fetch", "a", **asked)["params"] == asked
+    assert ask(guard, "fulfill", "r", headers=HOST)["params"] == {"headers": HOST}
 
 
 def test_an_id_the_server_never_gave_is_refused() -> None:
