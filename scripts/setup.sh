@@ -78,6 +78,10 @@ make_browser_user() {
 }
 
 [ -x "${AUTOBOT_CHROMIUM:-}" ] || ROOM_PACKAGES+=(chromium)
+# In a chroot, or where an owner switched them off, an ordinary user gets no user namespace: Chromium's
+# sandbox then needs its helper, which is set-user-id. Elsewhere it is better left out.
+ordinary=(); [ "$(id -u)" = 0 ] && ordinary=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+"${ordinary[@]}" unshare --user true 2>/dev/null || ROOM_PACKAGES+=(chromium-sandbox)
 case "${1:-}" in
     lab) packages=("${ROOM_PACKAGES[@]}" "${LAB_PACKAGES[@]}") ;;
     bench) packages=("${ROOM_PACKAGES[@]}" wrk) ;;

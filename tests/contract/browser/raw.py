@@ -56,8 +56,14 @@ class Raw:
 @contextlib.asynccontextmanager
 async def raw(served: Served, kind: str, key: str = KEY) -> AsyncIterator[Raw]:
     inside = served.room.sessions.lobby.inside
-    url = served.url(kind, f"?token={key}")
-    async with connect(url, max_size=64 << 20, open_timeout=PATIENCE_S, proxy=None) as connection:
+    connecting = connect(
+        served.url(kind),
+        additional_headers={"Authorization": f"Bearer {key}"},
+        max_size=64 << 20,
+        open_timeout=PATIENCE_S,
+        proxy=None,
+    )
+    async with connecting as connection:
         yield Raw(connection)
     await until(lambda: served.room.sessions.lobby.inside <= inside)
 
