@@ -116,8 +116,10 @@ class Supervisor:
 
     async def _start(self) -> None:
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._conf)]
+        # The home stays, and says of each process whose it is: it is what this supervisord is for.
+        environment = clean_environment() | {"AUTOBOT_HOME": str(self._settings.home)}
         done = await asyncio.to_thread(
-            subprocess.run, command, capture_output=True, text=True, env=clean_environment()
+            subprocess.run, command, capture_output=True, text=True, env=environment
         )
         if done.returncode:
             said = (done.stderr or done.stdout).strip()[-500:]
