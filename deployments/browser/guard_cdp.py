@@ -8,6 +8,7 @@ from pathlib import Path
 
 from deployments.browser.files import plain
 from deployments.browser.guard import (
+    NEVER,
     NO_PATHS,
     Guard,
     Message,
@@ -15,6 +16,7 @@ from deployments.browser.guard import (
     check_headers,
     check_mentioned,
     check_opened,
+    scheme_of,
 )
 from deployments.browser.shapes import Refused, Shapes
 
@@ -25,6 +27,9 @@ OPENS = {"Page.navigate", "Target.createTarget", "Fetch.continueRequest"}
 NAVIGATES = {"Page.navigate"}
 URLS = {"url", "urls", "documentURL", "baseURL", "scopeURL", "requestURL", "sourceURL", "referrer"}
 ORIGINS = {"origin", "embeddedOrigin", "securityOrigin", "issuerOrigin"}
+ATTACHED = '"Target.attachedToTarget"'
+TO_LEAVE = {"Runtime.runIfWaitingForDebugger", "Target.detachFromTarget"}
+"""What clients say to a target they were attached to and do not want."""
 DOWNLOADS = {"Browser.setDownloadBehavior", "Page.setDownloadBehavior"}
 STRUCK = {
     # Without a proxy of its own a context has the browser's, which is ours.
@@ -47,12 +52,25 @@ class CdpGuard(Guard):
     def __init__(self, refusals: Refusals, folder: Path) -> None:
         super().__init__(refusals)
         self._folder = folder
+        self._own: set[str] = set()
+        """Sessions with pages of Chromium's own, whose script commands the browser itself."""
 
     def check(self, message: Message) -> tuple[Message, bool]:
         method = message["method"]
+        if message.get("sessionId") in self._own and method not in TO_LEAVE:
+            raise Refused("Pages of the browser's own are not available here.")
         passed = {name: message[name] for name in ENVELOPE if name in message}
         passed["params"] = corrected(method, message["params"], self._folder)
         return passed, method in NAVIGATES
+
+    def explain(self, text: str) -> str:
+        if ATTACHED in text:
+            message = json.loads(text)
+            if message.get("method") == "Target.attachedToTarget":
+                attached = message["params"]
+                if is_own(attached["targetInfo"]):
+                    self._own.add(attached["sessionId"])
+        return super().explain(text)
 
     def refusal(self, message: Message, reason: str) -> str:
         named = {name: message[name] for name in ("id", "sessionId") if name in message}
@@ -64,6 +82,12 @@ class CdpGuard(Guard):
             return False
         result["errorText"] = f"{result['errorText']} ({reason})"
         return True
+
+
+def is_own(target: Message) -> bool:
+    """Whether a target is a part of Chromium's own interface, as far as its event says."""
+    scheme = scheme_of(target["url"])
+    return target["type"] == "browser_ui" or scheme.startswith("chrome") or scheme in NEVER
 
 
 def corrected(method: str, arguments: Message, folder: Path) -> Message:

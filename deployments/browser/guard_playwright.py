@@ -129,7 +129,7 @@ def _check(name: str, text: str) -> None:
 
 def _check_context(arguments: Message) -> None:
     for name in FORBIDDEN:
-        if arguments.get(name):
+        if arguments.pop(name, None):  # an empty one would count as one for the server
             raise Refused(f"A context's `{name}` cannot be chosen here.")
 
 

@@ -19,7 +19,6 @@ SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 READABLE = (
     # What Chromium and Node look up; there is no sound configuration among it.
     "/etc/alternatives",
-    "/etc/chromium",
     "/etc/fonts",
     "/etc/ld.so.cache",
     "/etc/localtime",
@@ -34,6 +33,9 @@ HIDDEN = (
     "/usr/lib/aarch64-linux-gnu/alsa-lib",
 )
 """Sound: its configuration may name commands to run and libraries to load."""
+POLICIES = Path(__file__).with_name("policies.json")
+"""What Chromium itself keeps to, whoever commands it: files and pages of its own stay shut."""
+POLICIES_PLACE = Path("/etc/chromium/policies/managed/autobot.json")
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,9 @@ class Namespaces:
         for path in (*map(Path, READABLE), *readable, folders.home, folders.config):
             if path.exists() and not path.is_relative_to("/usr"):
                 command += [*_above(path, made), "--ro-bind", str(path), str(path)]
+        owners = POLICIES_PLACE.parent.glob("*.json")
+        for path, place in ((POLICIES, POLICIES_PLACE), *((path, path) for path in owners)):
+            command += [*_above(place, made), "--ro-bind", str(path), str(place)]
         for path in (folders.tmp, folders.files):
             command += [*_above(path, made), "--bind", str(path), str(path)]
         for path in filter(Path.is_dir, map(Path, HIDDEN)):

@@ -89,6 +89,8 @@ async def chromium_by_pipe(
         f"--user-data-dir={folders.tmp / 'profile'}",
         f"--proxy-server={proxy_url}",
         f"--proxy-bypass-list={NO_BYPASS}",
+        # Else it begins with a page of Chromium's own, which may open all the others.
+        "about:blank",
     ]
     command = [*chosen.command(folders, pipe=True), str(chosen.binary), *arguments]
     async with _running(command, folders) as process:

@@ -41,6 +41,10 @@ class Raw:
 
     async def ask(self, method: str, params: Message | None = None, **more: Any) -> Message:
         number = await self.say(method, params or {}, **more)
+        return await self.heard_of(number)
+
+    async def heard_of(self, number: int) -> Message:
+        """Return the answer to the command ``number``, whoever gave it."""
         return await self._until(lambda message: message.get("id") == number)
 
     async def event(self, method: str, **params: Any) -> Message:

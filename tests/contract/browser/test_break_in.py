@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import json
 import os
 import sys
 import tempfile
@@ -283,3 +284,35 @@ def process_that_sees(folder: Path) -> int:
         if process.name() != "bwrap" and any(str(folder.parent) in word for word in words):
             return process.pid
     raise AssertionError("The connection has no process.")
+
+
+async def test_nobody_commands_chromiums_own_pages(served: Served) -> None:
+    """Their script may open the other ones, change settings, and have files opened."""
+    async with raw(served, "cdp") as client:
+        found = await client.ask("Target.getTargets", {"filter": [{}]})
+        targets = found["result"]["targetInfos"]
+        pages = [each["url"] for each in targets if each["type"] in ("page", "tab")]
+        assert set(pages) == {"about:blank"}
+        own = [each for each in targets if each["url"].startswith("chrome")]
+        assert own  # else this shows nothing
+        for target in own:
+            where = {"targetId": target["targetId"], "flatten": True}
+            session = (await client.ask("Target.attachToTarget", where))["result"]["sessionId"]
+            given = {"expression": "location.href"}
+            answer = await client.ask("Runtime.evaluate", given, sessionId=session)
+            assert "browser's own" in said(answer)
+
+
+@pytest.mark.parametrize("kind", ["file:///etc/passwd", "chrome://settings/", "view-source:"])
+async def test_chromium_itself_opens_no_file_and_no_page_of_its_own(
+    served: Served, kind: str
+) -> None:
+    """Past the list of what a client may say, as a mistake in it would be."""
+    async with raw(served, "cdp") as client:
+        tab = await Tab.open(client, served.site + "/form")
+        url = kind + served.site if kind == "view-source:" else kind
+        asked = {"id": 10_000, "method": "Page.navigate", "params": {"url": url}}
+        link = next(iter(served.room.connections._open))  # type: ignore[union-attr]
+        await link.remote.send(json.dumps({**asked, "sessionId": tab.session}))
+        answer = await client.heard_of(10_000)
+        assert answer["result"]["errorText"] == "net::ERR_BLOCKED_BY_ADMINISTRATOR"
