@@ -27,15 +27,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autobot import __version__
 from autobot.disks import Disks
-from autobot.errors import Unavailable
 from autobot.keys import RECORDS, KeyRecord, KeyRing
 from autobot.rooms import RoomReport
+from autobot.serving.calls import answer_of
 from autobot.settings import Settings
 from autobot.web.app import create_app
 
 log = structlog.get_logger()
 
 STORE_DEADLINE_S = 5.0
+NO_KEYS = "Room redis, which keeps the keys, does not answer ({})."
 LEAVES_WITHIN_S = 2.0
 LATENCY_BOUNDARIES_S = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60]
 
@@ -125,18 +126,15 @@ class RoomReplica(Room):
 
     async def key_records(self) -> Sequence[KeyRecord]:
         """The keys as room redis has them now."""
-        return RECORDS.validate_python(await self._redis_handle().key_records.remote())
+        return RECORDS.validate_python(await self.ask_redis(NO_KEYS, "key_records"))
 
     async def ask_redis(self, told: str, method: str, *arguments: Any) -> Any:
-        """A call of room redis through Ray, within a deadline.
-
-        Raises `Unavailable` with the words of ``told``, whose ``{}`` is what befell it.
-        """
-        try:
-            call = getattr(self._redis_handle(), method).remote(*arguments)
-            return await asyncio.wait_for(call, STORE_DEADLINE_S)
-        except Exception as error:  # whatever befell that VM, the caller is told the same
-            raise Unavailable(told.format(error)) from error
+        """A call of room redis through Ray, as `answer_of`."""
+        return await answer_of(
+            lambda: getattr(self._redis_handle(), method).remote(*arguments),
+            STORE_DEADLINE_S,
+            told,
+        )
 
     def _redis_handle(self) -> DeploymentHandle[Any]:
         if self._redis is None:

@@ -9,12 +9,17 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from autobot.errors import AutoBotError, Unavailable
+from autobot.serving.calls import answer_of
 from autobot.serving.room import RoomReplica
 
 if TYPE_CHECKING:
     from deployments.llm.embeddings import EmbeddingRequest
 
 NO_RESPONSES = "Room redis, which keeps responses, does not answer ({}); `store: false` needs none."
+
+NO_EMBEDDINGS = "Room npu, which makes embeddings, does not answer ({})."
+EMBED_DEADLINE_S = 60.0
+"""The most tokens of one request take two cores half of it. A VM that is lost is known sooner."""
 
 log = structlog.get_logger()
 
@@ -60,12 +65,16 @@ class Llm(RoomReplica):
         """Room npu's embeddings, through Ray."""
         from deployments.llm.embeddings import Vectors
 
-        if self._npu is None:
-            self._npu = serve.get_app_handle("npu")  # kept: making one asks the control store
-        made = await self._npu.embed_texts.remote(
-            request.model, request.texts, request.dimensions, request.cut
+        asked = (request.model, request.texts, request.dimensions, request.cut, request.caller)
+        made = await answer_of(
+            lambda: self._npu_handle().embed_texts.remote(*asked), EMBED_DEADLINE_S, NO_EMBEDDINGS
         )
         return Vectors(**made)
+
+    def _npu_handle(self) -> DeploymentHandle[Any]:
+        if self._npu is None:
+            self._npu = serve.get_app_handle("npu")  # kept: making one asks the control store
+        return self._npu
 
 
 @serve.deployment

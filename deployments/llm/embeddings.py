@@ -4,12 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import structlog
-
-from autobot.errors import AutoBotError, Unavailable
 from deployments.llm.engine import untagged
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +51,4 @@ class Embeddings:
     async def embed(self, request: EmbeddingRequest) -> Vectors:
         if await self._server.embeds(request.model):
             return await self._server.embed(request)
-        try:
-            return await self._npu(replace(request, model=untagged(request.model)))
-        except AutoBotError:
-            raise
-        except Exception as error:  # Ray's own: the room is away, or does not know this call
-            log.warning("llm.no_embeddings", reason=type(error).__name__)
-            raise Unavailable("Room npu, which makes embeddings, does not answer.") from error
+        return await self._npu(replace(request, model=untagged(request.model)))

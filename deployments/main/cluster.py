@@ -8,13 +8,12 @@ from typing import Any
 import ray
 import structlog
 from ray import serve
-from ray.exceptions import RayError, RayTaskError
-from ray.serve.exceptions import RayServeException
 
 from autobot.errors import Unavailable
 from autobot.health import Expected, Serving
 from autobot.keys import KeyRecord
 from autobot.rooms import NodeRef
+from autobot.serving.calls import answer_of
 from autobot.serving.deploy import room_of
 
 CALL_DEADLINE_S = 3.0
@@ -128,15 +127,11 @@ class ClusterView:
     async def _call(
         self, app: str, method: str, *arguments: Any, deadline_s: float = CALL_DEADLINE_S
     ) -> Any:
-        call = getattr(self._handle(app), method).remote(*arguments)
-        try:
-            return await asyncio.wait_for(call, deadline_s)
-        except TimeoutError as error:
-            raise Unavailable(f"{app} did not answer within {deadline_s} s.") from error
-        except RayTaskError:
-            raise  # it answered: with its own error
-        except (RayError, RayServeException) as error:
-            raise Unavailable(f"{app} does not answer: its replica or its VM is gone.") from error
+        return await answer_of(
+            lambda: getattr(self._handle(app), method).remote(*arguments),
+            deadline_s,
+            f"{app} does not answer ({{}}).",
+        )
 
     def _handle(self, app: str) -> Any:
         # Making one blocks the event loop on the control store: once is enough.

@@ -46,10 +46,18 @@ class Npu(RoomReplica):
         return embedding_routes(self.embedder, self.engine)
 
     async def embed_texts(
-        self, model: str, texts: list[str], dimensions: int | None, cut: bool = False
+        self,
+        model: str,
+        texts: list[str],
+        dimensions: int | None,
+        cut: bool = False,
+        caller: str = "",
     ) -> dict[str, Any]:
-        """Vectors for another room, called through a handle; errors as in `Embedder.embed`."""
-        made = await self.embedder.embed(texts, model, dimensions, cut=cut)
+        """Vectors for another room, called through a handle; errors as in `Embedder.embed`.
+
+        ``caller``: the id of the key that room was asked with, whose turn it takes.
+        """
+        made = await self.embedder.embed(texts, model, dimensions, cut=cut, key=caller)
         return {
             "model": made.model,
             "vectors": [vector.tolist() for vector in made.vectors],
