@@ -22,7 +22,7 @@ rebuilt from ``args`` by pickle, or it arrives as something else. The class docs
 message, so the two cannot drift.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class AutoBotError(Exception):
@@ -31,6 +31,8 @@ class AutoBotError(Exception):
     status: ClassVar[int] = 500
     type: ClassVar[str] = "internal"
     retry_after: ClassVar[float | None] = None
+    param: str | None = None
+    """The field of the request that is wrong, where it is one."""
 
     def __init__(self, detail: str | None = None) -> None:
         super().__init__(detail or self.default_detail())
@@ -38,6 +40,11 @@ class AutoBotError(Exception):
     @classmethod
     def default_detail(cls) -> str:
         return (cls.__doc__ or cls.__name__).strip().splitlines()[0]
+
+    def of(self, param: str) -> Self:
+        """Say which field is wrong; it survives pickling, as every attribute does."""
+        self.param = param
+        return self
 
     @property
     def detail(self) -> str:

@@ -16,6 +16,7 @@ from autobot import __version__
 from autobot.keys import KeyRing
 from autobot.web import problems, request_id
 from autobot.web.access import Access
+from autobot.web.documents import with_others_errors
 from autobot.web.head import without_body
 
 Observe = Callable[[str, int, float], None]
@@ -83,6 +84,8 @@ def create_app(
     options["middleware"] = [access, *middleware]
     app = FastAPI(title=f"AutoBot {room}", version=__version__, lifespan=lifespan, **options)
     app.state.keys = keys
+    described = app.openapi
+    app.openapi = lambda: with_others_errors(described())
     problems.install(app)
     for router in routers:
         app.include_router(router)

@@ -5,7 +5,9 @@ from typing import Any
 
 from autobot import __version__
 from autobot.errors import AutoBotError
+from autobot.web.problems import OTHERS_APIS
 
+WRONG_VALUE = "A value is not acceptable"
 SECURITY = {
     "key": {
         "type": "http",
@@ -13,6 +15,32 @@ SECURITY = {
         "description": "An API key: `Authorization: Bearer ab_...`.",
     }
 }
+
+_TEXT = {"type": "string"}
+_OPENAI_FIELDS = {
+    "message": _TEXT,
+    "type": _TEXT,
+    "param": {"type": ["string", "null"]},
+    "code": {"type": ["string", "null"]},
+}
+
+
+def with_others_errors(document: dict[str, Any]) -> dict[str, Any]:
+    """Say of others' APIs what `problems` answers: a wrong value is their 400, never a 422."""
+    for path, operations in document.get("paths", {}).items():
+        if not f"{path}/".startswith(OTHERS_APIS):
+            continue
+        for operation in operations.values():
+            if operation["responses"].pop("422", None):
+                told = operation["responses"].setdefault("400", {"description": WRONG_VALUE})
+                told["content"] = {"application/json": {"schema": _error_of(path)}}
+    return document
+
+
+def _error_of(path: str) -> dict[str, Any]:
+    openai = {"type": "object", "properties": _OPENAI_FIELDS, "required": list(_OPENAI_FIELDS)}
+    error = openai if path.startswith("/v1/") else _TEXT
+    return {"type": "object", "properties": {"error": error}, "required": ["error"]}
 
 
 def merge_openapi(documents: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -38,7 +38,8 @@ def _where(error: Any, rivals: Sequence[Any]) -> str:
 
 
 def _is_branch(part: str) -> bool:
-    return part in BRANCHES or any(sign in part for sign in "[(-")
+    """Of a type, whose own names begin with a capital; a field's never do."""
+    return part in BRANCHES or part[:1].isupper() or any(sign in part for sign in "[(-")
 
 
 BRANCHES = frozenset({"str", "int", "float", "bool", "none", "dict", "list"})

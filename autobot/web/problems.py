@@ -78,7 +78,12 @@ def error_response(
 
 def describe(error: AutoBotError, path: str) -> JSONResponse:
     return error_response(
-        path, error.status, error.type, error.detail, retry_after=error.retry_after
+        path,
+        error.status,
+        error.type,
+        error.detail,
+        retry_after=error.retry_after,
+        param=error.param,
     )
 
 

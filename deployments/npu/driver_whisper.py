@@ -87,7 +87,7 @@ class OpenVinoWhisper:
     def transcribe(self, samples: Samples, asked: Asked) -> Iterator[Window]:
         language = asked.language
         if language and language not in self._vocabulary.languages:
-            raise BadRequest(f"{self.name} does not know the language {language!r}.")
+            raise BadRequest(f"{self.name} does not know the language {language!r}.").of("language")
         prompt = self._tokenizer.encode(asked.prompt, add_special_tokens=False).ids
         return self._windows(samples, language, prompt, asked.temperature)
 

@@ -153,7 +153,7 @@ def _check_dimensions(asked: int | None, model: EmbeddingModel) -> None:
         raise BadRequest(
             f"{model.name} makes vectors of {model.dimensions} dimensions, not {asked}; cutting "
             "them short would spoil them."
-        )
+        ).of("dimensions")
 
 
 def _beginning(ids: list[int], most: int) -> list[int]:
@@ -165,20 +165,20 @@ def _check_chars(index: int, text: str) -> None:
     if len(text) > MAX_CHARS_PER_TEXT:
         raise ContextLengthExceeded(
             f"input[{index}] has {len(text)} characters; at most {MAX_CHARS_PER_TEXT} are read."
-        )
+        ).of("input")
 
 
 def _check_tokens(tokens: Sequence[Tokens], model: EmbeddingModel) -> None:
     for index, ids in enumerate(tokens):
         if not ids:
-            raise BadRequest(f"input[{index}] has no words: there is nothing to embed.")
+            raise BadRequest(f"input[{index}] has no words: there is nothing to embed.").of("input")
         if len(ids) > model.max_tokens:
             raise ContextLengthExceeded(
                 f"input[{index}] has {len(ids)} tokens; {model.name} reads at most "
                 f"{model.max_tokens}. Split the text: it is never cut silently."
-            )
+            ).of("input")
     total = sum(map(len, tokens))
     if total > MAX_TOKENS_PER_REQUEST:
         raise TooLarge(
             f"The request has {total} tokens; at most {MAX_TOKENS_PER_REQUEST} fit in one."
-        )
+        ).of("input")

@@ -109,7 +109,9 @@ class FakeSpeechModel:
 
     def transcribe(self, samples: Samples, asked: Asked) -> Iterator[Window]:
         if asked.language not in (None, "en", "de"):
-            raise BadRequest(f"{self.name} does not know the language {asked.language!r}.")
+            raise BadRequest(f"{self.name} does not know the language {asked.language!r}.").of(
+                "language"
+            )
         return self._windows(samples, asked)
 
     def _windows(self, samples: Samples, asked: Asked) -> Iterator[Window]:

@@ -155,14 +155,16 @@ def best_first(scores: Iterable[tuple[int, float]]) -> list[tuple[int, float]]:
 
 def _check(query: Tokens, documents: Sequence[Tokens], model: RerankModel) -> int:
     if not query:
-        raise BadRequest("query has no words: there is nothing to look for.")
+        raise BadRequest("query has no words: there is nothing to look for.").of("query")
     for index, tokens in enumerate(documents):
         if not tokens:
-            raise BadRequest(f"documents[{index}] has no words: there is nothing to rank.")
+            raise BadRequest(f"documents[{index}] has no words: there is nothing to rank.").of(
+                "documents"
+            )
     if len(query) > model.max_tokens:
         raise ContextLengthExceeded(
             f"query has {len(query)} tokens; {model.name} reads at most {model.max_tokens}."
-        )
+        ).of("query")
     total = len(query) + sum(map(len, documents))
     if total > MAX_TOKENS:
         raise TooLarge(f"The request has {total} tokens; at most {MAX_TOKENS} fit in one.")

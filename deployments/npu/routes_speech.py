@@ -38,9 +38,10 @@ class SpeechRequest(BaseModel):
     def asked(self) -> Asked:
         """Raise `Invalid` for what is not offered: it is not silently ignored."""
         if self.stream:
-            raise Invalid("stream: transcriptions are not streamed.")
+            raise Invalid("stream: transcriptions are not streamed.").of("stream")
         if "word" in self.granularities:
-            raise Invalid("timestamp_granularities: words have no times of their own here.")
+            field = "timestamp_granularities[]"
+            raise Invalid(f"{field}: words have no times of their own here.").of(field)
         language = code_of(self.language) if self.language else None
         return Asked(language, self.temperature, self.prompt)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autobot.concurrency import ConcurrencyLimiter
-from autobot.errors import TooLarge
+from autobot.errors import BadRequest, Invalid, TooLarge
 from deployments.npu.on_demand import OnDemand
 
 Samples = NDArray[np.int16]
@@ -141,7 +141,8 @@ class Transcriber:
         """
         name = self._models.resolve(model)
         if len(audio) > MAX_AUDIO_BYTES:
-            raise TooLarge(f"The audio has {len(audio)} bytes; at most {MAX_AUDIO_BYTES} are read.")
+            told = f"The audio has {len(audio)} bytes; at most {MAX_AUDIO_BYTES} are read."
+            raise TooLarge(told).of("file")
         async with self._inside.slot(key):
             return await self._transcribe(audio, name, asked or Asked(), key)
 
@@ -161,7 +162,11 @@ class Transcriber:
     async def _transcribe(self, audio: bytes, name: str, asked: Asked, key: str) -> Transcript:
         loop = asyncio.get_running_loop()
         decode = self._files.decode
-        samples = await loop.run_in_executor(self._decoding, decode, audio, MAX_SECONDS)
+        try:
+            samples = await loop.run_in_executor(self._decoding, decode, audio, MAX_SECONDS)
+        except (BadRequest, Invalid, TooLarge) as error:
+            error.of("file")
+            raise
         model = await self._loaded.get(name)
         windows = model.transcribe(samples, asked)
         segments: list[Segment] = []

@@ -101,6 +101,20 @@ def assert_told(answer: httpx.Response) -> None:
         assert told["detail"]
 
 
+def assert_documented_as_told(app: FastAPI) -> None:
+    """The document lists 400 for a wrong value where others' APIs have no 422, and its shape."""
+    for path, methods in app.openapi()["paths"].items():
+        for method, operation in methods.items():
+            if not f"{path}/".startswith(("/v1/", "/ollama/", "/v2/")):
+                continue
+            assert "422" not in operation["responses"], path
+            if method == "post":
+                content = operation["responses"]["400"]["content"]["application/json"]
+                error = content["schema"]["properties"]["error"]
+                assert error["type"] == ("object" if path.startswith("/v1/") else "string")
+                assert set(error.get("properties", OPENAI_ERROR)) == OPENAI_ERROR
+
+
 def in_short(value: object) -> str | None:
     """A case's name in a table of bodies."""
     return json.dumps(value)[:50] if isinstance(value, dict) else None

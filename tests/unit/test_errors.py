@@ -16,11 +16,11 @@ def every_error() -> list[type[errors.AutoBotError]]:
 
 @pytest.mark.parametrize("kind", every_error())
 def test_error_keeps_its_class_and_words_through_pickle(kind: type[errors.AutoBotError]) -> None:
-    before = kind("it broke")
+    before = kind("it broke").of("input")
     after = pickle.loads(pickle.dumps(before))  # noqa: S301
     assert type(after) is kind
     assert after.args == before.args
-    assert after.detail == "it broke"
+    assert (after.detail, after.param) == ("it broke", "input")
 
 
 def test_default_message_is_the_docstring() -> None:

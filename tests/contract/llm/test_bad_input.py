@@ -9,7 +9,13 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.contract.documented import HALF, assert_refused, assert_told, in_short
+from tests.contract.documented import (
+    HALF,
+    assert_documented_as_told,
+    assert_refused,
+    assert_told,
+    in_short,
+)
 from tests.contract.llm.in_process import KEPT, KEY, room
 
 SAID: Any = [{"role": "user", "content": "hello"}]
@@ -112,6 +118,24 @@ async def test_wrong_value_is_refused_in_the_apis_shape_and_the_room_goes_on(
     client: httpx.AsyncClient, path: str, wrong: dict[str, Any], status: int
 ) -> None:
     await assert_refused(client, path, BODIES[path], wrong, status)
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+async def test_more_stop_strings_than_openai_takes_are_told_the_limit(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    answer = await client.post(path, json=BODIES[path] | {"stop": list("abcde")})
+    assert answer.status_code == 400
+    assert_told(answer)
+    error = answer.json()["error"]
+    assert (error["type"], error["param"]) == ("invalid_request_error", "stop")
+    assert "at most 4 items" in error["message"]
+    four = await client.post(path, json=BODIES[path] | {"stop": list("abcd")})
+    assert four.status_code == 200
+
+
+async def test_document_lists_what_is_answered() -> None:
+    assert_documented_as_told(await room())
 
 
 @pytest.mark.parametrize(("path", "odd"), SERVED, ids=in_short)
