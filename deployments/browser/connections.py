@@ -20,7 +20,7 @@ from deployments.browser.dial import Dialer
 from deployments.browser.egress import Domains
 from deployments.browser.engine import Rendered
 from deployments.browser.files import read_bounded
-from deployments.browser.guard import Guard
+from deployments.browser.guard import LONG, Guard
 from deployments.browser.guard_cdp import CdpGuard
 from deployments.browser.guard_playwright import PlaywrightGuard
 from deployments.browser.lobby import Lobby
@@ -147,7 +147,10 @@ async def talk(link: Link, receive: Receive, send: Send, longest_s: float = LONG
         nonlocal heard
         while (text := await receive()) is not None:
             heard = time.monotonic()
-            verdict = link.guard.judge(text)
+            if len(text) > LONG:
+                verdict = await asyncio.to_thread(link.guard.judge, text)
+            else:
+                verdict = link.guard.judge(text)
             if verdict.forward is not None:
                 await link.remote.send(verdict.forward)
             elif verdict.reply is not None:

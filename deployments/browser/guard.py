@@ -8,9 +8,9 @@ it, and what a list does not name is not passed on.
 """
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from deployments.browser.shapes import Refused
 
@@ -19,8 +19,15 @@ Refusals = Callable[[], tuple[int, str]]
 
 OPENED = {"http", "https", "about", ""}
 """Schemes a page may be opened with; "" is an address relative to an http(s) one."""
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 NEVER = {"file", "filesystem", "devtools", "view-source"}
 MAX_PENDING = 1000
+MOST_BRACKETS = 1 << 19
+"""More objects and lists in one message are not read: nothing else runs while they are."""
+LONG = 32 << 10
+"""A longer message is judged in a thread. An answer to a navigation is never as long."""
+NUMBER = re.compile(r'\{\s{0,9}"id"\s{0,9}:\s{0,9}(\d{1,15}\b|"[\w@-]{1,80}")')
+BLANK = dict.fromkeys(range(ord(" ") + 1))
 NO_PATHS = "Files are set by content here, not by a path on the browser's VM."
 HOSTS = {"host", ":authority"}
 NO_HOST = "A request's `Host` is that of its address and cannot be set here: ask that address."
@@ -34,7 +41,10 @@ class Verdict(NamedTuple):
 
 
 def scheme_of(url: str) -> str:
-    return urlsplit("".join(c for c in url if c > " ")).scheme
+    """The scheme as browsers see it; "" for a relative address."""
+    scheme, colon, _ = url.translate(BLANK).partition(":")
+    named = colon and SCHEME.fullmatch(scheme)
+    return scheme.lower() if named else ""
 
 
 def check_opened(url: Any) -> None:
@@ -78,10 +88,19 @@ class Guard:
     def judge(self, text: str) -> Verdict:
         """Decide about a client's message."""
         try:
+            if text.count("[") + text.count("{") > MOST_BRACKETS:
+                number = NUMBER.match(text)
+                named = {"id": json.loads(number[1])} if number else {}
+                return Verdict(reply=self.refusal(named, "This command is too large."))
             message = json.loads(text)
             method = message["method"]
             params = message.setdefault("params", {})
             if not isinstance(method, str) or not isinstance(params, dict):
+                raise TypeError
+            # Not every number is one to others: NaN and 1e999 are no JSON.
+            if not isinstance(message.get("id"), int | str):
+                raise TypeError
+            if not isinstance(message.get("sessionId", ""), str):
                 raise TypeError
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return Verdict(reply=self.refusal({}, "This is no command."))
@@ -95,7 +114,7 @@ class Guard:
 
     def explain(self, text: str) -> str:
         """Return the browser's message, with the reason of a navigation the proxy refused."""
-        if not self._pending:
+        if not self._pending or len(text) > LONG:
             return text
         message = json.loads(text)
         before = self._pending.pop(self._key(message), None) if "id" in message else None

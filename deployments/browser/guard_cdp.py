@@ -27,7 +27,9 @@ OPENS = {"Page.navigate", "Target.createTarget", "Fetch.continueRequest"}
 NAVIGATES = {"Page.navigate"}
 URLS = {"url", "urls", "documentURL", "baseURL", "scopeURL", "requestURL", "sourceURL", "referrer"}
 ORIGINS = {"origin", "embeddedOrigin", "securityOrigin", "issuerOrigin"}
-ATTACHED = '"Target.attachedToTarget"'
+ATTACHED = '{"method":"Target.attachedToTarget"'
+"""How Chromium begins to tell of a session. Reading all it says would take longer than it may."""
+MOST_DRAGGED = 64 << 10
 TO_LEAVE = {"Runtime.runIfWaitingForDebugger", "Target.detachFromTarget"}
 """What clients say to a target they were attached to and do not want."""
 DOWNLOADS = {"Browser.setDownloadBehavior", "Page.setDownloadBehavior"}
@@ -64,12 +66,10 @@ class CdpGuard(Guard):
         return passed, method in NAVIGATES
 
     def explain(self, text: str) -> str:
-        if ATTACHED in text:
-            message = json.loads(text)
-            if message.get("method") == "Target.attachedToTarget":
-                attached = message["params"]
-                if is_own(attached["targetInfo"]):
-                    self._own.add(attached["sessionId"])
+        if text.startswith(ATTACHED):
+            attached = json.loads(text)["params"]
+            if is_own(attached["targetInfo"]):
+                self._own.add(attached["sessionId"])
         return super().explain(text)
 
     def refusal(self, message: Message, reason: str) -> str:
@@ -117,7 +117,9 @@ def corrected(method: str, arguments: Message, folder: Path) -> Message:
 def _check_dragged(params: Message) -> None:
     """A list of addresses that is let go over a page may open one of them."""
     for item in params.get("data", {}).get("items", []):
-        for line in item.get("data", "").splitlines() or [""]:
+        if len(item.get("data", "")) > MOST_DRAGGED:
+            raise Refused("This is too much to drag.")
+        for line in item.get("data", "").splitlines():
             check_mentioned(line)
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -31,6 +32,11 @@ URLS = {"url", "urls"}
 ORIGINS = {"origin", "baseURL"}
 FORBIDDEN = ("proxy", "clientCertificates", "recordVideo")
 LOCAL_FILES = ("localPaths", "localDirectory")
+BORN = re.compile(r'\{"guid":"[^"]{0,200}","method":"__create__","params":\{"type":"(\w{1,80})",')
+NAMED = re.compile(r',"guid":"([^"]{1,200})"\}\}$')
+GONE = re.compile(r'\{"guid":"([^"]{1,200})","method":"__dispose__"')
+MAX_GUID = 220
+MOST_FOLDERS = 32
 HEADERS = ("headers", "extraHTTPHeaders")
 ANSWERS = {"Route.fulfill"}
 """Its headers are those of an answer."""
@@ -100,12 +106,13 @@ class PlaywrightGuard(Guard):
         return json.dumps({"id": message.get("id"), "error": error})
 
     def explain(self, text: str) -> str:
-        if '"__create__"' in text or '"__dispose__"' in text:
-            message = json.loads(text)
-            if message.get("method") == "__create__":
-                self._kinds[message["params"]["guid"]] = message["params"]["type"]
-            elif message.get("method") == "__dispose__":
-                self._kinds.pop(message.get("guid"), None)
+        if born := BORN.match(text):
+            # Between the two is what a page may have made as long and as deep as it likes.
+            named = NAMED.search(text, max(len(text) - MAX_GUID, 0))
+            if named:
+                self._kinds[named[1]] = born[1]
+        elif gone := GONE.match(text):
+            self._kinds.pop(gone[1], None)
         return super().explain(text)
 
     def add_reason(self, message: Message, reason: str) -> bool:
@@ -138,11 +145,15 @@ def chosen_names(method: str, params: Message) -> list[str]:
     if method == "BrowserContext.createTempFiles":
         root = params.get("rootDirName")
         # A folder that is uploaded has folders in it.
-        names = [part for item in params["items"] for part in item.get("name", "").split("/")]
+        names = [part for item in params["items"] for part in _parts(item)]
         return [*([] if root is None else [root]), *names]
     if method in ("Tracing.tracingStart", "Tracing.tracingStartChunk"):
         return [params["name"]] if params.get("name") is not None else []
     return []
+
+
+def _parts(item: Message) -> list[str]:
+    return item.get("name", "").split("/", MOST_FOLDERS)  # what is too deep is no plain name
 
 
 def _check_names(names: Iterable[str]) -> None:

@@ -6,7 +6,7 @@ Playwright's), the name of a type, ``[shape]`` for a list, or the object ``{"nam
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ Shape = Any
 Check = Callable[[str, str], None]
 """Looks at one string by the name it has among the arguments; raises `Refused`."""
 MOST_NAMED = 80
+MOST_PARTS = 250_000
+"""Values in one command; they are looked at one by one."""
 
 
 class Refused(Exception):
@@ -39,9 +41,12 @@ class Shapes:
         """
         if method not in self.methods:
             raise Refused(f"{method[:MOST_NAMED]} is not available here.")
-        return self._fit(self.methods[method], arguments, method, check)
+        left = iter(range(MOST_PARTS))
+        return self._fit(self.methods[method], arguments, method, check, left)
 
-    def _fit(self, shape: Shape, value: Any, where: str, check: Check) -> Any:
+    def _fit(self, shape: Shape, value: Any, where: str, check: Check, left: Iterator[int]) -> Any:
+        if next(left, None) is None:
+            raise Refused(f"This has more than {MOST_PARTS} values.")
         if isinstance(shape, dict):
             if not isinstance(value, dict):
                 raise _misfit(where, "an object")
@@ -50,20 +55,20 @@ class Shapes:
             else:
                 known = {name.removesuffix("?"): part for name, part in shape.items()}
             return {
-                name: self._fit(known[name], part, f"{where}.{name}"[-MOST_NAMED:], check)
+                name: self._fit(known[name], part, f"{where}.{name}"[-MOST_NAMED:], check, left)
                 for name, part in value.items()
                 if name in known and part is not None
             }
         if isinstance(shape, list):
             if not isinstance(value, list):
                 raise _misfit(where, "a list")
-            return [self._fit(shape[0], part, where, check) for part in value]
+            return [self._fit(shape[0], part, where, check, left) for part in value]
         if shape in self.types:
-            return self._fit(self.types[shape], value, where, check)
+            return self._fit(self.types[shape], value, where, check, left)
         if shape == "any":
             return value
         if shape == "channel":
-            return self._fit({"guid": "string"}, value, where, check)
+            return self._fit({"guid": "string"}, value, where, check, left)
         return _scalar(shape, value, where, check)
 
 

@@ -1,6 +1,7 @@
 """What clients of the protocol endpoints may say."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ def cdp() -> CdpGuard:
 def playwright(**kinds: str) -> PlaywrightGuard:
     guard = PlaywrightGuard(lambda: (0, ""), FOLDER)
     for guid, kind in kinds.items():
-        created = {"method": "__create__", "params": {"guid": guid, "type": kind}}
-        assert guard.explain(json.dumps(created))
+        made = {"type": kind, "initializer": {}, "guid": guid}
+        created = {"guid": "", "method": "__create__", "params": made}
+        assert guard.explain(json.dumps(created, separators=(",", ":")))
     return guard
 
 
@@ -113,7 +115,18 @@ def test_ordinary_commands_pass_unchanged() -> None:
         assert ask(cdp(), method, **params)["params"] == params
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", "[]", "1", '{"id": 1}', '{"method": 1}', "null"])
+NO_COMMANDS = ["", "nonsense", "[]", "1", '{"id": 1}', '{"method": 1}', "null"]
+ODD_NUMBERS = ["NaN", "1e999", "[]", "{}", "null", "1.5e400", "9" * 5000]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *NO_COMMANDS,
+        *(f'{{"id": {odd}, "method": "Page.reload"}}' for odd in ODD_NUMBERS),
+        '{"id": 1, "sessionId": [], "method": "Page.navigate", "params": {"url": "http://x/"}}',
+    ],
+)
 def test_what_is_no_command_is_answered_and_not_passed_on(text: str) -> None:
     for guard in (cdp(), playwright()):
         verdict = guard.judge(text)
@@ -241,6 +254,99 @@ def test_a_command_too_deep_to_read_is_answered() -> None:
     for guard in (cdp(), playwright()):
         verdict = guard.judge(f'{{"id": 1, "method": "Page.navigate", "params": {{"url": {deep}')
         assert (verdict.forward, bool(verdict.reply)) == (None, True)
+
+
+SIZE = 15 << 20
+"""Nearly as much as a WebSocket's message may have."""
+
+
+LISTED = ('"expression": "1", "arg": {"value": {"a": [', "]}}")
+LONG_ONES = {
+    "objects": (LISTED, '{"n":1},', SIZE),
+    "fewer": (LISTED, '{"n":1},', SIZE // 4),
+    "lists": (LISTED, "[],", SIZE),
+    "numbers": (LISTED, "1,", SIZE),
+    "unlisted": (('"expression": "1", "unlisted": [', "]"), "[],", SIZE),
+    "url": (('"url": "', '"'), " ", SIZE),
+    "lines": (('"type": "drop", "data": {"items": [{"data": "', '"}]}'), "\\n", SIZE),
+    "folders": (('"items": [{"name": "', '"}]'), "/", SIZE),
+    "names": (('"items": [', "]"), '{"name":"a"},', SIZE),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "guid", "method"),
+    [
+        ("objects", "f", "evaluateExpression"),
+        ("fewer", "f", "evaluateExpression"),
+        ("lists", "f", "evaluateExpression"),
+        ("numbers", "f", "evaluateExpression"),
+        ("unlisted", "f", "evaluateExpression"),
+        ("url", "f", "goto"),
+        ("lines", "", "Input.dispatchDragEvent"),
+        ("folders", "c", "createTempFiles"),
+        ("names", "c", "createTempFiles"),
+    ],
+)
+def test_no_message_takes_long_to_judge(kind: str, guid: str, method: str) -> None:
+    """By the processor's time: others wait meanwhile, and this machine may be busy."""
+    guard = playwright(f="Frame", c="BrowserContext") if guid else cdp()
+    (before, after), piece, size = LONG_ONES[kind]
+    params = before + (piece * (size // len(piece))).rstrip(",") + after
+    text = f'{{"id": "a@7", "guid": "{guid}", "method": "{method}", "params": {{{params}}}}}'
+    began = time.process_time()
+    verdict = guard.judge(text)
+    assert time.process_time() - began < 2
+    assert (verdict.forward is None) != (verdict.reply is None)
+    assert json.loads(verdict.forward or verdict.reply or "")["id"] == "a@7"
+
+
+def test_what_a_page_has_made_long_is_not_read_for_the_name_in_it() -> None:
+    guard = playwright()
+    within = '{"guid":"evil","type":"Frame"},' + '{"n":[[],[]]},' * 300_000
+    text = (
+        '{"guid":"page@1","method":"__create__","params":{"type":"BindingCall",'
+        f'"initializer":{{"args":[{within}{{}}]}},"guid":"call@1"}}}}'
+    )
+    began = time.process_time()
+    assert guard.explain(text) == text
+    assert time.process_time() - began < 0.2
+    assert "not available" in ask(guard, "title", "evil")
+    assert ask(guard, "resolve", "call@1", result={"handles": []})["guid"] == "call@1"
+    guard.explain('{"guid":"call@1","method":"__dispose__","params":{}}')
+    assert "not available" in ask(guard, "resolve", "call@1")
+
+
+def test_an_address_that_is_none_is_the_browsers_to_refuse() -> None:
+    for guard, method, guid in ((cdp(), "Page.navigate", ""), (playwright(f="Frame"), "goto", "f")):
+        assert ask(guard, method, guid, url="http://[x")["params"] == {"url": "http://[x"}
+        for url in (" fi\tle:///x", "FILE:/x", "jar:http://x", "\x00view-source:http://x"):
+            assert isinstance(ask(guard, method, guid, url=url), str)
+
+
+def test_an_empty_choice_of_what_nobody_may_choose_is_not_passed_on() -> None:
+    guard = playwright(b="Browser")
+    chosen = {"recordVideo": {}, "proxy": {}, "clientCertificates": [], "locale": "de"}
+    assert ask(guard, "newContext", "b", **chosen)["params"] == {"locale": "de"}
+
+
+OWN = [
+    ("page", "chrome://newtab/"),
+    ("page", "devtools://devtools/bundled/inspector.html"),
+    ("iframe", "chrome-extension://mhjfbmdgcfjbbpaeojofohoefgiehjai/index.html"),
+    ("browser_ui", ""),
+]
+
+
+@pytest.mark.parametrize(("kind", "url"), OWN)
+def test_a_session_with_a_page_of_chromiums_own_can_only_be_left(kind: str, url: str) -> None:
+    guard = cdp()
+    assert ask(guard, "Page.enable")["params"] == {}
+    told = {"sessionId": "s", "targetInfo": {"type": kind, "url": url}}
+    event = {"method": "Target.attachedToTarget", "params": told}
+    assert guard.explain(json.dumps(event, separators=(",", ":")))
+    assert "browser's own" in ask(guard, "Page.enable")
+    assert ask(guard, "Runtime.runIfWaitingForDebugger")["params"] == {}
 
 
 def test_what_a_client_says_of_its_calls_passes_for_objects_of_any_kind() -> None:
