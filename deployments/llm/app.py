@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 NO_RESPONSES = "Room redis, which keeps responses, does not answer ({}); `store: false` needs none."
 
 NO_EMBEDDINGS = "Room npu, which makes embeddings, does not answer ({})."
-EMBED_DEADLINE_S = 60.0
-"""The most tokens of one request take two cores half of it. A VM that is lost is known sooner."""
+EMBED_DEADLINE_S = 90.0
+"""A full queue of room npu takes two cores about 80 s. That a VM is lost is known sooner."""
 
 log = structlog.get_logger()
 
