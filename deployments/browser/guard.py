@@ -98,7 +98,7 @@ class Guard:
             if not isinstance(method, str) or not isinstance(params, dict):
                 raise TypeError
             # Not every number is one to others: NaN and 1e999 are no JSON.
-            if not isinstance(message.get("id"), int | str):
+            if not isinstance(message.get("id", 0), int | str):
                 raise TypeError
             if not isinstance(message.get("sessionId", ""), str):
                 raise TypeError

@@ -50,7 +50,7 @@ def shapes() -> Shapes:
 @functools.cache
 def about_calls() -> Shapes:
     """What a client says of its calls, to objects of any kind."""
-    abort = {"id": "number", "reason?": "string"}
+    abort = {"id": "any", "reason?": "string"}  # a number or, of newer clients, a string
     types = shapes().types
     return Shapes(
         {"__waitInfo__": types["WaitInfo"], "__abort__": abort, "metadata": types["Metadata"]},

@@ -130,3 +130,12 @@ async def test_puppeteer(served: Served, trap: Trap) -> None:
     assert "loopback address" in blocked["proxy"]
     assert "`file:` is blocked" in blocked["file"]
     assert trap.tcp == before
+
+
+async def test_a_call_that_is_given_up_ends_only_itself(page: Page) -> None:
+    waiting = asyncio.ensure_future(page.wait_for_selector("#never", timeout=60_000))
+    await page.evaluate("1")
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert await page.evaluate("1 + 1") == 2

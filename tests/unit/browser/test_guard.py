@@ -353,4 +353,6 @@ def test_what_a_client_says_of_its_calls_passes_for_objects_of_any_kind() -> Non
     guard = playwright(w="WebSocket")
     waiting = {"waitId": "1", "phase": "before", "event": "close"}
     assert ask(guard, "__waitInfo__", "w", **waiting)["params"] == waiting
-    assert ask(guard, "__abort__", "w", id=3, reason="x")["params"] == {"id": 3, "reason": "x"}
+    for number in (3, "dzdf@3"):
+        aborted = {"guid": "w", "method": "__abort__", "params": {"id": number, "reason": "x"}}
+        assert guard.judge(json.dumps(aborted)).forward == json.dumps(aborted)
