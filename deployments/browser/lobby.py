@@ -101,7 +101,7 @@ class Lobby:
 
     def admit(self) -> None:
         """Let in whoever may now, one of each key in turn."""
-        while owner := next(filter(self.may, self._lines), None):
+        while (owner := next(filter(self.may, self._lines), None)) is not None:
             self._lines.move_to_end(owner)
             self._lines[owner].popleft().set_result(None)
             self._held[owner] += 1

@@ -163,3 +163,12 @@ async def test_memory_that_others_pages_have_filled_leaves_a_new_key_a_session()
 
 def test_the_rule_is_that_a_third_of_what_a_key_holds_stays_free() -> None:
     assert [fair(0, 0), fair(0, 1), fair(47, 17), fair(48, 16)] == [False, True, True, False]
+
+
+async def test_who_comes_without_a_key_has_turns_as_well() -> None:
+    lobby = of(1)
+    await lobby.enter("", 0)
+    waiting = asyncio.ensure_future(lobby.enter("", 5))
+    await asyncio.sleep(0)
+    lobby.leave("")
+    await asyncio.wait_for(waiting, 1)
