@@ -96,8 +96,10 @@ class ConcurrencyLimiter:
         """Let in whoever fits now, one of each key in turn."""
         while (key := next(filter(self._fits, self._queues), None)) is not None:
             self._queues.move_to_end(key)
-            self._queues[key].popleft().set_result(None)
-            self._take(key)
+            turn = self._queues[key].popleft()
+            if not turn.done():  # else cancelled, by a caller who has not come to leave the queue
+                turn.set_result(None)
+                self._take(key)
             self._forget_empty(key)
 
     def _give_up(self, key: str, turn: "asyncio.Future[None]") -> None:

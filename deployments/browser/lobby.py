@@ -103,8 +103,10 @@ class Lobby:
         """Let in whoever may now, one of each key in turn."""
         while (owner := next(filter(self.may, self._lines), None)) is not None:
             self._lines.move_to_end(owner)
-            self._lines[owner].popleft().set_result(None)
-            self._held[owner] += 1
+            turn = self._lines[owner].popleft()
+            if not turn.done():  # else cancelled, by a caller who has not come to leave the line
+                turn.set_result(None)
+                self._held[owner] += 1
             self._drop_empty(owner)
 
     def _give_up(self, owner: str, turn: "asyncio.Future[None]") -> None:

@@ -110,3 +110,14 @@ async def test_patience_ends_in_busy() -> None:
         await callers.limiter.acquire("b", patience_s=0.01)
     assert callers.limiter.queued == 0
     await callers.all_end()
+
+
+async def test_caller_cancelled_as_a_slot_becomes_free_does_not_have_it() -> None:
+    limiter = ConcurrencyLimiter(1, 4)
+    await limiter.acquire("a")
+    waiting = [asyncio.ensure_future(limiter.acquire(key)) for key in "bc"]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    limiter.release("a")  # before the cancelled caller has run again
+    await asyncio.wait_for(waiting[1], 1)
+    assert (limiter.running, limiter.queued) == (1, 0)

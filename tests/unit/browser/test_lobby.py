@@ -172,3 +172,14 @@ async def test_who_comes_without_a_key_has_turns_as_well() -> None:
     await asyncio.sleep(0)
     lobby.leave("")
     await asyncio.wait_for(waiting, 1)
+
+
+async def test_who_is_cancelled_as_a_place_becomes_free_does_not_have_it() -> None:
+    lobby = of(1)
+    await lobby.enter("a", 0)
+    waiting = [asyncio.ensure_future(lobby.enter(owner, 5)) for owner in "bc"]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    lobby.leave("a")  # before the cancelled caller has run again
+    await asyncio.wait_for(waiting[1], 1)
+    assert (lobby.inside, lobby.waiting) == (1, 0)
