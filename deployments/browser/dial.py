@@ -1,8 +1,10 @@
 """Opens every connection a page makes: resolve, check, connect to the checked address."""
 
 import asyncio
+import functools
 import socket
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -20,10 +22,16 @@ RESOLVE_TIMEOUT_S = 10.0
 HEAD_LIMIT = 256 << 10
 
 
+NAMES = ThreadPoolExecutor(64, thread_name_prefix="names")
+"""The resolver waits in a thread, for a name server a page may have chosen. These do only that."""
+MOST_NAMES = 8
+"""Names that one page, session or connection has looked up at once; the others wait."""
+
+
 async def resolve(host: str, port: int) -> list[Address]:
     """Return every address the system's resolver knows for ``host``; OSError when none."""
-    async with asyncio.timeout(RESOLVE_TIMEOUT_S):
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    ask = functools.partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(NAMES, ask)
     # dict keeps the resolver's order of preference while dropping repeats.
     return list(dict.fromkeys(ip_address(str(entry[4][0]).split("%")[0]) for entry in found))
 
@@ -71,6 +79,7 @@ class Dialer:
         self._policy = policy
         self._resolve = resolver
         self._lists = lists
+        self._names = asyncio.Semaphore(MOST_NAMES)
 
     def within(self, *lists: Domains) -> "Dialer":
         """Return a dialer that keeps to ``lists`` as well as to its own."""
@@ -85,11 +94,24 @@ class Dialer:
         for domains in self._lists:  # before its name is told to any name server
             domains.check(target)
         spelled = literal(target.host)
-        addresses = [spelled] if spelled else await self._resolve(target.host, target.port)
+        addresses = [spelled] if spelled else await self._looked_up(target)
         if not addresses:
             raise OSError(f"{target.host} has no address")
         self._policy.check(target, addresses)
         return addresses
+
+    async def _looked_up(self, target: Target) -> list[Address]:
+        """Ask the resolver; whoever gives up leaves it its place until it has answered."""
+        async with asyncio.timeout(RESOLVE_TIMEOUT_S):
+            await self._names.acquire()
+            asking = asyncio.ensure_future(self._resolve(target.host, target.port))
+            asking.add_done_callback(self._answered)
+            return await asyncio.shield(asking)
+
+    def _answered(self, asked: "asyncio.Future[list[Address]]") -> None:
+        self._names.release()
+        if not asked.cancelled():
+            asked.exception()  # nobody may be left who hears of it
 
     async def open(self, target: Target) -> Stream:
         """Connect to ``target``: to an address `admit` has seen, never to the name again.

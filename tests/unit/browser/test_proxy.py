@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import socket
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
 
 from autobot.errors import BlockedAddress
-from deployments.browser.dial import Dialer, Stream
+from deployments.browser.dial import MOST_NAMES, Dialer, Stream
 from deployments.browser.egress import Address, Policy, Target
 from deployments.browser.engine import PageFailed
 from deployments.browser.proxy import MAX_FAILURES, EgressProxy, nowhere
@@ -198,6 +201,40 @@ async def test_a_name_is_resolved_once_and_its_checked_address_is_dialled() -> N
         assert writer.get_extra_info("peername") == ("127.0.0.1", port)
         writer.close()
     assert asked == ["name.example"]
+
+
+async def test_names_whose_servers_never_answer_stop_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The system's resolver takes a thread for each; a page chooses the names and their servers."""
+    answered = threading.Event()
+    asked: list[str] = []
+
+    def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
+        asked.append(host)
+        if host.endswith("tarpit.example"):
+            answered.wait(15)
+        return [(0, 0, 0, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    hostile, other = Dialer(Policy()).within(), Dialer(Policy()).within()
+    names = [Target(f"{number}.tarpit.example", 80) for number in range(200)]
+    hanging = [asyncio.ensure_future(hostile.admit(name)) for name in names]
+    try:
+        async with asyncio.timeout(8):
+            assert await asyncio.to_thread(lambda: "a file") == "a file"
+            with pytest.raises(BlockedAddress):
+                await other.admit(Target("name.example", 80))
+        assert len(asked) == MOST_NAMES + 1
+        for task in hanging:
+            task.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
+        again = asyncio.ensure_future(hostile.admit(names[0]))
+        await asyncio.sleep(0.2)
+        assert len(asked) == MOST_NAMES + 1  # giving up frees no thread, so no place either
+        again.cancel()
+    finally:
+        answered.set()
 
 
 async def test_no_address_of_a_name_is_dialled_when_one_is_blocked() -> None:
