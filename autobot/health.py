@@ -31,6 +31,9 @@ AskServing = Callable[[], Awaitable["Serving"]]
 Expected = Callable[[], Mapping[str, Sequence[str]]]
 """Room -> the addresses of its VMs, for rooms of which each VM has to serve."""
 
+Vms = Expected
+"""Room -> the addresses of all its VMs, to name those of a room that does not answer."""
+
 log = structlog.get_logger()
 
 
@@ -78,6 +81,13 @@ def missed(app: str, seen: Sighting, expected: Sequence[str]) -> Sighting:
     return replace(seen, state=overall([seen.state, "down"]), reason=reason)
 
 
+def placed(found: RoomHealth, vms: Sequence[str]) -> RoomHealth:
+    """A room of which nothing answers, with the ``vms`` to look at in its reason."""
+    if not vms or found.reason is None:
+        return found
+    return found.model_copy(update={"reason": f"{found.reason} (on {', '.join(vms)})"})
+
+
 def vm_health(reports: Sequence[RoomReport]) -> VmHealth:
     """Put together what the applications of a room say on one VM, the first of them foremost."""
     facts: dict[str, Any] = {}
@@ -105,8 +115,10 @@ class HealthMonitor:
         ask_serving: AskServing,
         deadline_s: float = 0.8,
         expected: Expected = dict,
+        vms: Vms = dict,
     ) -> None:
         self._apps = apps
+        self._vms = vms
         self._probe = probe
         self._ask_serving = ask_serving
         self._deadline_s = deadline_s
@@ -175,9 +187,10 @@ class HealthMonitor:
         if any(self._sightings[n].reports and not self._serving.replicas.get(n) for n in names):
             # It answers, so it has a replica: Serve was last asked before that one ran.
             await self._refresh_serving()
-        expected = self._expected()
+        expected, vms = self._expected(), self._vms()
         for room, apps in self._apps.items():
-            self._record(self._conclude(room, apps, expected.get(room, ())))
+            found = self._conclude(room, apps, expected.get(room, ()))
+            self._record(found if found.vms else placed(found, vms.get(room, ())))
         return self.health
 
     @property

@@ -34,13 +34,16 @@ class Main(RoomReplica):
             self.cluster.serving,
             self.settings.probe_deadline_s,
             self._serving_vms,
+            self._vms,
         )
         self.monitor.start()
 
-    def _serving_vms(self) -> dict[str, tuple[str, ...]]:
+    def _vms(self) -> dict[str, tuple[str, ...]]:
         topology = self._topology.of(self.address)
-        rooms = topology.rooms if topology else {}
-        return {room: rooms[room].addresses for room in SPREAD if room in rooms}
+        return {n: r.addresses for n, r in topology.rooms.items()} if topology else {}
+
+    def _serving_vms(self) -> dict[str, tuple[str, ...]]:
+        return {room: vms for room, vms in self._vms().items() if room in SPREAD}
 
     async def facts(self) -> dict[str, Any]:
         desktop = await desktop_answers(self.settings.desktop_port)

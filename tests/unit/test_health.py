@@ -96,6 +96,18 @@ async def test_a_vm_that_has_to_serve_and_is_silent_is_named(cluster: Cluster) -
     assert room.models == ["llm-model"]
 
 
+async def test_a_room_that_does_not_answer_at_all_has_its_vm_named(cluster: Cluster) -> None:
+    vms = {"llm": ["172.16.168.24"], "npu": ["172.16.168.22"], "redis": ["172.16.168.23"]}
+    monitor = HealthMonitor(APPS, cluster.probe, cluster.serving, 0.1, vms=lambda: vms)
+    cluster.silent, cluster.dead = {"llm"}, {"redis"}
+    rooms = (await monitor.sweep()).rooms
+    assert rooms["llm"].reason == "llm: no answer within 0.1 s (on 172.16.168.24)"
+    assert rooms["redis"].reason == "redis: actor died (on 172.16.168.23)"
+    assert rooms["npu"].reason is None
+    cluster.silent, cluster.dead = set(), set()
+    assert (await monitor.sweep()).rooms["llm"].reason is None
+
+
 async def test_an_application_that_is_missing_on_one_vm_is_named(cluster: Cluster) -> None:
     vms = {"npu": ["127.0.0.2", "127.0.0.3"]}
     monitor = HealthMonitor(APPS, cluster.probe, cluster.serving, 0.1, lambda: vms)
