@@ -80,10 +80,10 @@ class SixVms:
         self.ray("up", "-y", "cluster.yaml")
         return time.monotonic() - started
 
-    def get(self, url: str, timeout: float = 5.0) -> tuple[int, str]:
+    def get(self, url: str, timeout: float = 5.0, key: str | None = None) -> tuple[int, str]:
         """Status and body; status 0 when nothing answers."""
         command = ["curl", "-s", "-m", str(timeout), "-w", "\n%{http_code}"]
-        command += ["-H", f"Authorization: Bearer {self.key}", url]
+        command += ["-H", f"Authorization: Bearer {key or self.key}", url]
         done = self.lab.operator(command, timeout=timeout + 10, check=False)
         body, _, status = done.stdout.rpartition("\n")
         return int(status or 0), body
@@ -95,6 +95,14 @@ class SixVms:
         """What `POST` to the ingress answers, as it is."""
         command = self._posting(f"http://{ROOMS['main']}:8001{path}", body, timeout)
         return self.lab.operator(command, timeout=timeout + 10).stdout
+
+    def posted(self, path: str, body: dict[str, Any], timeout: float = 30.0) -> tuple[int, str]:
+        """Status and body of a `POST` to the ingress; status 0 when nothing answers."""
+        command = self._posting(f"http://{ROOMS['main']}:8001{path}", body, timeout)
+        command += ["-w", "\n%{http_code}"]
+        done = self.lab.operator(command, timeout=timeout + 10, check=False)
+        text, _, status = done.stdout.rpartition("\n")
+        return int(status or 0), text
 
     def begin(self, url: str, body: dict[str, Any], timeout: float = 90.0) -> subprocess.Popen[str]:
         """A `POST` whose answer is still to come."""

@@ -252,6 +252,8 @@ def test_full_disk_is_full_for_its_room_alone(lab: Lab, npu: VM) -> None:
     try:
         write = "head -c 1000000 /dev/zero > /tmp/more"
         assert "No space left on device" in npu.run(write, check=False).stderr
+        blocks = npu.shell("head -c 8192 /dev/zero > /var/tmp/two-blocks", check=False)
+        assert "No space left on device" in blocks.stderr, "root's reserve is taken too"
         assert lab.vm("redis").run(write).returncode == 0
     finally:
         npu.free_disk()

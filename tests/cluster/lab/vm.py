@@ -242,15 +242,21 @@ class VM:
     # Its disk
 
     def fill_disk(self, size: int | None = None) -> None:
-        """Take `size` bytes of its disk, or all that is left."""
+        """Take `size` bytes of its disk, or all that is left, to the last block.
+
+        Files keep the rest of the block they end in: a few KiB may still be appended to one.
+        """
         if size is not None:
             self.shell(["fallocate", "-l", str(size), FILLER])
             return
         free = self.free_bytes()
         self.shell(f"fallocate -l {max(1, free - 2**20)} {FILLER}", check=False)
-        # What is then left goes in ever smaller writes: a write that does not fit whole is refused.
-        rest = f"dd if=/dev/zero of={FILLER}-rest oflag=append conv=notrunc"
-        self.shell("; ".join(f"{rest} bs={size}" for size in ("64K", "4K")), check=False)
+        # What is then left goes in ever smaller writes, by root and so with the blocks that are
+        # kept for it: a write that does not fit whole is refused. Others give blocks back
+        # meanwhile, so it is full when not even one more block is to be had.
+        rest = f"dd if=/dev/zero of={FILLER}-rest oflag=append conv=notrunc bs="
+        one = f"! {rest}4K count=1"
+        self.shell(f"for n in $(seq 20); do {rest}64K; {rest}4K; {one} && exit; done; exit 1")
 
     def free_disk(self) -> None:
         """Give back what `fill_disk` took."""
