@@ -43,8 +43,7 @@ class Settings(BaseSettings):
         default_factory=default_cache, description="Downloads and models, shared by platforms."
     )
     bind: str = Field(default="127.0.0.1", description="Address the public ports listen on.")
-    # Ray replaces 127.0.0.1 by the address of a network card, which a laptop changes as it moves.
-    node_ip: str = Field(default="127.0.0.2", description="This node's address inside the cluster.")
+    node_ip: str = Field(default="127.0.0.1", description="This node's address inside the cluster.")
     api_key: SecretStr | None = Field(
         default=None, description="Becomes the first key at first start."
     )

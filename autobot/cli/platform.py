@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +15,7 @@ from autobot.cluster.topology import ROOMS, topology_here
 from autobot.errors import NotFound, SetupError
 from autobot.local.checks import problems
 from autobot.local.demo import Shown, show_chat, show_other_rooms
+from autobot.local.exposure import exposed_by
 from autobot.local.supervisor import Supervisor, log_files
 from autobot.local.up import up as bring_up
 from autobot.serving.deploy import Restarts
@@ -134,10 +136,16 @@ def restart(room: Room) -> None:
 
 
 def doctor(json: Json = False) -> None:
-    """Check this machine and its platform, and say what to do."""
+    """Check this machine and its platform, and say what to do.
+
+    Also says which ports of a running platform others on the network can reach, and what protects
+    each of them.
+    """
     settings = Settings()
     supervisor = Supervisor(settings)
-    running = supervisor.process() is not None
+    process = supervisor.process()
+    running = process is not None
+    reachable = exposed_by(settings, process) if process else []
     found = problems(settings, running=running)
     states = run(supervisor.states())
     for state in states:
@@ -150,8 +158,13 @@ def doctor(json: Json = False) -> None:
             )
     if json:
         rows = [{"problem": error.detail, "remedy": error.remedy} for error in found]
-        print_json({"running": running, "problems": rows})
+        ports = [{**asdict(e.listener), "protection": e.protection} for e in reachable]
+        print_json({"running": running, "problems": rows, "reachable": ports})
     else:
+        if reachable:
+            out.print("Others on the network can reach:")
+        for each in reachable:
+            out.print(f"  {each}")
         for error in found:
             out.print(f"[red]✗[/] {error.detail}\n  {error.remedy}")
         if not found:

@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 
 from autobot.cluster import same_origin
 from autobot.cluster.desktop import desktop_env, vnc_password, write_desktop
+from autobot.cluster.haproxy import write_wrapper
 from autobot.cluster.ray_env import (
     SYSTEM_PATH,
+    loopback_env,
     prepare_run_dir,
     ray_env,
     short_run_dir,
@@ -173,8 +175,22 @@ def one_machine_programs(settings: Settings) -> list[Program]:
         desktop_x(settings),
         desktop_wm(settings),
         desktop_web(settings),
-        replace(ray, env={**ray.env, "PATH": own_path()}),
+        replace(ray, env={**ray.env, **alone(settings)}),
     ]
+
+
+def alone(settings: Settings) -> dict[str, str]:
+    """What a Ray node's environment also has where it is the only one; writes HAProxy's wrapper.
+
+    VMs need none of it: their listeners are for other VMs, and the firewall says for which.
+    """
+    wrapper = settings.run_dir / "haproxy"
+    write_wrapper(wrapper, settings.bind)
+    return {
+        "PATH": own_path(),
+        "RAY_SERVE_HAPROXY_BINARY_PATH": str(wrapper),
+        **loopback_env(settings.node_ip),
+    }
 
 
 def own_path() -> str:

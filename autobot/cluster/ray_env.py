@@ -18,7 +18,7 @@ from autobot.settings import Settings
 HEAD_PATIENCE_S = 86400
 # HAProxy binds `<run dir>/h/<56 characters of a node's id>/a.<its pid>.tmp`: 73 of the 107 bytes
 # that the path of a socket may have. Ray needs less.
-HAPROXY, ADMIN, METRICS = "h", "a", "m"
+HAPROXY, ADMIN, METRICS, LOG = "h", "a", "m", "l"
 LONGEST_RUN_DIR = 34
 # supervisord, systemd and a shell have quotes and escapes of their own; none of them changes this.
 PLAIN = re.compile(r"[A-Za-z0-9_./:@+,=-]*")
@@ -95,6 +95,9 @@ def ray_env(settings: Settings) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": haproxy,
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": haproxy / "server-state",
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": haproxy / METRICS,
+        # Ray's default is 127.0.0.1:514: whoever may read the system's log would read every URL.
+        # Nobody listens at this path, below a folder of the owner's.
+        "RAY_SERVE_HAPROXY_LOG_TARGET": haproxy / LOG,
         "RAY_SERVE_HAPROXY_METRICS_PORT": settings.haproxy_metrics_port,
         "RAY_SERVE_HAPROXY_STATS_PORT": settings.haproxy_stats_port,
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": settings.fallback_proxy_port,
@@ -107,6 +110,15 @@ def ray_env(settings: Settings) -> dict[str, str]:
         "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": settings.replica_max_port,
     }
     return settings_env(settings) | {name: str(value) for name, value in switches.items()}
+
+
+def loopback_env(node_ip: str) -> dict[str, str]:
+    """What makes a node at 127.0.0.1 stay there; nothing for another address.
+
+    Ray puts its listeners on loopback for this address only, and replaces it by that of a network
+    card. Not where it is told that there is no cluster: its own default on macOS and Windows.
+    """
+    return {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"} if node_ip == "127.0.0.1" else {}
 
 
 def settings_env(settings: Settings) -> dict[str, str]:

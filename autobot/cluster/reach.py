@@ -12,6 +12,7 @@ from pathlib import Path
 
 from autobot.cluster.launcher import COMMANDS
 from autobot.cluster.layout import cluster_dir
+from autobot.cluster.ray_env import loopback_env
 from autobot.cluster.release import ssh_command
 from autobot.cluster.topology import load_topology
 from autobot.errors import SetupError
@@ -36,12 +37,13 @@ def ray_client_env(secrets: Path, dashboard: str, gcs: str | None = None) -> dic
 
 def run_here(settings: Settings, arguments: Sequence[str], head: str | None = None) -> int:
     """Run a Ray command on a machine of the platform; ``head`` is its head's address."""
+    address = head or settings.node_ip
     env = ray_client_env(
         settings.secrets_dir,
         f"http://127.0.0.1:{settings.dashboard_port}",
-        f"{head or settings.node_ip}:{settings.gcs_port}",
+        f"{address}:{settings.gcs_port}",
     )
-    return _call([str(RAY), *arguments], env)
+    return _call([str(RAY), *arguments], {**env, **loopback_env(address)})
 
 
 def run_from_operator(settings: Settings, arguments: Sequence[str]) -> int:

@@ -10,8 +10,6 @@ import pytest
 
 from tests.platform import Platform
 
-pytestmark = pytest.mark.drill
-
 JOB = """
 import ray, sys
 ray.init()
