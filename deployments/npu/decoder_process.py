@@ -80,7 +80,8 @@ def send(job: socket.socket, header: dict[str, Any], body: Any) -> None:
     told = json.dumps(header).encode()
     view = memoryview(body).cast("B")
     job.sendall(FRAME.pack(len(told), len(view)) + told)
-    job.sendall(view)
+    if len(view):  # the other side has all it waits for, and may be gone by now
+        job.sendall(view)
 
 
 def receive(

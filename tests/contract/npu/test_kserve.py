@@ -324,11 +324,13 @@ async def listening(app: FastAPI) -> AsyncIterator[str]:
 
 async def test_one_key_cannot_take_the_places_of_another(inference: Inference) -> None:
     feed = {name: np.ones(3, np.float32) for name in ("a", "b")}
-    most = 1 + MAX_WAITING_EACH
-    greedy = [inference.infer("adder", feed, key="a") for _ in range(most + 2)]
-    answers = await asyncio.gather(
-        *greedy, inference.infer("adder", feed, key="b"), return_exceptions=True
-    )
+    keys = ["a"] * (MAX_WAITING_EACH + 2) + ["b"]
+    async with inference._turns.slot("c"):  # nobody's turn comes until all have asked
+        asking = [asyncio.ensure_future(inference.infer("adder", feed, key=key)) for key in keys]
+        async with asyncio.timeout(30):
+            while inference._turns.queued < MAX_WAITING_EACH + 1:  # noqa: ASYNC110  it tells nobody
+                await asyncio.sleep(0.01)
+    answers = await asyncio.gather(*asking, return_exceptions=True)
     refused = [isinstance(answer, Busy) for answer in answers]
     assert refused[-1] is False
     assert refused[:-1].count(True) == 2

@@ -1,5 +1,6 @@
 """What only the real drivers can show: right numbers, the true device, no network."""
 
+import contextlib
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from tokenizers import Tokenizer
 
 from autobot.errors import ModelNotFound, Unavailable
 from autobot.settings import Settings
+from deployments.npu.decoder import Pictures
 from deployments.npu.driver_device import Device
 from deployments.npu.driver_embedding import OpenVinoEmbeddingModels
 from deployments.npu.driver_ocr import RapidOcrEngine
@@ -97,7 +99,8 @@ def test_ocr_looks_for_nothing_on_the_network(
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    page = RapidOcrEngine(device).read(as_file(draw()))
+    with contextlib.closing(Pictures()) as pictures:
+        page = RapidOcrEngine(device, pictures).read(as_file(draw()))
     assert [line.text for line in page.lines] == list(WRITTEN)
 
 

@@ -1,5 +1,6 @@
 """A platform's life: warm starts, rolling one room, healing, stopping, coming back."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -99,14 +100,23 @@ def test_a_killed_replica_comes_back_and_nobody_else_notices(platform: Platform,
     assert set(traffic.answers) == {"200"}, traffic.answers
 
 
+def named(platform: Platform, name: str) -> list[psutil.Process]:
+    """The platform's processes of that name; one that ends meanwhile has none."""
+    found: list[psutil.Process] = []
+    for process in platform.processes():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found += [process] if process.name() == name else []
+    return found
+
+
 def supervised(platform: Platform, name: str) -> psutil.Process:
-    return next(p for p in platform.processes() if p.name() == name)
+    return named(platform, name)[0]
 
 
 def wait_for_another(platform: Platform, name: str, killed: psutil.Process) -> None:
     """Until a new process of that name runs in the killed one's place."""
     wait_for(
-        lambda: any(p.name() == name and p.pid != killed.pid for p in platform.processes()),
+        lambda: any(p.pid != killed.pid for p in named(platform, name)),
         90,
         f"{name} did not come back",
     )
