@@ -9,7 +9,7 @@ import pytest
 from tests.cluster.lab.lab import ROOMS
 from tests.cluster.sixvms import SixVms, wait_for
 
-pytestmark = [pytest.mark.drill, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(600)
 
 MAIN = f"http://{ROOMS['main']}:8001"
 MOST = 60
