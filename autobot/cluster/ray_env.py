@@ -172,7 +172,8 @@ def _text(value: object) -> str | None:
 
 
 def _file(settings: Settings) -> Path:
-    return settings.home / "state" / "settings.json"
+    # Not in `state`, which is root's on VM browser, while units are written by the platform's user.
+    return settings.home / "settings.json"
 
 
 def _content(rest: dict[str, Any]) -> bytes:

@@ -132,7 +132,7 @@ def test_a_changed_secret_changes_the_environment_and_one_taken_back_is_gone(
     assert first.env != second.env, "or the node would go on with the old key"
     last = program(Settings(home=tmp_path))
     assert not [name for name in last.env if name.startswith("AUTOBOT_SETTINGS")]
-    assert not (tmp_path / "state" / "settings.json").exists()
+    assert not (tmp_path / "settings.json").exists()
 
 
 def test_supervisord_inherits_none_of_our_variables(monkeypatch: pytest.MonkeyPatch) -> None:
