@@ -2,10 +2,10 @@
 
 import errno
 import io
-import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,12 +47,15 @@ def closed(files: Any) -> Iterator[Any]:
         files.close()
 
 
-def children() -> list[psutil.Process]:
-    return [
-        child
-        for child in psutil.Process().children(recursive=True)
-        if any("decoder_process" in word for word in child.cmdline())
-    ]
+def processes(files: Pictures | Recordings) -> tuple[psutil.Process, psutil.Process]:
+    """The decoder's server and the child it has ready; other tests' decoders run beside them."""
+    assert files._decoder._server is not None
+    server = psutil.Process(files._decoder._server.process.pid)
+    deadline = time.monotonic() + 10
+    while len(ready := server.children()) != 1 or ready[0].status() == psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, ready
+        time.sleep(0.01)
+    return server, ready[0]
 
 
 def memory() -> int:
@@ -137,7 +140,7 @@ def test_a_file_that_takes_too_much_is_refused_with_what_it_took_and_the_next_is
 
 def test_a_decoder_that_crashes_costs_its_file_only(pictures: Pictures) -> None:
     pictures.decode(FINE)
-    (server,) = [child for child in children() if child.ppid() == os.getpid()]
+    server, waiting = processes(pictures)
     slow = Pictures(Limits(PICTURES.memory, 60, 60))
     pictures._decoder.limits = slow._decoder.limits
     failed: list[BaseException] = []
@@ -149,7 +152,6 @@ def test_a_decoder_that_crashes_costs_its_file_only(pictures: Pictures) -> None:
             failed.append(error)
 
     asking = threading.Thread(target=ask)
-    (waiting,) = server.children()
     asking.start()
     while waiting.cpu_times().user < 0.2:  # it has begun
         assert asking.is_alive()
@@ -162,17 +164,18 @@ def test_a_decoder_that_crashes_costs_its_file_only(pictures: Pictures) -> None:
 
 def test_a_server_that_was_killed_is_replaced(pictures: Pictures) -> None:
     pictures.decode(FINE)
-    for child in children():
-        child.kill()
+    server, waiting = processes(pictures)
+    server.kill()
+    waiting.kill()
     assert pictures.decode(FINE).width == 900
 
 
 def test_a_server_ends_with_the_one_it_serves() -> None:
     pictures = Pictures()
     pictures.decode(FINE)
-    mine = children()
+    server, waiting = processes(pictures)
     pictures._decoder._server._control.close()  # type: ignore[union-attr]  as a killed replica does
-    gone, alive = psutil.wait_procs(mine, timeout=20)
+    gone, alive = psutil.wait_procs([server, waiting], timeout=20)
     assert gone
     assert not alive
     pictures.close()

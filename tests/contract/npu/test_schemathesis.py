@@ -16,6 +16,7 @@ KNOWN: dict[str, list[Any]] = {
     "name": ["a", "b"],
     "version": ["1"],
     "datatype": [*DATATYPES, "BYTES"],
+    "query": ["What is red?", "\u00e9", ""],  # what nobody chose has no words, and is refused
 }
 REFUSING = {
     "POST /api/ocr",

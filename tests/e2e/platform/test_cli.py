@@ -26,7 +26,9 @@ def test_status_is_a_row_for_every_room_and_json_for_programs(platform: Platform
 
 
 def test_doctor_finds_nothing_wrong_and_says_so(platform: Platform) -> None:
-    assert printed(platform, "doctor") == {"running": True, "problems": []}
+    found = printed(platform, "doctor")
+    assert (found["running"], found["problems"]) == (True, [])
+    assert all("ray_token" in each["protection"] for each in found["reachable"])
     assert "no problems; the platform is up" in platform.run("doctor").stdout
 
 
