@@ -3,11 +3,15 @@
 A schema is a stranger's program. A pattern such as ``(a+)+$`` keeps Python's ``re`` busy for hours,
 which is why jsonschema-rs applies them: its patterns are ECMAScript's, as JSON Schema asks, take
 linear time or give up after a bounded number of steps back, and what they gave up on is not valid.
-It has no such bound for references; `Reach` counts those.
+It has no such bound for references, neither when it reads a schema nor when it applies it; `Reach`
+counts those, and is asked first. Nor has it one for reading many patterns: they are read by
+themselves until that has taken too long.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from jsonschema_rs import FancyRegexOptions, ValidationError, Validator, validator_for
@@ -17,12 +21,17 @@ from autobot.schema_reach import ANCHORS, REFERENCES, Reach, referred
 
 DEEPEST = 32
 MOST_PARTS = 10_000
+MOST_LETTERS = 1 << 18
+"""Of a schema as JSON."""
+MOST_READING_S = 0.25
+"""Processor time for its patterns. One of the largest takes 50 ms."""
 MOST_LOOKS = 50_000_000
 """As often may a schema look at all parts of a value; a look takes 10 ns when this was chosen."""
 MOST_EXPLAINED = 10_000
 """As often, when the reason is wanted too: each look at what is wrong then takes 45 us."""
 MOST_STEPS_BACK = 10_000
 """Of one pattern on one text; then it has not matched."""
+STEPS = FancyRegexOptions(backtrack_limit=MOST_STEPS_BACK)
 CERTAIN_DEPTH = 4
 """A schema is refused at once when it could not even be applied to a value of this depth."""
 
@@ -61,14 +70,37 @@ class Checked:
         return parts * self._reach.looks(depth)
 
 
-def checked(schema: Mapping[str, Any], where: str) -> Checked:
+@dataclass
+class Budget:
+    """What is left for reading schemas; those of one request may share it."""
+
+    letters: int = MOST_LETTERS
+    patterns_s: float = MOST_READING_S
+
+    def spend_letters(self, letters: int, where: str) -> None:
+        self.letters -= letters
+        if self.letters < 0:
+            raise Invalid(f"{where}: more than {MOST_LETTERS} letters of JSON schema.")
+
+    def spend_on_patterns(self, seconds: float, where: str) -> None:
+        self.patterns_s -= seconds
+        if self.patterns_s < 0:
+            raise Invalid(f"{where}: the schema's patterns are too many or too large.")
+
+
+def checked(schema: Mapping[str, Any], where: str, budget: Budget | None = None) -> Checked:
     """Return the schema, ready to be applied. Raises `Invalid`, which names ``where`` it was."""
-    reach = Reach(_bounded(schema, where), where)
+    budget = budget or Budget()
+    parts = _bounded(schema, where)
+    budget.spend_letters(len(json.dumps(schema)), where)
+    reach = Reach(parts, where)
+    if reach.looks(CERTAIN_DEPTH) > MOST_LOOKS:
+        raise Invalid(f"{where}: the schema's references repeat each other too often.")
+    _read_patterns(parts, where, budget)
     try:
         # A format that is known is a promise too; one that is not only describes.
-        steps = FancyRegexOptions(backtrack_limit=MOST_STEPS_BACK)
         validator = validator_for(
-            dict(schema), offline=True, validate_formats=True, pattern_options=steps
+            dict(schema), offline=True, validate_formats=True, pattern_options=STEPS
         )
     except ValidationError as error:
         place = "/".join(map(str, error.instance_path))
@@ -76,9 +108,21 @@ def checked(schema: Mapping[str, Any], where: str) -> Checked:
         raise Invalid(f"{where}: not a JSON schema: {said}") from error
     except ValueError as error:  # half a surrogate pair
         raise Invalid(f"{where}: the schema holds what is not JSON: {error}.") from error
-    if reach.looks(CERTAIN_DEPTH) > MOST_LOOKS:
-        raise Invalid(f"{where}: the schema's references repeat each other too often.")
     return Checked(validator, reach)
+
+
+def _read_patterns(parts: Sequence[Mapping[str, Any]], where: str, budget: Budget) -> None:
+    """Each by itself: ``\\p{L}{200}`` takes megabytes, and there is room for thousands."""
+    named = [part.get("patternProperties") for part in parts]
+    found = [part.get("pattern") for part in parts]
+    found += [name for one in named if isinstance(one, Mapping) for name in one]
+    for pattern in dict.fromkeys(one for one in found if isinstance(one, str)):
+        began = time.thread_time()
+        try:
+            validator_for({"pattern": pattern}, offline=True, pattern_options=STEPS)
+        except ValueError:
+            return  # it is none, which is told with its place
+        budget.spend_on_patterns(time.thread_time() - began, where)
 
 
 def _bounded(schema: Mapping[str, Any], where: str) -> list[Mapping[str, Any]]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from autobot.errors import Invalid
-from autobot.json_schema import checked, moved
+from autobot.json_schema import Budget, checked, moved
 from deployments.llm.engine import ChatMessage, Schema
 
 MOST_CALLS = 8
@@ -79,8 +79,10 @@ class Toolbox:
             raise Invalid("tools: two tools have the same name.")
         self.forced = forced
         self.parallel = parallel
+        budget = Budget()
         self._schemas = {
-            name: checked(tool.parameters, f"tools: {name}") for name, tool in self.tools.items()
+            name: checked(tool.parameters, f"tools: {name}", budget)
+            for name, tool in self.tools.items()
         }
 
     def only(self, name: str) -> "Toolbox":

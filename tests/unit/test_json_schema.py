@@ -1,11 +1,12 @@
 """What is a schema, and what a stranger's schema cannot do."""
 
+import time
 from typing import Any
 
 import pytest
 
 from autobot.errors import Invalid
-from autobot.json_schema import checked, moved, targets
+from autobot.json_schema import MOST_LETTERS, Budget, checked, moved, targets
 
 SLOW = [
     r"^(a+)+$",
@@ -240,3 +241,49 @@ def test_a_moved_schema_means_the_same() -> None:
     inside = {"$defs": {"it": moved(schema, "#/$defs/it")}, "$ref": "#/$defs/it"}
     assert checked(inside, "here").is_valid({"n": 1})
     assert not checked(inside, "here").is_valid({"n": "one"})
+
+
+def asked_twice(keyword: str, levels: int) -> dict[str, Any]:
+    """A page of schema that jsonschema-rs, which looks into references for what these two keywords
+    need to know, would read ``4 ** levels`` times before it is ever applied."""
+    below = [{"$ref": f"#/$defs/{n + 1}"} for n in range(levels)]
+    defs: dict[str, Any] = {
+        str(n): {"if": one, "then": one, "else": one, keyword: one} for n, one in enumerate(below)
+    }
+    return {"type": "object", "$ref": "#/$defs/0", "$defs": {**defs, str(levels): {}}}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("keyword", ["unevaluatedProperties", "unevaluatedItems"])
+@pytest.mark.parametrize("levels", [9, 13, 25])
+def test_a_schema_is_counted_before_it_is_read(keyword: str, levels: int) -> None:
+    with pytest.raises(Invalid, match="repeat each other too often"):
+        checked(asked_twice(keyword, levels), "here")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("place", ["pattern", "patternProperties"])
+def test_patterns_that_are_large_and_many_are_refused(place: str) -> None:
+    patterns = [rf"^\p{{L}}{{{100 + n}}}$" for n in range(1000)]
+    schema: dict[str, Any] = {"properties": {p: {"pattern": p} for p in patterns}}
+    if place == "patternProperties":
+        schema = {place: {p: {"type": "string"} for p in patterns}}
+    began = time.thread_time()
+    with pytest.raises(Invalid, match="here: the schema's patterns are too many or too large"):
+        checked(schema, "here")
+    assert time.thread_time() - began < 2
+
+
+def test_a_schema_of_very_many_letters_is_refused() -> None:
+    with pytest.raises(Invalid, match="here: more than 262144 letters"):
+        checked({"const": "a" * MOST_LETTERS}, "here")
+    checked({"const": "a" * (MOST_LETTERS - 100)}, "here")
+
+
+def test_schemas_of_one_request_share_what_may_be_read() -> None:
+    budget = Budget()
+    schema = {"const": "a" * (MOST_LETTERS // 3)}
+    checked(schema, "one", budget)
+    checked(schema, "two", budget)
+    with pytest.raises(Invalid, match="three: more than"):
+        checked(schema, "three", budget)
