@@ -11,6 +11,8 @@ from itertools import pairwise
 LAST = 0x10FFFF
 MOST_STATES = 2500
 """Of one automaton. A rule each: an engine reads such a grammar in milliseconds."""
+MOST_TOGETHER = 20_000
+"""States of all automata of one schema: two megabytes of grammar."""
 MOST_WORK = 1_000_000
 """Arrows looked at while the automata of one schema are made: about a second."""
 
@@ -28,14 +30,19 @@ class TooLarge(Exception):
 
 
 class Work:
-    """What may still be spent on the automata of one schema."""
+    """What may still be spent on one schema."""
 
-    def __init__(self, left: int = MOST_WORK) -> None:
-        self.left = left
+    def __init__(self, left: int = MOST_WORK, states: int = MOST_TOGETHER) -> None:
+        self.left, self.states = left, states
 
     def spend(self, arrows: int) -> None:
         self.left -= arrows
         if self.left < 0:
+            raise TooLarge
+
+    def add_state(self) -> None:
+        self.states -= 1
+        if self.states < 0:
             raise TooLarge
 
 
@@ -106,6 +113,7 @@ def explore(
     start: object,
     edges: Callable[[object], Iterable[tuple[int, int, object]]],
     accepts: Callable[[object], bool],
+    work: Work,
 ) -> Automaton:
     """The automaton of all states that are reached from ``start`` and can still end well."""
     numbers: dict[object, int] = {start: 0}
@@ -117,9 +125,11 @@ def explore(
             if target not in numbers:
                 if len(numbers) >= MOST_STATES:
                     raise TooLarge
+                work.add_state()
                 numbers[target] = len(numbers)
                 ahead.append(target)
             row.append((low, high, numbers[target]))
+        work.spend(len(row))
         found.append(row)
     return _trimmed(found, {numbers[state] for state in ahead if accepts(state)})
 
@@ -165,7 +175,7 @@ def together(one: Automaton, other: Automaton, work: Work, *, minus: bool = Fals
         first, second = state  # pyright: ignore
         return first in one.accepts and (second in other.accepts) != minus
 
-    return explore((0, 0), edges, accepts)
+    return explore((0, 0), edges, accepts, work)
 
 
 def _cut(low: int, high: int, row: Sequence[Edge]) -> Iterable[tuple[int, int, int | None]]:
@@ -181,7 +191,7 @@ def _cut(low: int, high: int, row: Sequence[Edge]) -> Iterable[tuple[int, int, i
         yield low, high, None
 
 
-def counted(least: int, most: int | None) -> Automaton:
+def counted(least: int, most: int | None, work: Work) -> Automaton:
     """Any text of so many characters."""
     end = least if most is None else most
 
@@ -191,10 +201,10 @@ def counted(least: int, most: int | None) -> Automaton:
             for low, high in ANY:
                 yield low, high, min(count + 1, end)
 
-    return explore(0, edges, lambda state: int(state) >= least)  # pyright: ignore
+    return explore(0, edges, lambda state: int(state) >= least, work)  # pyright: ignore
 
 
-def words(texts: Iterable[str]) -> Automaton:
+def words(texts: Iterable[str], work: Work) -> Automaton:
     """Exactly these texts; common beginnings are shared."""
     tree: list[dict[int, int]] = [{}]
     ends: set[int] = set()
@@ -204,6 +214,7 @@ def words(texts: Iterable[str]) -> Automaton:
             if letter not in tree[state]:
                 if len(tree) >= MOST_STATES:
                     raise TooLarge
+                work.add_state()
                 tree[state][letter] = len(tree)
                 tree.append({})
             state = tree[state][letter]
@@ -231,4 +242,4 @@ def from_closures(
             if hit:
                 yield low, after - 1, closure(hit)
 
-    return explore(start, edges, lambda state: accepts(state))  # pyright: ignore
+    return explore(start, edges, lambda state: accepts(state), work)  # pyright: ignore

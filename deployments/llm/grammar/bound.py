@@ -8,7 +8,8 @@ from autobot.json_schema import targets
 from deployments.llm.engine import Schema
 from deployments.llm.grammar.compiler import Grammar, compiled, is_plain
 
-KEPT = 64
+KEPT = 32
+"""Two megabytes each at most."""
 
 _KEPT_AS_SENT = (
     "type", "enum", "const", "required", "minItems", "maxItems", "$ref", "title", "description",

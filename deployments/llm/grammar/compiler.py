@@ -27,6 +27,8 @@ CONSTRAINTS = {
     *(keyword for keywords in HINTS.values() for keyword in keywords),
 }  # fmt: skip
 MOST_RULES = 6000
+PART = 30
+"""What merging one part of a schema costs, in arrows."""
 LEVELS = ("all", "shapes", "no choices", "nothing")
 """What is tried in turn until it is a grammar an engine can be given."""
 
@@ -98,6 +100,7 @@ class Compiler:
         if isinstance(schema.get("$ref"), str) and not _constrains(schema, but="$ref"):
             return self.node(self._target(schema["$ref"]))
         key = json.dumps(schema)
+        self.work.spend(len(key) // values.LETTERS)
         if key in self._names:
             name = self._names[key]
             if name is None:
@@ -135,6 +138,7 @@ class Compiler:
             return
         if depth > 100:
             raise TooLarge
+        self.work.spend(len(schema) + PART)
         if isinstance(schema.get("$ref"), str):
             self._gather(self._target(schema["$ref"]), facts, choices, depth + 1)
         for part in schema.get("allOf", ()):
@@ -211,7 +215,8 @@ class Compiler:
             return True
         if one.types != {"object"} or other.types != {"object"}:
             return False
-        shared = [name for name in one.required if name in other.required]
+        shared = {*one.required} & {*other.required}
+        self.work.spend(len(shared) * PART)
         return any(self._told_apart(one, other, name) for name in shared)
 
     def _told_apart(self, one: Facts, other: Facts, name: str) -> bool:

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from deployments.llm.grammar import pattern
-from deployments.llm.grammar.automaton import Automaton, TooLarge, together, words
+from deployments.llm.grammar.automaton import Automaton, TooLarge, Work, together, words
 from deployments.llm.grammar.facts import (
     Contradiction,
     Facts,
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from deployments.llm.grammar.compiler import Compiler
 
 MOST_PLACES = 400
+MOST_NAMES = 2000
+"""Of properties, times how many there may be where that is counted."""
 MOST_PATTERNS = 3
 MOST_DISTINCT = 8
 """So many values without a repetition take 2^8 rules."""
@@ -42,10 +45,12 @@ class Containers:
     def __init__(self, compiler: "Compiler") -> None:
         self._to = compiler
         self._space = Term(_space())
-        self._gap = Term(words(["", " "]))
+        self._gap = Term(_gap())
 
     def object(self, facts: Facts) -> Node:
         names = list(dict.fromkeys([*named_properties(facts.objects), *facts.required]))
+        if len(names) > MOST_NAMES:
+            raise TooLarge
         patterns = self._patterns(facts)
         allowed = self._names(facts)
         listed = [p for name in names if (p := self._listed(facts, name, patterns, allowed))]
@@ -58,7 +63,7 @@ class Containers:
         """From the last property to the first, for each number of those already there."""
         fewest, most = self._limits(facts, listed, extras)
         cap = max(fewest, most or 0)
-        if (len(listed) + 1) * (cap + 1) > MOST_PLACES * 5:
+        if (len(listed) + 1) * (cap + 1) > MOST_NAMES:
             raise TooLarge
         places = [(first, count) for first in (False, True) for count in range(cap + 1)]
         after: dict[tuple[bool, int], Node] = {}
@@ -143,11 +148,13 @@ class Containers:
             self._to.later.add("propertyNames")
             return any_text()
         if wanted.enum is not None:
-            return words([v for v in self._to.values.allowed(wanted) if isinstance(v, str)])
+            return words(
+                [v for v in self._to.values.allowed(wanted) if isinstance(v, str)], self._to.work
+            )
         try:
             return self._to.values.text(wanted)
         except Contradiction:
-            return words([])
+            return words([], self._to.work)
 
     def _listed(
         self, facts: Facts, name: str, patterns: Mapping[str, Automaton], allowed: Automaton
@@ -188,7 +195,8 @@ class Containers:
                 try:
                     if not matched and not self._open(facts, names):
                         continue
-                    found = together(allowed, words(names), self._to.work, minus=True)
+                    listed = words(names, self._to.work)
+                    found = together(allowed, listed, self._to.work, minus=True)
                     for text, one in patterns.items():
                         found = together(found, one, self._to.work, minus=text not in matched)
                     if found.empty:
@@ -311,6 +319,12 @@ def _extra_schemas(facts: Facts, matched: Sequence[str]) -> list[Schema]:
     return parts
 
 
+@cache
 def _space() -> Automaton:
     """Nothing, one space, or a new line and its indentation: what models are used to write."""
-    return words(["", " ", *("\n" + " " * depth for depth in range(INDENT + 1))])
+    return words(["", " ", *("\n" + " " * depth for depth in range(INDENT + 1))], Work())
+
+
+@cache
+def _gap() -> Automaton:
+    return words(["", " "], Work())

@@ -162,7 +162,7 @@ def _object(facts: Facts, schema: Mapping[str, Any]) -> None:
         facts.names.append(schema["propertyNames"])
     required = schema.get("required")
     if isinstance(required, list):
-        facts.required += [name for name in required if name not in facts.required]
+        facts.required = [*dict.fromkeys([*facts.required, *required])]
     facts.fewest = max(facts.fewest, int(schema.get("minProperties", 0)))
     facts.most = _smaller(facts.most, schema.get("maxProperties"))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 from deployments.llm.grammar.automaton import Automaton, Ranges, overlap, without
 
@@ -59,6 +59,7 @@ class _Writer:
         self._rules = rules
         self._names: dict[object, str] = {}
         self._ahead: list[tuple[str, Node]] = []
+        self._escapes: dict[Ranges, str] = {}
         self._lines: list[str] = []
 
     def write(self, root: str) -> str:
@@ -66,7 +67,7 @@ class _Writer:
         while self._ahead:
             name, node = self._ahead.pop()
             if isinstance(node, Term):
-                self._lines += _states(name, node)
+                self._lines += self._states(name, node)
             else:
                 self._lines.append(f"{name} ::= {self._inline(node)}")
         return "\n".join(self._lines) + "\n"
@@ -91,39 +92,43 @@ class _Writer:
             self._ahead.append((self._names[node], target))
         return self._names[node]
 
+    def _states(self, name: str, term: Term) -> Iterator[str]:
+        """A rule for each state: it reads one character and goes on with the next state's."""
+        for state in range(len(term.automaton.edges)):
+            options = list(self._moves(name, state, term))
+            if state in term.automaton.accepts:
+                options.append('"\\""' if term.quoted else '""')
+            yield f"{_state(name, state)} ::= {' | '.join(options)}"
 
-def _states(name: str, term: Term) -> Iterator[str]:
-    """A rule for each state: it reads one character and goes on with the next state's."""
-    for state in range(len(term.automaton.edges)):
-        options = list(_moves(name, state, term))
-        if state in term.automaton.accepts:
-            options.append('"\\""' if term.quoted else '""')
-        yield f"{_state(name, state)} ::= {' | '.join(options)}"
+    def _moves(self, name: str, state: int, term: Term) -> Iterator[str]:
+        for target, ranges in term.automaton.targets(state).items():
+            plain = without(ranges, QUOTED) if term.quoted else ranges
+            if plain:
+                yield f"{_class(plain)} {_state(name, target)}"
+            if term.quoted and (special := overlap(ranges, QUOTED)):
+                yield f'"\\\\" {self._escaped(special)} {_state(name, target)}'
+
+    def _escaped(self, special: Ranges) -> str:
+        """The rule of what follows a backslash: it is long, and thousands of states share it."""
+        if special not in self._escapes:
+            self._escapes[special] = f"e{len(self._escapes)}"
+            self._lines.append(f"{self._escapes[special]} ::= {_escapes(special)}")
+        return self._escapes[special]
 
 
 def _state(name: str, state: int) -> str:
     return f"{name}-{state}" if state else name
 
 
-def _moves(name: str, state: int, term: Term) -> Iterator[str]:
-    for target, ranges in term.automaton.targets(state).items():
-        plain = without(ranges, QUOTED) if term.quoted else ranges
-        if plain:
-            yield f"{_class(plain)} {_state(name, target)}"
-        if term.quoted and (special := overlap(ranges, QUOTED)):
-            yield f'"\\\\" {_escapes(special)} {_state(name, target)}'
-
-
-@cache
 def _escapes(special: Ranges) -> str:
     codes = [code for low, high in special for code in range(low, high + 1)]
     short = "".join(SHORT[code] for code in codes if code in SHORT)
     options = [_class(tuple((ord(c), ord(c)) for c in short))] if short else []
     options += [_literal(f"u{code:04x}") for code in codes if code not in SHORT]
-    return f"({' | '.join(options)})"
+    return " | ".join(options)
 
 
-@cache
+@lru_cache(256)
 def _class(ranges: Ranges) -> str:
     return f"[{''.join(_span(low, high) for low, high in ranges)}]"
 

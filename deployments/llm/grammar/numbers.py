@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from deployments.llm.grammar.automaton import Automaton, TooLarge, explore
+from deployments.llm.grammar.automaton import Automaton, TooLarge, Work, explore
 
 DIGITS = (16, 9, 6)
 """Before the point, where the bounds ask for no more: what every reader of JSON takes for the very
@@ -54,12 +54,12 @@ class _State:
     zero: bool = False
 
 
-def automaton(bounds: Bounds, *, whole: bool) -> Automaton:
+def automaton(bounds: Bounds, work: Work, *, whole: bool) -> Automaton:
     """Decimal numbers, ``whole`` ones alone or also with a fraction. Raises `TooLarge`."""
     for digits in DIGITS:
         try:
             reader = _Reader(bounds, whole, digits)
-            return explore(_State(), reader.edges, reader.accepts)
+            return explore(_State(), reader.edges, reader.accepts, work)
         except TooLarge:
             if digits == DIGITS[-1] or bounds.step is None:
                 raise

@@ -19,11 +19,13 @@ from deployments.llm.grammar.pattern import NotRegular
 
 ANY_NUMBER = r"^-?(0|[1-9]\d{0,15})(\.\d{1,15})?([eE][-+]?\d{1,2})?$"
 LONGEST = 2000
+LETTERS = 20
+"""Of JSON, that are written while an arrow is looked at, with what else is done with them."""
 
 
 @cache
 def any_text() -> Automaton:
-    return counted(0, None)
+    return counted(0, None, Work())
 
 
 @cache
@@ -37,8 +39,8 @@ def _format(name: str) -> Automaton:
 
 
 @cache
-def _number(bounds: Bounds, whole: bool) -> Automaton:
-    return numbers.automaton(bounds, whole=whole)
+def any_integer() -> Automaton:
+    return numbers.automaton(Bounds(), Work(), whole=True)
 
 
 class Values:
@@ -47,6 +49,7 @@ class Values:
     def __init__(self, later: set[str], work: Work, *, exact: bool) -> None:
         self._later, self._work, self._exact = later, work, exact
         self._texts: dict[object, Automaton] = {}
+        self._known: dict[tuple[Bounds, bool], Automaton] = {}
 
     def string(self, facts: Facts) -> Node:
         return Seq((Lit('"'), Term(self.text(facts), quoted=True)))
@@ -80,7 +83,7 @@ class Values:
             most = None
         if least or most is not None:
             keyword = "minLength" if most is None else "maxLength"
-            found = self._with(keyword, found, lambda: counted(least, most))
+            found = self._with(keyword, found, lambda: counted(least, most, self._work))
         return found
 
     def _with(self, keyword: str, found: Automaton, make: Any) -> Automaton:
@@ -107,16 +110,22 @@ class Values:
         tries = ((bounds, ()), (without_step, ("multipleOf",)), (Bounds(), ("minimum", "maximum")))
         for one, left_out in tries:
             self._left_out(facts, *left_out)
-            if one == Bounds() and not whole:
-                return Term(any_number())
+            if one == Bounds():
+                return Term(any_integer() if whole else any_number())
             try:
-                found = _number(one, whole)
+                found = self._number(one, whole=whole)
             except TooLarge:
                 continue
             if found.empty:
                 raise Contradiction
             return Term(found)
         raise TooLarge
+
+    def _number(self, bounds: Bounds, *, whole: bool) -> Automaton:
+        key = (bounds, whole)
+        if key not in self._known:
+            self._known[key] = numbers.automaton(bounds, self._work, whole=whole)
+        return self._known[key]
 
     def _left_out(self, facts: Facts, *keywords: str) -> None:
         used = {"minimum": facts.low is not None, "maximum": facts.high is not None}
@@ -135,7 +144,7 @@ class Values:
             raise Contradiction
         if len(texts) == 1:
             return Lit(texts[0])
-        return Term(words(texts))
+        return Term(words(texts, self._work))
 
     def allowed(self, facts: Facts) -> list[Any]:
         """The values of an enumeration that the other keywords allow too."""
@@ -144,7 +153,9 @@ class Values:
     def within(self, facts: Facts, values: Sequence[Any]) -> list[Any]:
         """Those of ``values`` that all keywords allow."""
         schema = {"allOf": [_without_names(one) for one in facts.conjuncts]}
-        if '"$ref"' in json.dumps(schema) or '"$dynamicRef"' in json.dumps(schema):
+        text = json.dumps(schema)
+        self._work.spend(len(text) // LETTERS)
+        if '"$ref"' in text or '"$dynamicRef"' in text:
             self._later.add("enum")
             return list(values)
         check = validator_for(schema, offline=True, validate_formats=True)

@@ -1,5 +1,6 @@
 """Schemas for every keyword of the drafts, and what is left of each to the validator."""
 
+from collections.abc import Callable
 from typing import Any
 
 LEAF = {
@@ -278,3 +279,36 @@ AMBIGUOUS: dict[str, dict[str, Any]] = {
         ]
     },
 }
+
+
+def _doubling(levels: int) -> dict[str, Any]:
+    defs: dict[str, Any] = {
+        f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(levels)
+    }
+    return {"$ref": "#/$defs/a0", "$defs": {**defs, f"a{levels}": {"type": "string"}}}
+
+
+def _fields(number: int, field: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
+    return {"type": "object", "properties": {f"p{n}": field(n) for n in range(number)}}
+
+
+HARD: dict[str, dict[str, Any]] = {
+    "long texts": _fields(1000, lambda n: {"type": "string", "maxLength": 2000 - n}),
+    "steps": _fields(
+        1000, lambda n: {"type": "number", "multipleOf": 1000 + n, "minimum": n, "maximum": 1e30}
+    ),
+    "bounds": _fields(
+        1000, lambda n: {"type": "number", "minimum": 1e30 + n * 1e20, "maximum": 1e38}
+    ),
+    "one large part in many places": {
+        **_fields(1000, lambda n: {"$ref": "#/$defs/a", "minLength": n}),
+        "$defs": {"a": {"type": "string", "enum": ["x" * 200_000]}},
+    },
+    "parts that repeat each other": _doubling(20),
+    "needed names": {"type": "object", "required": [f"name{n}" for n in range(9000)]},
+    "alternatives that need the same names": {
+        "oneOf": [{"type": "object", "$ref": "#/$defs/a", "minProperties": n} for n in range(32)],
+        "$defs": {"a": {"type": "object", "required": [f"name{n}" for n in range(9000)]}},
+    },
+}
+"""What a caller may send and no grammar should be made of, or one of a part of it."""

@@ -2,19 +2,23 @@
 
 import json
 import time
+from importlib import import_module
+from inspect import signature
+from pkgutil import iter_modules
 from typing import Any
 
 import pytest
 
 from autobot.errors import Invalid
 from autobot.json_schema import checked, targets
+from deployments.llm import grammar
 from deployments.llm.grammar import facts
 from deployments.llm.grammar.bound import grammar_of, relaxed
 from deployments.llm.grammar.compiler import Compiler, compiled
 from deployments.llm.grammar.factor import MOST_ALIVE, Factored
 from deployments.llm.grammar.nodes import Ref, Rules
 from tests.unit.llm.samples import Samples
-from tests.unit.llm.schemas_of_keywords import AMBIGUOUS, HELD, LATER, one
+from tests.unit.llm.schemas_of_keywords import AMBIGUOUS, HARD, HELD, LATER, one
 
 TEXTS = 150
 
@@ -87,6 +91,30 @@ def test_difficult_schemas_take_seconds_of_a_processor_at_most() -> None:
     began = time.process_time()
     assert grammar_of(one(**hard)).later == {"pattern"}
     assert time.process_time() - began < 10
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", HARD)
+def test_a_schema_that_was_made_to_be_large_takes_seconds_and_makes_no_large_grammar(
+    name: str,
+) -> None:
+    checked(HARD[name], "schema")
+    began = time.process_time()
+    found = grammar_of(HARD[name])
+    assert time.process_time() - began < 10
+    assert found.later
+    assert len(found.text) < 4_000_000
+
+
+def test_what_strangers_send_is_kept_in_caches_that_have_a_bound() -> None:
+    modules = [
+        import_module(f"{grammar.__name__}.{one.name}") for one in iter_modules(grammar.__path__)
+    ]
+    cached = {f for module in modules for f in vars(module).values() if hasattr(f, "cache_info")}
+    endless = {f for f in cached if f.cache_parameters()["maxsize"] is None}
+    assert cached - endless
+    # A format's name is one of ours.
+    assert {f.__name__ for f in endless if signature(f).parameters} == {"_format"}
 
 
 def test_hundred_optional_properties_are_held() -> None:
