@@ -4,7 +4,6 @@ Chats are streamed over the engine's Unix socket: native code runs without the r
 lock, and closing the connection is how a hang-up reaches it, in the middle of a long prompt too.
 """
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -32,6 +31,7 @@ from deployments.llm.engine import (
 )
 from deployments.llm.grammar.bound import grammar_of
 from deployments.llm.grammar.compiler import Grammar
+from deployments.llm.grammar.turns import Turns
 from deployments.llm.llamacpp_process import LlamaProcess
 from deployments.llm.openai_stream import read_events
 from deployments.llm.plan import LONGEST_CONTEXT, MOST_SLOTS, plan_load
@@ -75,6 +75,7 @@ class LlamaCppEngine:
         self._slots = slots
         self._context = context
         self._shelf: Shelf[LlamaProcess] = Shelf(self._load, room, pinned, keep_alive_s)
+        self._turns = Turns()
         self.gate = ConcurrencyLimiter(slots, waiting, waiting_each=WAITING_EACH, what="chats")
 
     def preload(self, name: str) -> LlamaProcess:
@@ -122,7 +123,7 @@ class LlamaCppEngine:
             raise BadRequest(f"The model '{request.model}' cannot see images.")
         grammar = None
         if request.schema is not None:
-            grammar = await asyncio.to_thread(grammar_of, request.schema)
+            grammar = await self._turns.make(grammar_of, request.schema, request.caller)
         target = "/v1/chat/completions" if request.prompt is None else "/v1/completions"
         async with (
             self.gate.slot(request.caller),

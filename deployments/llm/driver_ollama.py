@@ -25,8 +25,11 @@ from deployments.llm.engine import (
     Delta,
     Finish,
     ModelCard,
+    Schema,
     Start,
 )
+from deployments.llm.grammar.bound import relaxed
+from deployments.llm.grammar.turns import Turns
 
 PROBE_S = 0.3
 """The server is on this machine: one that takes longer is not one to wait for."""
@@ -79,6 +82,7 @@ class OllamaEngine:
         self._context = context
         self._sight: Sight | None = None
         self._facts: dict[str, Facts] = {}
+        self._turns = Turns()
         self.gate = ConcurrencyLimiter(slots, waiting, waiting_each=WAITING_EACH, what="chats")
 
     @property
@@ -111,7 +115,10 @@ class OllamaEngine:
 
     async def _run(self, request: ChatRequest, context: int) -> AsyncGenerator[ChatEvent, None]:
         device: str | None = None
-        body = body_of(request, context)
+        form: Schema | None = None
+        if request.schema is not None:
+            form = await self._turns.make(relaxed, request.schema, request.caller)
+        body = body_of(request, context, form)
         if request.prompt is None:
             parts = await self._client.exactly(ollama.ChatResponse, "/api/chat", body)
         else:

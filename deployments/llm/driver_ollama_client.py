@@ -15,8 +15,7 @@ from autobot.errors import (
     ModelNotFound,
     Unavailable,
 )
-from deployments.llm.engine import ChatMessage, ChatRequest
-from deployments.llm.grammar.bound import relaxed
+from deployments.llm.engine import ChatMessage, ChatRequest, Schema
 
 Part = TypeVar("Part", ollama.ChatResponse, ollama.GenerateResponse)
 
@@ -40,7 +39,8 @@ class Client(ollama.AsyncClient):
         return tuple(int(number) for number in numbers if number.isdigit())
 
 
-def body_of(request: ChatRequest, context: int) -> dict[str, Any]:
+def body_of(request: ChatRequest, context: int, form: Schema | None) -> dict[str, Any]:
+    """``form`` is the request's schema as the server may be given it: `relaxed`."""
     options: dict[str, Any] = {
         "num_ctx": context,
         "num_predict": request.max_tokens,
@@ -63,8 +63,8 @@ def body_of(request: ChatRequest, context: int) -> dict[str, Any]:
         body["messages"] = [_message(message) for message in request.messages]
     else:
         body |= {"prompt": request.prompt, "raw": True}
-    if request.schema is not None:
-        body["format"] = relaxed(request.schema) or "json"
+    if form is not None:
+        body["format"] = form or "json"
     if request.keep_alive_s is not None:
         body["keep_alive"] = request.keep_alive_s
     return body
