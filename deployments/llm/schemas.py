@@ -235,17 +235,22 @@ def make_toolbox(
     return box.only(named) if named else box
 
 
-def not_empty(value: str | list[str] | None) -> str | list[str] | None:
-    if any(not stop for stop in ([value] if isinstance(value, str) else value or [])):
+def bounded(value: str | list[str] | None) -> str | list[str] | None:
+    sequences = [value] if isinstance(value, str) else value or []
+    if not all(sequences):
         raise ValueError("a stop sequence is empty")
+    if sum(map(len, sequences)) > MOST_STOP_LETTERS:
+        raise ValueError(f"the stop sequences have more than {MOST_STOP_LETTERS} letters together")
     return value
 
 
 StopText = Annotated[str, Field(max_length=1000)]
 MOST_STOPS = 4
+MOST_STOP_LETTERS = 16_384
+"""Of all together: an engine compares them with its answer after each token, for all its chats."""
 Stop = Annotated[
     StopText | Annotated[list[StopText], Field(max_length=MOST_STOPS)] | None,
-    AfterValidator(not_empty),
+    AfterValidator(bounded),
 ]
 Penalty = Annotated[float | None, Field(ge=-2, le=2, allow_inf_nan=False)]
 Temperature = Annotated[float | None, Field(ge=0, le=2, allow_inf_nan=False)]

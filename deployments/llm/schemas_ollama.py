@@ -25,8 +25,8 @@ from deployments.llm.schemas import (
     Temperature,
     ToolParam,
     TopP,
+    bounded,
     make_toolbox,
-    not_empty,
     stops,
 )
 from deployments.llm.schemas_limits import NotOffered
@@ -79,7 +79,7 @@ MOST_STOPS = 1024
 """Ollama has no limit. Each is looked for after each token, so there is one here."""
 Stops = Annotated[
     StopText | Annotated[list[StopText], Field(max_length=MOST_STOPS)] | None,
-    AfterValidator(not_empty),
+    AfterValidator(bounded),
 ]
 
 
