@@ -8,6 +8,7 @@ launcher's temporary files lie in a folder of the operator.
 And an odd `cluster.yaml` is explained before Ray stumbles over it.
 """
 
+import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,8 @@ COMMANDS = frozenset(
     for name in (dashed, dashed.replace("-", "_"))
 )
 """Those of Ray's commands that take a cluster's configuration."""
+OPTIONS = ("--logging-level", "--logging-format")
+"""Those of `ray` itself that take a value; they stand before the command."""
 LOOKED_UP = (
     *("cluster_name", "head_node_type", "available_node_types", "max_workers"),
     *("setup_commands", "head_setup_commands", "worker_setup_commands"),
@@ -43,11 +46,22 @@ HEAD = "main"
 def main() -> None:
     """The entry point of `.venv/bin/ray`."""
     arguments = sys.argv[1:]
-    if COMMANDS.intersection(arguments[:1]):
+    if command_of(arguments) in COMMANDS:
         explain_and_exit_on_failure(arguments)
     from ray.scripts.scripts import main as ray  # seconds of imports, which a refusal can spare
 
     sys.exit(ray())
+
+
+def command_of(arguments: Sequence[str]) -> str | None:
+    """The first word that is neither one of Ray's own options nor the value of one."""
+    words = iter(arguments)
+    for word in words:
+        if not word.startswith("-"):
+            return word
+        if word in OPTIONS:
+            next(words, None)
+    return None
 
 
 def explain_and_exit_on_failure(arguments: Sequence[str]) -> None:
@@ -102,7 +116,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 def refuse_shared_temporary_folder() -> None:
     """SetupError when Ray's launcher keeps its configurations where others can write."""
     folder = Path(tempfile.gettempdir())
-    if is_shared(folder):
+    if is_shared(folder) or folder.stat().st_uid not in (0, os.geteuid()):
         raise SetupError(
             f"Others can write to {folder}, where Ray's launcher keeps its configurations.",
             "Use the `ray` of this checkout's .venv (`make setup` makes it), or set TMPDIR to a "

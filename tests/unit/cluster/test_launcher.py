@@ -13,10 +13,18 @@ from typing import Any
 import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config
+from ray.scripts.scripts import cli
 
 from autobot import private
-from autobot.cluster.launcher import check, explain_and_exit_on_failure
+from autobot.cluster.launcher import (
+    COMMANDS,
+    OPTIONS,
+    check,
+    explain_and_exit_on_failure,
+    refuse_shared_temporary_folder,
+)
 from autobot.cluster.topology import CHECKOUT
+from autobot.errors import SetupError
 from tests.unit.cluster.configs import REAL, config
 
 RAYS_OWN = "ray.scripts.scripts"
@@ -81,6 +89,44 @@ def test_a_configuration_that_somebody_else_left_in_tmp_is_not_read(
     assert "Loaded cached" not in done.stdout + done.stderr
     assert "autobot_key is missing" in done.stderr, "it came as far as the operator's own key"
     assert not [left for left in shared.iterdir() if left.name.startswith("ray-up")]
+
+
+@pytest.mark.parametrize(
+    "options", [("--logging-level", "info"), ("--logging-level=info",)], ids=["apart", "as one"]
+)
+def test_nor_is_it_when_options_of_rays_stand_before_the_command(
+    tmp_path: Path, shared: Path, file: Path, options: tuple[str, ...]
+) -> None:
+    plant(shared)
+    done = ray(OURS, tmp_path, *options, "up", "-y", str(file), TMPDIR=str(shared))
+    assert "Loaded cached" not in done.stdout + done.stderr
+    assert "autobot_key is missing" in done.stderr, "it came as far as the operator's own key"
+
+
+def test_every_command_of_rays_that_reads_a_configuration_is_known() -> None:
+    reading = {
+        name
+        for name, command in cli.commands.items()
+        if any(parameter.name == "cluster_config_file" for parameter in command.params)
+    }
+    assert reading
+    assert reading <= COMMANDS
+    valued = {
+        name for option in cli.params for name in option.opts if not getattr(option, "is_flag", 0)
+    }
+    assert valued == set(OPTIONS)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder somebody else's")
+def test_somebody_elses_folder_is_refused_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir(0o755)
+    os.chown(folder, 65534, 65534)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    with pytest.raises(SetupError, match="Others can write"):
+        refuse_shared_temporary_folder()
 
 
 def test_rays_own_command_is_refused_where_others_can_write(
