@@ -21,7 +21,8 @@ HEAD_PATIENCE_S = 86400
 HAPROXY, ADMIN, METRICS, LOG = "h", "a", "m", "l"
 LONGEST_RUN_DIR = 34
 # supervisord, systemd and a shell have quotes and escapes of their own; none of them changes this.
-PLAIN = re.compile(r"[A-Za-z0-9_./:@+,=-]*")
+# No @: before it an address may have a password, and on a VM anybody reads the node's environment.
+PLAIN = re.compile(r"[A-Za-z0-9_./:+,=-]*")
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 

@@ -124,6 +124,15 @@ def test_no_secret_is_in_argv_environment_or_a_file_that_others_may_read(
             assert file.stat().st_mode & 0o077 == 0, file
 
 
+def test_nor_is_the_password_of_an_address(tmp_path: Path) -> None:
+    address = "https://user:0123456789@server.example/v1"
+    settings = Settings(home=tmp_path, external_chat_url=address, ollama_url=address)
+    made = program(settings)
+    assert "0123456789" not in " ".join([*made.argv, *made.env.values()])
+    found = in_a_replica({**ray_env(settings), "PATH": os.environ["PATH"]})
+    assert (found["external_chat_url"], found["ollama_url"]) == (address, address)
+
+
 def test_a_changed_secret_changes_the_environment_and_one_taken_back_is_gone(
     tmp_path: Path,
 ) -> None:
