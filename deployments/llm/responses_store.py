@@ -1,7 +1,7 @@
 """Stored responses, which room redis keeps: all VMs of this room find them, and backups have them.
 
 They belong to the API key that made them; another key is told there is no such response. The oldest
-leave when a key has a thousand, and each after thirty days.
+leave when a key has a thousand, or 64 MiB of them, and each after thirty days.
 """
 
 import json

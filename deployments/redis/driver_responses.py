@@ -12,12 +12,19 @@ import redis.asyncio
 
 from deployments.redis.driver_errors import translated
 from deployments.redis.driver_profiles import KEYS
-from deployments.redis.responses import KEPT_S, MOST_CHARACTERS, MOST_RESPONSES, Outcome
+from deployments.redis.responses import (
+    KEPT_S,
+    MOST_CHARACTERS,
+    MOST_RESPONSES,
+    MOST_TOGETHER,
+    Outcome,
+)
 
 INDEX = "autobot:redis:responses:"
 TEXT = "autobot:redis:response:"
 
-# KEYS: the API keys, index, text. ARGV: owner, name, text, now, seconds to keep, most, prefix.
+# KEYS: the API keys, index, text. ARGV: owner, name, text, now, seconds to keep, most, prefix, most
+# bytes together.
 # One script: a key that is revoked meanwhile leaves nothing behind.
 PUT = """
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then return 'lost' end
@@ -25,9 +32,13 @@ redis.call('SET', KEYS[3], ARGV[3], 'EX', ARGV[5])
 redis.call('ZADD', KEYS[2], ARGV[4], ARGV[2])
 redis.call('EXPIRE', KEYS[2], ARGV[5])
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', tonumber(ARGV[4]) - tonumber(ARGV[5]))
-for _, name in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1 - tonumber(ARGV[6]))) do
-    redis.call('UNLINK', ARGV[7] .. name)
-    redis.call('ZREM', KEYS[2], name)
+local bytes = 0
+for place, name in ipairs(redis.call('ZREVRANGE', KEYS[2], 0, -1)) do
+    bytes = bytes + redis.call('STRLEN', ARGV[7] .. name)
+    if name ~= ARGV[2] and (place > tonumber(ARGV[6]) or bytes > tonumber(ARGV[8])) then
+        redis.call('UNLINK', ARGV[7] .. name)
+        redis.call('ZREM', KEYS[2], name)
+    end
 end
 return 'ok'
 """
@@ -36,9 +47,14 @@ return 'ok'
 class RedisResponses:
     """Uses the store's connection."""
 
-    def __init__(self, client: redis.asyncio.Redis, most: int = MOST_RESPONSES) -> None:
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        most: int = MOST_RESPONSES,
+        most_together: int = MOST_TOGETHER,
+    ) -> None:
         self._redis = client
-        self._most = most
+        self._most, self._most_together = most, most_together
         self._put = client.register_script(PUT)
 
     async def put(self, owner: str, name: str, text: str) -> Outcome:
@@ -48,7 +64,10 @@ class RedisResponses:
         with translated():
             return await self._put(
                 keys=[KEYS, INDEX + owner, mine + name],
-                args=[owner, name, text, time.time(), KEPT_S, self._most, mine],
+                args=[
+                    *(owner, name, text, time.time(), KEPT_S),
+                    *(self._most, mine, self._most_together),
+                ],
             )
 
     async def get(self, owner: str, name: str) -> str | None:

@@ -11,6 +11,9 @@ MOST_RESPONSES = 1000
 """Of one API key; past it the oldest leave."""
 MOST_CHARACTERS = 1 << 20
 """Of one stored response, with everything said before it."""
+MOST_TOGETHER = 64 << 20
+"""Bytes of all that one API key stores; past it the oldest leave. Full memory refuses everybody's
+writes, those of new keys too."""
 KEPT_S = 30 * 24 * 3600
 """Thirty days, as OpenAI keeps them."""
 
@@ -46,7 +49,9 @@ class FakeResponses:
             return "lost"
         mine = self._kept.setdefault(owner, {})
         mine[name] = text
-        while len(mine) > MOST_RESPONSES:
+        while len(mine) > MOST_RESPONSES or (
+            len(mine) > 1 and sum(len(one.encode()) for one in mine.values()) > MOST_TOGETHER
+        ):
             del mine[next(iter(mine))]
         return "ok"
 

@@ -46,6 +46,24 @@ async def test_the_oldest_leave_when_there_are_too_many(
     assert found == [None, None, "2", "3", "4"]
 
 
+async def test_the_oldest_leave_when_all_together_are_too_large_and_never_the_last(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(responses, "MOST_TOGETHER", 100)
+    if isinstance(store.responses, RedisResponses):
+        monkeypatch.setattr(store.responses, "_most_together", 100)
+    me, you = await owner_in(store), await owner_in(store)
+    await store.responses.put(you, "resp_0", "y" * 90)
+    for number in range(5):
+        await store.responses.put(me, f"resp_{number}", str(number) * 40)
+    found = [await store.responses.get(me, f"resp_{number}") for number in range(5)]
+    assert found == [None, None, None, "3" * 40, "4" * 40]
+    await store.responses.put(me, "resp_5", "x" * 500)
+    assert await store.responses.get(me, "resp_5") == "x" * 500
+    assert await store.responses.get(me, "resp_4") is None
+    assert await store.responses.get(you, "resp_0") == "y" * 90
+
+
 async def test_a_revoked_keys_responses_go_and_none_can_follow(store: Store) -> None:
     me = await owner_in(store)
     await store.responses.put(me, "resp_1", "x")
