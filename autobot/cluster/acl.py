@@ -19,7 +19,8 @@ ROOM_COMMANDS = (
     "+@connection +@transaction +@pubsub +@hash +@string +@list +@set +@sortedset +@stream +@bitmap"
     " +@hyperloglog +@geo +del +unlink +exists +type +touch +copy +rename +expire +expireat"
     " +pexpire +pexpireat +ttl +pttl +persist +eval +evalsha +script|load +script|exists"
-    " -@dangerous -@admin"
+    # Who tracks by prefixes is told the names of everybody's keys.
+    " -@dangerous -@admin -client|tracking"
 )
 REDIS_COMMANDS = "+@all -@admin -@dangerous +info +bgsave +lastsave"
 

@@ -100,7 +100,7 @@ async def test_a_script_sees_no_more_than_its_caller(connect: Connect) -> None:
     [
         "KEYS *", "SCAN 0", "FLUSHALL", "CONFIG GET *", "ACL LIST", "SHUTDOWN",
         "MODULE LIST", "CLIENT LIST", "MONITOR", "FT._LIST", "FT.SEARCH all *", "SAVE",
-        "REPLICAOF no one", "SWAPDB 0 0", "FUNCTION FLUSH",
+        "REPLICAOF no one", "SWAPDB 0 0", "FUNCTION FLUSH", "CLIENT TRACKING on BCAST",
     ],
 )  # fmt: skip
 async def test_a_room_may_not_look_around_or_administer(connect: Connect, command: str) -> None:
