@@ -19,6 +19,7 @@ import pytest
 
 from .conftest import bury_the_dead
 from .lab import VM, Hardware, Lab, LabError
+from .lab.image import make_disk
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -136,6 +137,12 @@ def test_vm_sees_nothing_of_this_machines_own(lab: Lab) -> None:
     assert vm.run(["ls", "/home"]).stdout.split() == ["autobot"]
     for path in (CHECKOUT, lab.home):
         assert vm.shell(["test", "-e", str(path)], check=False).returncode == 1
+
+
+def test_other_users_of_this_machine_read_no_disk_of_a_vm(lab: Lab, tmp_path: Path) -> None:
+    make_disk(tmp_path / "disk.img", 64 << 20)
+    for disk in (tmp_path / "disk.img", *(vm.home / "disk.img" for vm in lab.vms())):
+        assert disk.stat().st_mode & 0o077 == 0, disk
 
 
 def test_vm_has_debians_python_and_no_other(lab: Lab) -> None:

@@ -100,12 +100,12 @@ def make_key(path: Path, comment: str) -> None:
 
 
 def make_disk(path: Path, size: int) -> None:
-    """A sparse ext4 disk of `size` bytes.
+    """A sparse ext4 disk of `size` bytes, which only its owner may read: secrets come onto it.
 
     It has no journal: a power cut of a VM is not one of this machine, whose kernel goes on and
     closes the file system properly.
     """
-    with path.open("wb") as disk:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as disk:
         disk.truncate(size)
     options = ["-q", "-F", "-m", "0", "-O", "^has_journal", "-E", "lazy_itable_init=1,nodiscard"]
     execute(["mkfs.ext4", *options, str(path)])
