@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from autobot.cluster.launcher import COMMANDS
 from autobot.cluster.layout import cluster_dir
 from autobot.cluster.ray_env import loopback_env
@@ -71,7 +73,9 @@ def run_from_operator(settings: Settings, arguments: Sequence[str]) -> int:
 def tunnel(ssh: Sequence[str], host: str, port: int) -> Iterator[str]:
     """The URL under which ``port`` of ``host``'s loopback answers here, while the block lasts."""
     own = _free_port()
-    options = ("-o", "ExitOnForwardFailure=yes", "-N", "-L", f"127.0.0.1:{own}:127.0.0.1:{port}")
+    # A connection of its own: `_wait_for` asks whether it is this very process that listens.
+    options = ("-o", "ExitOnForwardFailure=yes", "-o", "ControlPath=none", "-N")
+    options = (*options, "-L", f"127.0.0.1:{own}:127.0.0.1:{port}")
     process = subprocess.Popen(
         [*ssh, *options, host], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
@@ -84,19 +88,27 @@ def tunnel(ssh: Sequence[str], host: str, port: int) -> Iterator[str]:
 
 
 def _wait_for(process: subprocess.Popen[str], port: int, host: str) -> None:
+    """Return once ``process`` listens on ``port``. Nobody else will do: another local user who took
+    the port first would be sent Ray's token.
+    """
     deadline = time.monotonic() + TUNNEL_DEADLINE_S
     while True:
         if process.poll() is not None:
             said = process.stderr.read().strip() if process.stderr else ""
             raise SetupError(f"SSH does not reach {host}: {said}", "Check the key and the VM.")
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+        if _listens(process.pid, port):
             return
-        except OSError:
-            pass
         if time.monotonic() > deadline:
             raise SetupError(f"SSH did not reach {host} in {TUNNEL_DEADLINE_S:.0f} s.")
         time.sleep(0.1)
+
+
+def _listens(pid: int, port: int) -> bool:
+    try:
+        found = psutil.Process(pid).net_connections("tcp")
+    except psutil.Error:
+        return False
+    return any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in found)
 
 
 def _free_port() -> int:
