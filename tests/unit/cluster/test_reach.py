@@ -1,4 +1,4 @@
-"""The way to the dashboard of a cluster: Ray's token goes to nobody else on the operator's machine."""
+"""The way to the dashboard of a cluster: nobody else on the operator's machine gets Ray's token."""
 
 import socket
 import sys
