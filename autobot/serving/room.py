@@ -29,6 +29,7 @@ from autobot import __version__
 from autobot.disks import Disks
 from autobot.keys import RECORDS, KeyRecord, KeyRing
 from autobot.rooms import RoomReport
+from autobot.serving.bounded_http import BoundedHttp
 from autobot.serving.calls import answer_of
 from autobot.settings import Settings
 from autobot.web.app import create_app
@@ -206,7 +207,11 @@ class OwnPort:
         self._app, self._host, self._port = app, host, port
         options: dict[str, Any] = {"lifespan": "off", "log_config": None, "access_log": False}
         config = uvicorn.Config(
-            self._serve, interface="asgi3", timeout_graceful_shutdown=5, **options
+            self._serve,
+            interface="asgi3",
+            http=BoundedHttp,
+            timeout_graceful_shutdown=5,
+            **options,
         )
         self._server = _EmbeddedServer(config)
         self._task: asyncio.Task[None] | None = None

@@ -1,0 +1,96 @@
+"""uvicorn's HTTP on a room's own port, with bounds: anybody who reaches it may speak to it.
+
+uvicorn reads a head of any length for any time, and queues any number of requests of one
+connection. The ingress has HAProxy in front, which bounds all of that.
+"""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MOST_HEAD = 64 << 10
+"""Bytes of a request line and its headers."""
+MOST_HEADERS = 256
+MOST_PIPELINED = 16
+"""Requests of one connection that wait for the answer of the one before them."""
+HEAD_WITHIN_S = 20.0
+LEFT_OVER_WITHIN_S = 30.0
+"""For the rest of a body whose request is answered already; it is thrown away."""
+
+
+class TooMuch(Exception):
+    """More than a client may send; uvicorn answers 400 and closes."""
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """One connection. uvicorn makes it, and calls what is not ours."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._head: int | None = 0
+        """Bytes of the head that is being read; None while a body is."""
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore
+        super().connection_made(transport)
+        self._close_in(HEAD_WITHIN_S)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._in_time()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        before = self._head
+        super().data_received(data)
+        # The parser keeps what it has of a header to itself until the header is complete.
+        if before is not None and self._head is not None:
+            self._head = max(self._head, before + len(data))
+            if self._head > MOST_HEAD and not self.transport.is_closing():
+                self.send_400_response("The request's head is too large.")
+
+    def on_message_begin(self) -> None:
+        if len(self.pipeline) >= MOST_PIPELINED:
+            raise TooMuch
+        self._head = 0
+        self._close_in(HEAD_WITHIN_S)
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._read(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._read(name + value)
+        if len(self.headers) >= MOST_HEADERS:
+            raise TooMuch
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._head = None
+        self._in_time()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._head = 0
+        self._in_time()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._head is None:
+            self._close_in(LEFT_OVER_WITHIN_S)
+
+    def _read(self, part: bytes) -> None:
+        self._head = (self._head or 0) + len(part)
+        if self._head > MOST_HEAD:
+            raise TooMuch
+
+    def _close_in(self, seconds: float) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(seconds, self.transport.close)
+
+    def _in_time(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
