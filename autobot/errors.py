@@ -8,6 +8,7 @@
     │   └── BlockedAddress            403 blocked-address
     ├── NotFound                      404 not-found
     │   └── ModelNotFound             404 model-not-found
+    ├── TooSlow                       408 too-slow
     ├── Conflict                      409 conflict
     ├── TooLarge                      413 too-large
     ├── Invalid                       422 invalid
@@ -112,6 +113,13 @@ class ModelNotFound(NotFound):
     """There is no such model here."""
 
     type = "model-not-found"
+
+
+class TooSlow(AutoBotError):
+    """The request's body came too slowly."""
+
+    status = 408
+    type = "too-slow"
 
 
 class Conflict(AutoBotError):

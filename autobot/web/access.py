@@ -5,21 +5,22 @@ earlier, with the headers alone, and ends what a key has opened once the ring do
 """
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from typing import Any
 
 import structlog
 from fastapi.requests import HTTPConnection
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from autobot.errors import AutoBotError, TooLarge, Unauthenticated
+from autobot.errors import AutoBotError, Unauthenticated
 from autobot.keys import KeyRecord, KeyRing
 from autobot.web import problems
 from autobot.web.auth import presented_key
+from autobot.web.bodies import Bodies, Body, Refused
 from autobot.web.public import is_public
-from autobot.web.route_table import RouteTable
+from autobot.web.route_table import KnownRoute, RouteTable
 
 log = structlog.get_logger()
 
@@ -141,7 +142,7 @@ class Access:
         self.app = app
         self._room = room
         self._keys = keys
-        self._max_body_bytes = max_body_bytes
+        self._bodies = Bodies(max_body_bytes)
         self._admissions = Admissions(keys)
         self._table: RouteTable | None = None
 
@@ -156,10 +157,14 @@ class Access:
                 admission = scope["autobot.admission"] = Admission(self._admissions, limit)
                 try:
                     await self._keys.catch_up(presented_key(HTTPConnection(scope)))
-                    if scope["type"] == "http":
-                        self._admit(HTTPConnection(scope), admission)
-                        receive = self._bounded(scope, receive)
-                    await self.app(scope, receive, answer.send)
+                    if scope["type"] == "websocket":
+                        await self.app(scope, receive, answer.send)
+                        return
+                    route, key = self._admit(HTTPConnection(scope), admission)
+                    reads_json = route is not None and route.reads_json
+                    body = Body(self._bodies, scope, receive, key, json=reads_json)
+                    with contextlib.closing(body):
+                        await self.app(scope, body.receive, answer.send)
                 finally:
                     admission.close()
         except TimeoutError:
@@ -168,36 +173,26 @@ class Access:
             await answer.refuse(Unauthenticated(ENDED))
         except AutoBotError as error:
             await answer.refuse(error)
+        except Refused as refused:  # read by a middleware
+            await answer.refuse(refused.error)
 
-    def _admit(self, connection: HTTPConnection, admission: Admission) -> None:
-        """Check key and scopes by the headers. What no route answers is 404 or 405 for anybody."""
+    def _admit(
+        self, connection: HTTPConnection, admission: Admission
+    ) -> tuple[KnownRoute | None, str]:
+        """Check key and scopes by the headers; return the route and the key's id.
+
+        What no route answers is 404 or 405 for anybody.
+        """
         if self._table is None:
             self._table = RouteTable(connection.app.routes)
         method, path = connection.scope["method"], connection.scope["path"]
         route = self._table.find(method, path)
         if route is None or is_public(self._room, method, path):
-            return
+            return route, ""
         connection.scope["route"] = route  # for the metrics, should it end here
-        admission.add(self._keys.check(presented_key(connection), *route.scopes))
-
-    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
-        """Refuse what declares too much, and stop a chunked body, which declares nothing."""
-        declared = Headers(scope=scope).get("content-length", "0")
-        said = f"The request body is larger than {self._max_body_bytes} bytes."
-        if declared.isdigit() and int(declared) > self._max_body_bytes:
-            raise TooLarge(said)
-        seen = 0
-
-        async def bounded() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self._max_body_bytes:
-                # FastAPI makes a 400 of every other exception while it reads a body.
-                raise HTTPException(TooLarge.status, said)
-            return message
-
-        return bounded
+        record = self._keys.check(presented_key(connection), *route.scopes)
+        admission.add(record)
+        return route, record.id
 
 
 def _may_deny(scope: Scope) -> bool:

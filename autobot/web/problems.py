@@ -15,7 +15,8 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from autobot.errors import AutoBotError, TooLarge
+from autobot.errors import AutoBotError
+from autobot.web.bodies import Refused
 from autobot.web.mistakes import first_mistake
 
 log = structlog.get_logger()
@@ -109,8 +110,9 @@ def install(app: FastAPI) -> None:
 
     async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        phrase = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
-        slug = TooLarge.type if error.status_code == TooLarge.status else phrase
+        if isinstance(error, Refused):
+            return told(error.error, request.url.path)
+        slug = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
         answer = error_response(request.url.path, error.status_code, slug, str(error.detail))
         answer.headers.update(error.headers or {})
         return answer

@@ -7,20 +7,27 @@ from functools import lru_cache
 from typing import Any
 
 from fastapi.dependencies.models import Dependant
+from fastapi.params import Form
 from fastapi.routing import iter_route_contexts
 from starlette.routing import BaseRoute
 
 from autobot.keys import Scope
 
+LONG = 256
+
 
 @dataclass(frozen=True)
 class KnownRoute:
-    """``path`` is the template, whole; ``scopes`` are those of its `require` dependencies."""
+    """``path`` is the template, whole; ``scopes`` are those of its `require` dependencies.
+
+    ``reads_json``: FastAPI reads its body, as JSON; else a form, or the route itself does.
+    """
 
     path: str
     methods: frozenset[str]
     scopes: tuple[Scope, ...]
     pattern: re.Pattern[str]
+    reads_json: bool = False
 
 
 class RouteTable:
@@ -28,10 +35,15 @@ class RouteTable:
 
     def __init__(self, routes: Sequence[BaseRoute]) -> None:
         self.routes = [*_known(routes)]
-        self.find = lru_cache(maxsize=1024)(self._find)
+        self._remembered = lru_cache(maxsize=1024)(self._find)
+
+    def find(self, method: str, path: str) -> KnownRoute | None:
+        """The route that answers; None when that is 404 or 405."""
+        # Anybody may send any path: long ones are not remembered.
+        find = self._remembered if len(path) <= LONG else self._find
+        return find(method, path)
 
     def _find(self, method: str, path: str) -> KnownRoute | None:
-        """The route that answers; None when that is 404 or 405."""
         for route in self.routes:
             if method in route.methods and route.pattern.match(path):
                 return route
@@ -42,10 +54,11 @@ def _known(routes: Sequence[BaseRoute]) -> Iterator[KnownRoute]:
     for context in iter_route_contexts(routes):
         if context.path is None or not context.methods:
             continue  # a WebSocket's
-        scopes = dict.fromkeys(_scopes(getattr(context, "dependant", None)))
-        yield KnownRoute(
-            context.path, frozenset(context.methods), tuple(scopes), context.path_regex
-        )
+        dependant: Dependant | None = getattr(context, "dependant", None)
+        scopes = tuple(dict.fromkeys(_scopes(dependant)))
+        methods = frozenset(context.methods)
+        reads_json = _reads_json(dependant)
+        yield KnownRoute(context.path, methods, scopes, context.path_regex, reads_json)
 
 
 def _scopes(dependant: Dependant | None) -> Iterator[Any]:
@@ -56,3 +69,10 @@ def _scopes(dependant: Dependant | None) -> Iterator[Any]:
         yield scope
     for inner in dependant.dependencies:
         yield from _scopes(inner)
+
+
+def _reads_json(dependant: Dependant | None) -> bool:
+    if dependant is None:
+        return False
+    own = any(not isinstance(field.field_info, Form) for field in dependant.body_params)
+    return own or any(map(_reads_json, dependant.dependencies))
