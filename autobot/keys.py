@@ -32,7 +32,7 @@ Domain = Annotated[
         pattern=r"^(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$|^\[[0-9A-Fa-f:.]+\]$",
     ),
 ]
-Domains = Annotated[tuple[Domain, ...], Field(max_length=256)]
+Domains = Annotated[tuple[Domain, ...], Field(max_length=256, fail_fast=True)]
 REFRESH_S = 10.0
 """Room main tells every replica of a change; this is for one that could not be told."""
 REFRESH_AT_FIRST_S = 1.0
@@ -69,7 +69,7 @@ class NewKey(BaseModel):
     """What a person asks for when making a key."""
 
     name: str = Field(min_length=1, max_length=64, pattern=r"^[\w .@-]+$")
-    scopes: tuple[Scope, ...] = Field(min_length=1)
+    scopes: tuple[Scope, ...] = Field(min_length=1, max_length=32, fail_fast=True)
     expires_in_s: float | None = Field(default=None, gt=0, le=10 * 365 * 86400)
     allow_domains: Domains = ()
     deny_domains: Domains = ()

@@ -112,7 +112,7 @@ class Extract(Action):
     """Values by selector: ``fields`` of the page, or of each of ``rows``."""
 
     name = "extract"
-    fields: dict[str, Wanted] = Field(min_length=1, max_length=64)
+    fields: dict[str, Wanted] = Field(min_length=1, max_length=64, fail_fast=True)
     rows: Short | None = Field(default=None, description="Selector of repeating elements.")
     limit: int = Field(default=100, ge=1, le=1000, description="Most rows or list entries.")
 
@@ -153,7 +153,7 @@ class Select(Action, OneElement):
     """Choose options of a list by value or label; tick a checkbox with ``checked``."""
 
     name = "select"
-    values: list[Short] = Field(default_factory=list, max_length=64)
+    values: list[Short] = Field(default_factory=list, max_length=64, fail_fast=True)
     checked: bool | None = None
 
 

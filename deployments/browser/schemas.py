@@ -91,9 +91,14 @@ class NewSession(Limits):
     )
     dialogs: Literal["accept", "dismiss"] = Field(default="dismiss", description="Their answer.")
     allow: list[Domain] = Field(
-        default_factory=list, max_length=256, description="Only these domains and subdomains."
+        default_factory=list,
+        max_length=256,
+        fail_fast=True,
+        description="Only these domains and subdomains.",
     )
-    deny: list[Domain] = Field(default_factory=list, max_length=256, description="Never these.")
+    deny: list[Domain] = Field(
+        default_factory=list, max_length=256, fail_fast=True, description="Never these."
+    )
     trace: bool = Field(default=False, description="Record a Playwright trace.")
     video: bool = Field(default=False, description="Record a film of the screen.")
     queue_s: float = Field(default=10, ge=0, le=60, description="How long to wait for a place.")

@@ -118,16 +118,21 @@ class EarlierCall(BaseModel):
     function: CalledFunction
 
 
-Part = TextPart | ImagePart | RefusalPart
+Part = Annotated[TextPart | ImagePart | RefusalPart, Field(discriminator="type")]
+MOST_PARTS = 4096
+"""Messages of a conversation, and parts of a message."""
+Parts = Annotated[list[Part], Field(max_length=MOST_PARTS, fail_fast=True)]
+"""Of a list only the first mistake is told: thousands would take a gigabyte, and seconds in which
+nobody else is served."""
 
 
 class Message(BaseModel):
     model_config = LOOSE
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[Annotated[Part, Field(discriminator="type")]] | None = None
+    content: str | Parts | None = None
     refusal: str | None = None
-    tool_calls: list[EarlierCall] | None = Field(default=None, max_length=128)
+    tool_calls: list[EarlierCall] | None = Field(None, max_length=128, fail_fast=True)
     function_call: CalledFunction | None = Field(default=None, description="The older word.")
 
     @model_validator(mode="after")
@@ -249,7 +254,7 @@ MOST_STOPS = 4
 MOST_STOP_LETTERS = 16_384
 """Of all together: an engine compares them with its answer after each token, for all its chats."""
 Stop = Annotated[
-    StopText | Annotated[list[StopText], Field(max_length=MOST_STOPS)] | None,
+    StopText | Annotated[list[StopText], Field(max_length=MOST_STOPS, fail_fast=True)] | None,
     AfterValidator(bounded),
 ]
 Penalty = Annotated[float | None, Field(ge=-2, le=2, allow_inf_nan=False)]
@@ -258,7 +263,7 @@ TopP = Annotated[float | None, Field(ge=0, le=1, allow_inf_nan=False)]
 Tokens = Annotated[int | None, Field(ge=1, le=1 << 24)]
 TokenId = Annotated[str, Field(pattern=r"^\d{1,7}$")]
 Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
-LogitBias = Annotated[dict[TokenId, Bias] | None, Field(max_length=1024)]
+LogitBias = Annotated[dict[TokenId, Bias], Field(max_length=1024, fail_fast=True)] | None
 """By token ids of the model's own vocabulary: those of another one would mean other words."""
 Seed = Annotated[int | None, Field(ge=-(2**63), lt=2**63)]
 ModelName = Annotated[str, Field(min_length=1, max_length=256)]
@@ -276,7 +281,7 @@ class ChatCompletionRequest(Body):
     """`POST /v1/chat/completions`. `model` may be `default`."""
 
     model: ModelName
-    messages: list[Message] = Field(min_length=1, max_length=4096)
+    messages: list[Message] = Field(min_length=1, max_length=MOST_PARTS, fail_fast=True)
     stream: bool = False
     stream_options: StreamOptions | None = None
     max_tokens: Tokens = None
@@ -291,7 +296,7 @@ class ChatCompletionRequest(Body):
     logprobs: bool | None = None
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
     response_format: ResponseFormat | None = None
-    tools: list[ToolParam] | None = Field(default=None, max_length=128)
+    tools: list[ToolParam] | None = Field(default=None, max_length=128, fail_fast=True)
     tool_choice: ToolChoice | NamedChoice | None = None
     parallel_tool_calls: bool | None = None
     logit_bias: LogitBias = None

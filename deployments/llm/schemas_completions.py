@@ -30,7 +30,10 @@ class CompletionRequest(Body):
     """`POST /v1/completions`. Token ids are refused: they mean nothing without their tokenizer."""
 
     model: ModelName
-    prompt: Prompt | Annotated[list[Prompt], Field(min_length=1, max_length=MOST_CHOICES)]
+    prompt: (
+        Prompt
+        | Annotated[list[Prompt], Field(min_length=1, max_length=MOST_CHOICES, fail_fast=True)]
+    )
     stream: bool = False
     stream_options: StreamOptions | None = None
     max_tokens: int | None = Field(

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 from autobot.json_schema import checked
 from deployments.llm.engine import ANY_OBJECT, ChatMessage, ChatRequest, Schema
 from deployments.llm.schemas import (
+    MOST_PARTS,
     PICTURES,
     ROLES,
     Body,
@@ -73,12 +74,13 @@ def _picture(value: Any) -> bytes:
 
 
 Picture = Annotated[bytes, BeforeValidator(_picture)]
+Pictures = Annotated[list[Picture], Field(max_length=MOST_PARTS, fail_fast=True)]
 
 
 MOST_STOPS = 1024
 """Ollama has no limit. Each is looked for after each token, so there is one here."""
 Stops = Annotated[
-    StopText | Annotated[list[StopText], Field(max_length=MOST_STOPS)] | None,
+    StopText | Annotated[list[StopText], Field(max_length=MOST_STOPS, fail_fast=True)] | None,
     AfterValidator(bounded),
 ]
 
@@ -159,8 +161,8 @@ class SaidCall(Loose):
 class OllamaMessage(Loose):
     role: Literal["system", "user", "assistant", "tool"]
     content: str = ""
-    images: list[Picture] | None = None
-    tool_calls: list[SaidCall] | None = None
+    images: Pictures | None = None
+    tool_calls: list[SaidCall] | None = Field(None, max_length=128, fail_fast=True)
 
     def to_engine(self) -> ChatMessage:
         text = self.content
@@ -175,8 +177,10 @@ class OllamaMessage(Loose):
 class OllamaChatRequest(_Generating):
     """`POST /api/chat`. Without messages the model is loaded, or with keep_alive 0 unloaded."""
 
-    messages: list[OllamaMessage] = Field(default_factory=list[OllamaMessage], max_length=4096)
-    tools: list[ToolParam] | None = Field(default=None, max_length=128)
+    messages: list[OllamaMessage] = Field(
+        default_factory=list[OllamaMessage], max_length=MOST_PARTS, fail_fast=True
+    )
+    tools: list[ToolParam] | None = Field(default=None, max_length=128, fail_fast=True)
 
     def toolbox(self) -> Toolbox | None:
         return make_toolbox([tool.function for tool in self.tools or ()], None, None, None)
@@ -191,7 +195,7 @@ class GenerateRequest(_Generating):
     prompt: str = ""
     system: str = ""
     raw: bool = False
-    images: list[Picture] | None = None
+    images: Pictures | None = None
     suffix: Annotated[Any, NotOffered("")] = None
     template: Annotated[Any, NotOffered("", instead="the model's own is used")] = None
     context: Annotated[Any, NotOffered([], instead="send the messages to /api/chat")] = None
@@ -211,7 +215,7 @@ class EmbedRequest(Asked):
     """`POST /api/embed`; ``prompt`` is the older word for ``input``. As in Ollama, a text that does
     not fit is cut unless `truncate` is false."""
 
-    input: str | Annotated[list[str], Field(min_length=1, max_length=2048)] = Field(
+    input: str | Annotated[list[str], Field(min_length=1, max_length=2048, fail_fast=True)] = Field(
         validation_alias=AliasChoices("input", "prompt")
     )
     truncate: bool = True

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 from deployments.llm.engine import ChatMessage, ChatRequest
 from deployments.llm.schemas import (
     LOOSE,
+    MOST_PARTS,
     Body,
     CalledFunction,
     EarlierCall,
@@ -40,7 +41,8 @@ class InputImage(BaseModel):
     image_url: str
 
 
-InputPart = InputText | InputImage | RefusalPart
+InputPart = Annotated[InputText | InputImage | RefusalPart, Field(discriminator="type")]
+InputParts = Annotated[list[InputPart], Field(max_length=MOST_PARTS, fail_fast=True)]
 
 
 class InputMessage(BaseModel):
@@ -48,7 +50,7 @@ class InputMessage(BaseModel):
 
     type: Literal["message"] = "message"
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[Annotated[InputPart, Field(discriminator="type")]]
+    content: str | InputParts
 
     def to_engine(self) -> ChatMessage:
         parts: Any = self.content
@@ -81,7 +83,7 @@ class FunctionOutput(BaseModel):
 
     type: Literal["function_call_output"]
     call_id: str
-    output: str | list[InputText]
+    output: str | Annotated[list[InputText], Field(max_length=MOST_PARTS, fail_fast=True)]
 
     def to_engine(self) -> ChatMessage:
         said = self.output
@@ -128,7 +130,10 @@ class ResponseRequest(Body):
     """`POST /v1/responses`."""
 
     model: ModelName
-    input: Annotated[str, Field(min_length=1)] | Annotated[list[Item], Field(max_length=4096)]
+    input: (
+        Annotated[str, Field(min_length=1)]
+        | Annotated[list[Item], Field(max_length=MOST_PARTS, fail_fast=True)]
+    )
     instructions: str | None = None
     previous_response_id: str | None = Field(default=None, max_length=64)
     store: bool = True
@@ -136,14 +141,18 @@ class ResponseRequest(Body):
     max_output_tokens: Tokens = None
     temperature: Temperature = None
     top_p: TopP = None
-    tools: list[ResponseTool] = Field(default_factory=list[ResponseTool], max_length=128)
+    tools: list[ResponseTool] = Field(
+        default_factory=list[ResponseTool], max_length=128, fail_fast=True
+    )
     tool_choice: ToolChoice | NamedTool = "auto"
     parallel_tool_calls: bool | None = None
     text: TextConfig = Field(default_factory=TextConfig)
     truncation: Literal["auto", "disabled"] | None = None
-    metadata: dict[str, str] | None = Field(default=None, max_length=16)
+    metadata: dict[str, str] | None = Field(default=None, max_length=16, fail_fast=True)
     user: str | None = None
-    include: Annotated[list[str] | None, Field(max_length=16), AfterValidator(_to_include)] = None
+    include: Annotated[
+        list[str] | None, Field(max_length=16, fail_fast=True), AfterValidator(_to_include)
+    ] = None
     """All but log-probabilities are of tools the server runs and of reasoning: there are none."""
     reasoning: Reasoning | None = None
     top_logprobs: Annotated[Any, NotOffered(0)] = None

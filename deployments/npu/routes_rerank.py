@@ -23,10 +23,11 @@ class Document(BaseModel):
 class RerankRequest(BaseModel):
     model: Text = Field("default", description="`default`, or the name of a model.")
     query: Text
-    documents: Annotated[list[Text | Document], Field(min_length=1, max_length=MAX_DOCUMENTS)] = (
-        Field(
-            description="Texts, or objects with a `text`. None is cut: long ones are read in parts."
-        )
+    documents: list[Text | Document] = Field(
+        min_length=1,
+        max_length=MAX_DOCUMENTS,
+        fail_fast=True,
+        description="Texts, or objects with a `text`. None is cut: long ones are read in parts.",
     )
     top_n: int | None = Field(None, ge=1, description="How many results; all when not given.")
     return_documents: bool = Field(False, description="Whether results repeat their text.")

@@ -32,7 +32,11 @@ class SpeechRequest(BaseModel):
     temperature: float = Field(0, ge=0, le=1, allow_inf_nan=False)
     stream: bool = Field(False, description="Not offered: must be false.")
     granularities: list[Literal["segment", "word"]] = Field(
-        ["segment"], alias="timestamp_granularities[]", description="Only `segment` is offered."
+        ["segment"],
+        alias="timestamp_granularities[]",
+        max_length=16,
+        fail_fast=True,
+        description="Only `segment` is offered.",
     )
 
     def asked(self) -> Asked:

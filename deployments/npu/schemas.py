@@ -24,9 +24,9 @@ Text = Annotated[str, AfterValidator(_unicode)]
 class EmbeddingRequest(BaseModel):
     """OpenAI's request. ``user`` is accepted and not used."""
 
-    input: Text | Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)] = Field(
-        description=f"A text, or up to {MAX_TEXTS} of them."
-    )
+    input: (
+        Text | Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS, fail_fast=True)]
+    ) = Field(description=f"A text, or up to {MAX_TEXTS} of them.")
     model: Text = Field("default", description="`default`, or the name of an embedding model.")
     encoding_format: Literal["float", "base64"] = Field(
         "float", description="`base64`: float32 numbers, little-endian."

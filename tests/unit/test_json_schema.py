@@ -287,3 +287,15 @@ def test_schemas_of_one_request_share_what_may_be_read() -> None:
     checked(schema, "two", budget)
     with pytest.raises(Invalid, match="three: more than"):
         checked(schema, "three", budget)
+
+
+@pytest.mark.timeout(30)
+def test_what_is_no_pattern_hides_none_that_takes_long() -> None:
+    """Data too: a default is nobody's pattern, and no mistake either."""
+    hard = {f"p{n}": {"pattern": rf"^\p{{L}}{{{200 + n}}}$"} for n in range(200)}
+    for first in ({"default": {"pattern": "("}}, {"pattern": "("}):
+        began = time.process_time()
+        with pytest.raises(Invalid, match="too many or too large"):
+            checked({**first, "properties": hard}, "here")
+        assert time.process_time() - began < 3
+    assert checked({"default": {"pattern": "("}}, "here").is_valid(1)

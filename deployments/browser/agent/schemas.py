@@ -27,7 +27,10 @@ class TaskLimits(BaseModel):
     tokens: int = Field(default=200_000, ge=500, le=5_000_000, description="In and out together.")
     answer_s: float = Field(default=300, ge=1, le=3600, description="Wait for a person's answer.")
     domains: list[Domain] = Field(
-        default_factory=list, max_length=256, description="Only these domains and subdomains."
+        default_factory=list,
+        max_length=256,
+        fail_fast=True,
+        description="Only these domains and subdomains.",
     )
 
     @field_validator("domains")

@@ -178,3 +178,10 @@ async def test_forced_call_is_decoded_under_the_schema_and_told_in_the_system_me
     assert told.role == "system"
     assert '"get_weather"' in told.content
     assert engine.asked[0].messages[1:] == ASK.messages
+
+
+@pytest.mark.timeout(30)
+def test_tools_are_bounded_together() -> None:
+    parameters = {"properties": {f"p{n}": {"pattern": f"a{n}"} for n in range(1000)}}
+    with pytest.raises(Invalid, match="letters"):
+        Toolbox([Tool(f"t{n}", "", parameters) for n in range(128)])
