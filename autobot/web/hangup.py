@@ -10,9 +10,12 @@ from typing import Any, Protocol, TypeVar
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 T = TypeVar("T")
+
+TAKEN_WITHIN_S = 60.0
+"""For a piece of a stream: who takes nothing so long is gone, or keeps an engine from others."""
 
 
 async def _gone(receive: Receive) -> None:
@@ -42,6 +45,19 @@ async def unless_hung_up(request: Request, work: Coroutine[Any, Any, T]) -> T:
     return await _unless_gone(work, request.receive)
 
 
+def _impatient(send: Send) -> Send:
+    """``send``, which raises `ClientDisconnect` when a piece is not taken in time."""
+
+    async def sent(message: Message) -> None:
+        try:
+            async with asyncio.timeout(TAKEN_WITHIN_S):
+                await send(message)
+        except TimeoutError:
+            raise ClientDisconnect from None
+
+    return sent
+
+
 class Source(Protocol):
     """What a stream is made from."""
 
@@ -49,8 +65,8 @@ class Source(Protocol):
 
 
 class Streamed(StreamingResponse):
-    """An answer that is sent as it is made; ``source`` is closed at its end or when the caller
-    hangs up.
+    """An answer that is sent as it is made; ``source`` is closed at its end, or when the caller
+    hangs up or takes nothing for long.
     """
 
     def __init__(
@@ -66,7 +82,7 @@ class Streamed(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await _unless_gone(self.stream_response(send), receive)
+            await _unless_gone(self.stream_response(_impatient(send)), receive)
         except (ClientDisconnect, OSError):
             return
         finally:

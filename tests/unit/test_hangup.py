@@ -1,13 +1,16 @@
 """Work ends with the caller who asked for it."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
-from fastapi import Request
+from fastapi import FastAPI, Request
 from starlette.requests import ClientDisconnect
 
-from autobot.web.hangup import unless_hung_up
+from autobot.web import hangup
+from autobot.web.hangup import EventStream, unless_hung_up
+from tests.own_port import on_own_port
 
 
 class Caller:
@@ -54,3 +57,36 @@ async def test_work_is_cancelled_when_the_caller_hangs_up() -> None:
     with pytest.raises(ClientDisconnect):
         await running
     assert cancelled.is_set()
+
+
+async def test_a_stream_that_nobody_reads_ends_and_one_that_is_read_slowly_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hangup, "TAKEN_WITHIN_S", 1.0)
+    ended: dict[str, asyncio.Event] = {"slow": asyncio.Event(), "never": asyncio.Event()}
+    app = FastAPI()
+
+    async def endless(name: str) -> AsyncGenerator[bytes, None]:
+        try:
+            while True:
+                yield b"data: " + b"x" * 65536 + b"\n\n"
+                await asyncio.sleep(0)
+        finally:
+            ended[name].set()
+
+    @app.get("/{name}")
+    async def stream(name: str) -> EventStream:
+        pieces = endless(name)
+        return EventStream(pieces, pieces, {})
+
+    async with on_own_port(app) as port:
+        made = {name: await asyncio.open_connection("127.0.0.1", port) for name in ended}
+        for name, (_, writer) in made.items():
+            writer.write(f"GET /{name} HTTP/1.1\r\nhost: room\r\n\r\n".encode())
+        async with asyncio.timeout(20):
+            while not ended["never"].is_set():
+                await made["slow"][0].read(1 << 20)
+                await asyncio.sleep(0.01)
+        assert not ended["slow"].is_set()
+        for _, writer in made.values():
+            writer.transport.abort()
