@@ -132,7 +132,7 @@ class Message(BaseModel):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | Parts | None = None
     refusal: str | None = None
-    tool_calls: list[EarlierCall] | None = Field(None, max_length=128, fail_fast=True)
+    tool_calls: list[EarlierCall] | None = Field(default=None, max_length=128, fail_fast=True)
     function_call: CalledFunction | None = Field(default=None, description="The older word.")
 
     @model_validator(mode="after")

@@ -162,7 +162,7 @@ class OllamaMessage(Loose):
     role: Literal["system", "user", "assistant", "tool"]
     content: str = ""
     images: Pictures | None = None
-    tool_calls: list[SaidCall] | None = Field(None, max_length=128, fail_fast=True)
+    tool_calls: list[SaidCall] | None = Field(default=None, max_length=128, fail_fast=True)
 
     def to_engine(self) -> ChatMessage:
         text = self.content

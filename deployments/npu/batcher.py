@@ -27,6 +27,9 @@ WINDOW_BATCHES = 4
 
 MOST_PADDED = 1.2
 """A batch may be this many times as large as its texts: what one more inference costs."""
+MOST_TOKENS = 4096
+"""Of a batch, padding included: as long does everybody else wait, whose text may be a single word.
+Larger ones are no faster."""
 SHORT_TOKENS = 16
 """Below this length the inference costs more than its tokens, so padding is free."""
 
@@ -208,15 +211,17 @@ def most_alike(window: list[_Pick[Item, Result]], size: int) -> list[_Pick[Item,
         below = ordered[low - 1].length if low else 0
         above = ordered[high + 1].length if high + 1 < len(ordered) else 0
         count, longest = high - low + 2, ordered[high].length
-        if below and little_padding(longest, count, tokens + below):
+        if below and fits(longest, count, tokens + below):
             low, tokens = low - 1, tokens + below
-        elif above and little_padding(above, count, tokens + above):
+        elif above and fits(above, count, tokens + above):
             high, tokens = high + 1, tokens + above
         else:
             break
     return ordered[low : high + 1]
 
 
-def little_padding(longest: int, count: int, tokens: int) -> bool:
+def fits(longest: int, count: int, tokens: int) -> bool:
     """Whether ``count`` texts of ``tokens`` in all are worth one batch as wide as ``longest``."""
+    if longest * count > MOST_TOKENS:
+        return False
     return longest <= SHORT_TOKENS or longest * count <= MOST_PADDED * tokens

@@ -6,13 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from autobot.concurrency import ConcurrencyLimiter
 from autobot.errors import BadRequest, ContextLengthExceeded, TooLarge
 from deployments.npu.batcher import Batcher, Tokens, Vector
 from deployments.npu.on_demand import OnDemand
 
 MAX_CHARS_PER_TEXT = 1 << 16
 """Counting tokens costs about half a microsecond a character, so even counting has a limit."""
+MAX_CHARS = 4 << 20
+"""Of a whole request; 300,000 tokens of any language are fewer."""
 MAX_TOKENS_PER_REQUEST = 300_000
+MAX_COUNTING = 1024
+"""Requests whose tokens are to be counted: one at a time, on all cores, and keys take turns."""
 
 
 class EmbeddingModel(Protocol):
@@ -95,6 +100,7 @@ class Embedder:
     def __init__(self, models: EmbeddingModels) -> None:
         self._models = models
         self._loaded = OnDemand(lambda name: _Loaded(models.load(name)))
+        self._counting = ConcurrencyLimiter(1, MAX_COUNTING, what="requests to be read")
 
     async def embed(
         self,
@@ -116,9 +122,9 @@ class Embedder:
         long = {i for i, text in enumerate(texts) if len(text) > MAX_CHARS_PER_TEXT}
         if cut:
             texts = [text[:MAX_CHARS_PER_TEXT] for text in texts]
-        for index, text in enumerate(texts):
-            _check_chars(index, text)
-        tokens = await asyncio.to_thread(loaded.model.tokenise, texts)
+        _check_chars(texts)
+        async with self._counting.slot(key):
+            tokens = await asyncio.to_thread(loaded.model.tokenise, texts)
         if cut:
             most = loaded.model.max_tokens
             long |= {i for i, ids in enumerate(tokens) if len(ids) > most}
@@ -161,11 +167,15 @@ def _beginning(ids: list[int], most: int) -> list[int]:
     return ids if len(ids) <= most else [*ids[: most - 1], ids[-1]]
 
 
-def _check_chars(index: int, text: str) -> None:
-    if len(text) > MAX_CHARS_PER_TEXT:
-        raise ContextLengthExceeded(
-            f"input[{index}] has {len(text)} characters; at most {MAX_CHARS_PER_TEXT} are read."
-        ).of("input")
+def _check_chars(texts: Sequence[str]) -> None:
+    for index, text in enumerate(texts):
+        if len(text) > MAX_CHARS_PER_TEXT:
+            raise ContextLengthExceeded(
+                f"input[{index}] has {len(text)} characters; at most {MAX_CHARS_PER_TEXT} are read."
+            ).of("input")
+    if (total := sum(map(len, texts))) > MAX_CHARS:
+        told = f"The request has {total} characters; at most {MAX_CHARS} are read."
+        raise TooLarge(told).of("input")
 
 
 def _check_tokens(tokens: Sequence[Tokens], model: EmbeddingModel) -> None:

@@ -99,6 +99,10 @@ class Inference:
             1, MAX_WAITING, waiting_each=MAX_WAITING_EACH, what="inferences"
         )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="infer")
+        self.reading = ConcurrencyLimiter(
+            1, MAX_WAITING, waiting_each=MAX_WAITING_EACH, what="requests to be read"
+        )
+        """For who parses a body: millions of numbers are hundreds of megabytes meanwhile."""
 
     def installed(self) -> list[str]:
         return self._models.installed()

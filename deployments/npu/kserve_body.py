@@ -26,7 +26,10 @@ from deployments.npu.schemas import Text
 EXTENSION = "binary_tensor_data"
 HEADER_LENGTH = "inference-header-content-length"
 MORE_COMMAS = 1 << 16
-"""Of a request's JSON besides those between numbers: more are refused before they are parsed."""
+"""Of a request's JSON besides those between numbers, and of its objects: more are refused before
+they are parsed, during which nothing else runs."""
+MOST_ROWS = 1 << 20
+"""Lists of numbers that are nested as their shape is."""
 Size = Annotated[int, Field(ge=0, le=MAX_ELEMENTS)]
 
 
@@ -100,6 +103,11 @@ def parse(body: bytes, header_length: str | None) -> tuple[KServeRequest, dict[s
         if length > len(body):
             raise BadRequest(f"{HEADER_LENGTH} is {length}; the body has {len(body)} bytes.")
     text = body[:length]
+    if text.count(b"{") > MORE_COMMAS or text.count(b"[") > MOST_ROWS:
+        raise TooLarge(
+            f"The JSON has too many parts; at most {MORE_COMMAS} objects and {MOST_ROWS} lists "
+            "are read."
+        )
     if text.count(b",") > MAX_ELEMENTS + MORE_COMMAS:
         raise TooLarge(f"The inputs have too many numbers; at most {MAX_ELEMENTS} are read.")
     try:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from autobot.concurrency import ConcurrencyLimiter
 from autobot.errors import BadRequest, ContextLengthExceeded, TooLarge
 from deployments.npu.batcher import Batcher, Tokens
 from deployments.npu.on_demand import OnDemand
@@ -14,6 +15,8 @@ MAX_DOCUMENTS = 1000
 MAX_CHARS = 4 << 20
 """Of a whole request: counting tokens costs about half a microsecond a character."""
 MAX_TOKENS = 300_000
+MAX_COUNTING = 1024
+"""Requests whose tokens are to be counted: one at a time, on all cores, and keys take turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ class Reranker:
     def __init__(self, models: RerankModels) -> None:
         self._models = models
         self._loaded = OnDemand(lambda name: _Loaded(models.load(name)))
+        self._counting = ConcurrencyLimiter(1, MAX_COUNTING, what="requests to be read")
 
     async def rerank(
         self,
@@ -112,7 +116,8 @@ class Reranker:
         loaded = await self._loaded.get(self._models.resolve(model))
         if (chars := len(query) + sum(map(len, documents))) > MAX_CHARS:
             raise TooLarge(f"The request has {chars} characters; at most {MAX_CHARS} are read.")
-        asked, *tokens = await asyncio.to_thread(loaded.model.tokenise, [query, *documents])
+        async with self._counting.slot(key):
+            asked, *tokens = await asyncio.to_thread(loaded.model.tokenise, [query, *documents])
         total = _check(asked, tokens, loaded.model)
         parts = [
             (index, Passage(asked, part))

@@ -89,7 +89,8 @@ def kserve_routes(inference: Inference, engine: str) -> APIRouter:
             raise BadRequest("Compressed bodies are not read.")
         body, length = await request.body(), request.headers.get(HEADER_LENGTH)
         # Millions of numbers take a second to read and to write, which nobody else shall wait for.
-        wanted, feed = await asyncio.to_thread(parse, body, length)
+        async with inference.reading.slot(key.id):
+            wanted, feed = await asyncio.to_thread(parse, body, length)
         work = inference.infer(name, feed, wanted.wanted, key.id)
         model, made = await unless_hung_up(request, work)
         content, json_length = await asyncio.to_thread(write, wanted, model, made)

@@ -6,6 +6,7 @@ import gzip
 import json
 import math
 import socket
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,13 @@ import uvicorn
 from fastapi import FastAPI
 from openvino import opset13 as ops
 
-from autobot.errors import BadRequest, Busy, ModelNotFound, Unavailable
+from autobot.errors import BadRequest, Busy, ModelNotFound, TooLarge, Unavailable
 from autobot.settings import Settings
 from deployments.npu.driver_device import Device
 from deployments.npu.driver_kserve import FOLDER, OpenVinoInferenceModels
 from deployments.npu.fake import FakeInferenceModel, FakeModels
 from deployments.npu.kserve import MAX_ELEMENTS, MAX_WAITING_EACH, Inference, to_array
-from deployments.npu.kserve_body import EXTENSION, HEADER_LENGTH
+from deployments.npu.kserve_body import EXTENSION, HEADER_LENGTH, MOST_ROWS, parse
 from deployments.npu.routes_kserve import kserve_routes
 from tests.contract.npu.conftest import KEY, READ_ONLY, app_of, client_of
 
@@ -391,3 +392,13 @@ async def test_a_model_is_served_once_it_is_dropped_in(tmp_path: Path, device: D
     (tmp_path / "models" / FOLDER).mkdir(parents=True)
     openvino.save_model(adder([-1]), tmp_path / "models" / FOLDER / "late.xml")
     assert (await inference.model("late")).name == "late"
+
+
+@pytest.mark.parametrize("part", ['{"":0}', "[]"])
+def test_json_of_many_small_parts_is_refused_before_it_is_parsed(part: str) -> None:
+    data = ",".join([part] * (MOST_ROWS + 1))
+    body = f'{{"inputs":[{{"name":"a","shape":[1],"datatype":"FP32","data":[{data}]}}]}}'.encode()
+    began = time.process_time()
+    with pytest.raises(TooLarge, match="parts"):
+        parse(body, None)
+    assert time.process_time() - began < 0.3

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from autobot.errors import Busy, Unavailable
-from deployments.npu.batcher import Batcher, Tokens, Vector
+from deployments.npu.batcher import MOST_TOKENS, Batcher, Tokens, Vector
 
 
 class Engine:
@@ -88,7 +88,7 @@ async def test_batches_hold_texts_of_similar_length(engine: Engine) -> None:
 
 
 async def test_texts_of_mixed_length_are_not_padded_to_the_longest(engine: Engine) -> None:
-    items = [[n] * length for n, length in enumerate([20, 500, 22, 480, 21, 200] * 5)]
+    items = [[n] * length for n, length in enumerate([20, 500, 22, 480, 21, 200] * 4)]
     await Batcher(engine.run, max_batch=32).submit(items)
     padded = sum(len(batch) * max(map(len, batch)) for batch in engine.batches)
     assert padded < 1.2 * sum(map(len, items))
@@ -227,3 +227,15 @@ async def test_a_key_with_many_calls_does_not_starve_a_key_with_one(engine: Engi
     await asyncio.gather(first, one, *many)
     order = [batch[0][0] for batch in engine.batches]
     assert order.index(777) <= 2
+
+
+async def test_a_batch_of_long_texts_keeps_a_short_one_waiting_no_longer(engine: Engine) -> None:
+    batcher = Batcher(engine.run)
+    first = await held(engine, batcher)
+    long = asyncio.create_task(batcher.submit(texts(*range(64), length=512), "long"))
+    await asyncio.sleep(0)
+    engine.free.set()
+    await asyncio.gather(first, long)
+    sizes = [sum(map(len, batch)) for batch in engine.batches[1:]]
+    assert max(sizes) <= MOST_TOKENS
+    assert sum(sizes) == 64 * 512

@@ -1,12 +1,15 @@
 """A text that is too long: refused, or cut where its caller allows that; and whose turn it is."""
 
+import asyncio
+import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from autobot.errors import ContextLengthExceeded
+from autobot.errors import ContextLengthExceeded, TooLarge
 from deployments.npu.app import Npu
-from deployments.npu.embedding import MAX_CHARS_PER_TEXT, Embedded, Embedder
+from deployments.npu.embedding import MAX_CHARS, MAX_CHARS_PER_TEXT, Embedded, Embedder
 from deployments.npu.fake import FakeEmbeddingModel, FakeModels
 
 TEXTS = ["short", "word " * 10_000, "w" * (MAX_CHARS_PER_TEXT + 1)]
@@ -39,3 +42,29 @@ async def test_texts_of_another_room_take_the_turn_of_the_key_it_was_asked_with(
     room.embedder = Recorded(FakeModels(FakeEmbeddingModel("fake")))
     made = await room.embed_texts("fake", ["hello"], None, False, "key1")
     assert (turns, len(made["vectors"])) == (["key1"], 1)
+
+
+async def test_a_request_of_very_many_characters_is_refused_before_they_are_counted() -> None:
+    embedder = Embedder(FakeModels(FakeEmbeddingModel("fake")))
+    texts = ["w" * MAX_CHARS_PER_TEXT] * (MAX_CHARS // MAX_CHARS_PER_TEXT + 1)
+    for cut in (False, True):
+        with pytest.raises(TooLarge, match="characters"):
+            await embedder.embed(texts, cut=cut)
+
+
+async def test_keys_take_turns_at_having_their_tokens_counted() -> None:
+    go_on, counted = threading.Event(), list[str]()
+
+    class Slow(FakeEmbeddingModel):
+        def tokenise(self, texts: Sequence[str]) -> list[list[int]]:
+            go_on.wait(20)
+            counted.append(texts[0])
+            return super().tokenise(texts)
+
+    embedder = Embedder(FakeModels(Slow("fake")))
+    asked = [("many", f"text {n}") for n in range(20)] + [("other", "mine")]
+    work = [asyncio.ensure_future(embedder.embed([text], key=key)) for key, text in asked]
+    await asyncio.sleep(0.2)
+    go_on.set()
+    await asyncio.gather(*work)
+    assert counted.index("mine") <= 2
