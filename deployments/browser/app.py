@@ -59,7 +59,9 @@ class Browser(RoomReplica):
         unique = serve.get_replica_context().replica_id.unique_id.lower()
         replica = replica_name(self.address, unique)
         profiles = RemoteProfiles(partial(self.ask_redis, NO_PROFILES, "profiles"))
-        self.browser = BrowserRoom.of(self.settings, replica, profiles, self._ingress())
+        self.browser = BrowserRoom.of(
+            self.settings, replica, profiles, self._ingress(), self.keys.holds
+        )
 
     def _ingress(self) -> str:
         """Where the platform's API is: Ray's control store runs on the head, and so does it."""

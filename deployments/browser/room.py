@@ -1,10 +1,12 @@
 """What a replica of room browser is made of, and the order in which it starts and stops."""
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
 
+import structlog
 from fastapi import APIRouter, FastAPI
 
 from autobot.settings import Settings
@@ -25,9 +27,19 @@ from deployments.browser.routes_protocols import protocol_routes
 from deployments.browser.routes_sessions import session_routes
 from deployments.browser.sessions import Sessions
 
+LOOKED_EVERY_S = 0.5
+"""At the keys of what runs: an expiry is told to nobody."""
+Holds = Callable[[str], bool]
+"""Whether the API key of this id is neither revoked nor expired."""
+
+log = structlog.get_logger()
+
 
 class BrowserRoom:
-    """One browser, its sessions, and the routes around them."""
+    """One browser, its sessions, and the routes around them.
+
+    Sessions and tasks of a key that does not hold any more are ended.
+    """
 
     def __init__(
         self,
@@ -36,16 +48,23 @@ class BrowserRoom:
         profiles: ProfileStore,
         connections: Connections | None = None,
         agent: Agent | None = None,
+        holds: Holds = lambda key: True,
     ) -> None:
         self.browser = browser
         self.sessions = sessions
         self.profiles = profiles
         self.connections = connections
         self.agent = agent
+        self._holds = holds
 
     @classmethod
     def of(
-        cls, settings: Settings, replica: str, profiles: ProfileStore, ingress: str | None = None
+        cls,
+        settings: Settings,
+        replica: str,
+        profiles: ProfileStore,
+        ingress: str | None = None,
+        holds: Holds = lambda key: True,
     ) -> "BrowserRoom":
         """``ingress`` is where the agent asks for models; this machine's own when not given."""
         browser = ChromiumBrowser(settings)
@@ -55,7 +74,7 @@ class BrowserRoom:
             browser.chosen, driver_command(), browser.dialer, sessions.lobby, meter
         )
         agent = Agent(sessions, partial(PlatformModel, ingress or settings.api_url))
-        return cls(browser, sessions, profiles, connections, agent)
+        return cls(browser, sessions, profiles, connections, agent, holds)
 
     def router(self) -> APIRouter:
         """Return every route of the room; they live as long as the application."""
@@ -77,13 +96,33 @@ class BrowserRoom:
     async def running(self, app: FastAPI) -> AsyncIterator[None]:
         self.browser.start()
         self.sessions.start()
+        watching = asyncio.get_running_loop().create_task(self._watch_keys())
         try:
             yield
         finally:
+            watching.cancel()
             if self.agent is not None:
                 await self.agent.close()
             await self.sessions.close()
             await self.browser.close()
+
+    async def _watch_keys(self) -> None:
+        """End what a key has left running, for ever."""
+        while True:
+            await asyncio.sleep(LOOKED_EVERY_S)
+            owners = self.sessions.owners() | (self.agent.tasks.owners() if self.agent else set())
+            for owner in owners:
+                if not self._holds(owner):
+                    try:
+                        await self._end_all(owner)
+                    except Exception as error:  # tried again; the other keys' end too
+                        log.error("browser.not_ended", key=owner, exc_info=error)
+
+    async def _end_all(self, owner: str) -> None:
+        log.info("browser.key_ended", key=owner)
+        if self.agent is not None:
+            await self.agent.tasks.end_all(owner)
+        await self.sessions.end_all(owner)
 
     async def facts(self) -> dict[str, Any]:
         connections = self.connections.open_now if self.connections else 0

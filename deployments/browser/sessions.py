@@ -31,6 +31,7 @@ KEPT_ENDINGS = 1000
 MOST_QUEUED = 32
 """Actions of one session that are done or wait: what they carry is kept meanwhile."""
 CLOSED = "it was closed"
+KEY_ENDED = "its API key was revoked or has expired"
 SAVE_TIMEOUT_S = 15.0
 
 
@@ -230,6 +231,14 @@ class Sessions:
         if record.profile is None or size is None:
             raise Conflict("This session has no profile: give `profile` when opening it.")
         return {"name": record.profile.name, "bytes": size}
+
+    def owners(self) -> set[str]:
+        return {record.owner for record in self._open.values()}
+
+    async def end_all(self, owner: str) -> None:
+        """Close all of a key that has ended; nobody is left to save anything for."""
+        mine = self.all(owner)
+        await asyncio.gather(*(self._end(record, KEY_ENDED, save=False) for record in mine))
 
     async def end(self, owner: str, name: str, *, save: bool = True) -> None:
         """Close a session. One whose profile cannot be saved stays open, and the reason is raised:

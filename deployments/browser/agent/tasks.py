@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from autobot.errors import Busy, Conflict, NotFound
+from autobot.errors import Busy, Conflict, NotFound, Unauthenticated
 from deployments.browser.agent.schemas import NewTask, State
 from deployments.browser.lobby import fair
 from deployments.browser.sessions import Record
@@ -224,6 +224,16 @@ class Tasks:
         """End it as cancelled; nothing when it has ended already."""
         task = self.find(owner, name)
         await self._stop(task, "cancelled")
+
+    def owners(self) -> set[str]:
+        """Of those that run."""
+        return {task.owner for task in self._tasks.values() if task.ended is None}
+
+    async def end_all(self, owner: str) -> None:
+        """End all of a key that has ended."""
+        told = {"type": Unauthenticated.type, "detail": "Its API key was revoked or has expired."}
+        mine = [task for task in self.all(owner) if task.ended is None]
+        await asyncio.gather(*(self._stop(task, "failed", error=told) for task in mine))
 
     async def close(self) -> None:
         """End all, as failed: their room stops."""
