@@ -59,12 +59,11 @@ async def live_view(
 
 async def closing(socket: ClientConnection) -> int:
     """The code it is closed with."""
-    try:
+    with pytest.raises(ConnectionClosed) as closed:
         while True:
             await socket.recv()
-    except ConnectionClosed as closed:
-        assert closed.rcvd is not None, "cut off without a word"
-        return closed.rcvd.code
+    assert closed.value.rcvd is not None, "cut off without a word"
+    return closed.value.rcvd.code
 
 
 async def sessions_of(platform: Platform) -> int:
@@ -110,5 +109,5 @@ async def test_chats_live_views_and_sessions_end_with_their_key(
         assert json.loads(last)["error"]["code"] == "invalid_api_key"
     assert "error" in json.loads(said[2].strip().splitlines()[-1])
     async with asyncio.timeout(10):  # health is looked at every second or so
-        while await sessions_of(platform) > before:
+        while await sessions_of(platform) > before:  # noqa: ASYNC110
             await asyncio.sleep(0.2)
