@@ -20,11 +20,17 @@ BIND = re.compile(r"^[ \t]*bind (.+)$", re.MULTILINE)
 SOCKET = re.compile(r"^([ \t]*stats socket \S+ mode )\d+", re.MULTILINE)
 # Their sections in the template; the other listener is the ingress.
 WITHIN = re.compile(r"^(?:frontend prometheus|listen stats)\n(?:[ \t].*\n|\n)*", re.MULTILINE)
+# Without it whoever sends no request keeps one of all places for an hour.
+DEFAULTS = re.compile(
+    r"^defaults\n[ \t]+mode http\n(?:[ \t]*timeout http-request.*\n)?", re.MULTILINE
+)
+BEGINNING = "defaults\n    mode http\n    timeout http-request 20s\n"
 LOOPBACK = "127.0.0.1"
 
 
 def mended(config: str, address: str) -> str:
-    """``config`` with statistics and metrics on loopback and an admin socket of its owner's.
+    """``config`` with statistics and metrics on loopback, an admin socket of its owner's, and so
+    long for a request's head.
 
     ValueError when a listener is then neither there nor at ``address``, the ingress's.
     """
@@ -39,6 +45,9 @@ def mended(config: str, address: str) -> str:
     config, sockets = SOCKET.subn(r"\g<1>600", config)
     if sockets != config.count("stats socket") or sockets != 1:
         raise ValueError("not one admin socket with a mode")
+    config, beginnings = DEFAULTS.subn(BEGINNING, config)
+    if beginnings != 1:
+        raise ValueError("not one section of defaults")
     ingress = "*" if address in ("0.0.0.0", "::") else address
     if strange := {host_of(bind) for bind in BIND.findall(config)} - {LOOPBACK, ingress}:
         raise ValueError(f"listeners at {', '.join(sorted(strange))}")
