@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncGenerator
 
 from autobot.errors import Busy
+
+LATELY_S = 3600.0
 
 
 class ConcurrencyLimiter:
@@ -13,6 +16,9 @@ class ConcurrencyLimiter:
 
     At most ``waiting`` wait, of one key ``waiting_each``, and the next is refused at once. Keys
     that wait take turns, however many each waits for; callers of one key come in their order.
+
+    With ``spare`` the last place is no key's that has all the others, if another key has been here
+    within the hour: where a turn lasts as long as its caller likes, turns alone are no fairness.
     """
 
     def __init__(
@@ -22,6 +28,7 @@ class ConcurrencyLimiter:
         *,
         limit_each: int | None = None,
         waiting_each: int | None = None,
+        spare: bool = False,
         what: str = "requests",
     ) -> None:
         """``what`` is what is counted, in the words of a refusal."""
@@ -29,7 +36,9 @@ class ConcurrencyLimiter:
         self._limit_each = limit if limit_each is None else limit_each
         self._waiting = waiting
         self._waiting_each = waiting if waiting_each is None else waiting_each
+        self._spare = spare
         self._what = what
+        self._seen: dict[str, float] = {}
         self._running: Counter[str] = Counter()
         self._queues: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         self.running = 0
@@ -55,6 +64,7 @@ class ConcurrencyLimiter:
         Raises `Busy` when the queue, or this key's part of it, is full, or when no slot was free
         within ``patience_s``.
         """
+        self._note(key)
         if key not in self._queues and self._fits(key):
             self._take(key)
             return
@@ -75,8 +85,16 @@ class ConcurrencyLimiter:
             del self._running[key]
         self._admit()
 
+    def _note(self, key: str) -> None:
+        now = time.monotonic()
+        self._seen = {other: at for other, at in self._seen.items() if now - at < LATELY_S}
+        self._seen[key] = now
+
     def _fits(self, key: str) -> bool:
-        return self.running < self._limit and self._running[key] < self._limit_each
+        most = self._limit_each
+        if self._spare and self._seen.keys() - {key}:
+            most = min(most, max(1, self._limit - 1))
+        return self.running < self._limit and self._running[key] < most
 
     def _take(self, key: str) -> None:
         self.running += 1

@@ -76,7 +76,9 @@ class LlamaCppEngine:
         self._context = context
         self._shelf: Shelf[LlamaProcess] = Shelf(self._load, room, pinned, keep_alive_s)
         self._turns = Turns()
-        self.gate = ConcurrencyLimiter(slots, waiting, waiting_each=WAITING_EACH, what="chats")
+        self.gate = ConcurrencyLimiter(
+            slots, waiting, waiting_each=WAITING_EACH, spare=True, what="chats"
+        )
 
     def preload(self, name: str) -> LlamaProcess:
         """Load before the first request. Blocks: for a constructor, not for the event loop."""

@@ -83,7 +83,9 @@ class OllamaEngine:
         self._sight: Sight | None = None
         self._facts: dict[str, Facts] = {}
         self._turns = Turns()
-        self.gate = ConcurrencyLimiter(slots, waiting, waiting_each=WAITING_EACH, what="chats")
+        self.gate = ConcurrencyLimiter(
+            slots, waiting, waiting_each=WAITING_EACH, spare=True, what="chats"
+        )
 
     @property
     def reason(self) -> str | None:

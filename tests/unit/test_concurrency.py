@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from autobot import concurrency
 from autobot.concurrency import ConcurrencyLimiter
 from autobot.errors import Busy
 
@@ -121,3 +122,30 @@ async def test_caller_cancelled_as_a_slot_becomes_free_does_not_have_it() -> Non
     limiter.release("a")  # before the cancelled caller has run again
     await asyncio.wait_for(waiting[1], 1)
     assert (limiter.running, limiter.queued) == (1, 0)
+
+
+async def test_a_place_is_spared_for_the_other_keys_that_have_been_here_lately(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limiter = ConcurrencyLimiter(4, 8, spare=True)
+    for _ in range(4):  # nobody else is there
+        await limiter.acquire("one")
+    for _ in range(4):
+        limiter.release("one")
+    async with limiter.slot("other"):
+        pass
+    for _ in range(3):
+        await limiter.acquire("one")
+    fourth = asyncio.ensure_future(limiter.acquire("one"))
+    await asyncio.sleep(0)
+    assert not fourth.done()
+    async with asyncio.timeout(1):
+        await limiter.acquire("other")
+    limiter.release("one")
+    async with asyncio.timeout(1):
+        await fourth
+    limiter.release("other")
+    monkeypatch.setattr(concurrency, "LATELY_S", 0.0)
+    async with asyncio.timeout(1):
+        await limiter.acquire("one")
+    assert limiter.running == 4
