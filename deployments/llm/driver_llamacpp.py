@@ -4,10 +4,13 @@ Chats are streamed over the engine's Unix socket: native code runs without the r
 lock, and closing the connection is how a hang-up reaches it, in the middle of a long prompt too.
 """
 
+import hashlib
 import json
+import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ from deployments.llm.engine import (
     WAITING_EACH,
     ChatEvent,
     ChatRequest,
+    Finish,
     ModelCard,
     Start,
 )
@@ -120,7 +124,7 @@ class LlamaCppEngine:
         )
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
-        self._file(request.model)
+        file = self._file(request.model)
         if request.images:
             raise BadRequest(f"The model '{request.model}' cannot see images.")
         grammar = None
@@ -137,8 +141,13 @@ class LlamaCppEngine:
                 raise _refusal(answer.status, await answer.read(), request.model)
             bound = grammar is not None and grammar.complete
             yield Start(request.model, self.name, process.device, bound=bound)
+            process.chats += 1
+            number, alone = process.chats, process.users == 1
             async with aclosing(read_events(answer.pieces(), self.name)) as events:
                 async for event in events:
+                    if isinstance(event, Finish):
+                        alone = alone and process.chats == number
+                        event = replace(event, fingerprint=_fingerprint(file, process, alone))
                     yield event
 
     async def close(self) -> None:
@@ -191,6 +200,16 @@ def _body(request: ChatRequest, grammar: Grammar | None) -> dict[str, Any]:
         body |= {"logprobs": True, "top_logprobs": request.logprobs}
         body |= {"n_probs": request.logprobs} if request.prompt is not None else {}
     return {key: value for key, value in body.items() if value is not None}
+
+
+def _fingerprint(file: ModelFile, process: LlamaProcess, alone: bool) -> str:
+    """The same for chats that the same program, file and plan have computed ``alone``. Chats beside
+    each other are computed in shared batches, which round differently: theirs is never the same."""
+    plan = process.plan
+    parts = (version("xllamacpp"), file.sha256 or file.name, process.device)
+    shape = (plan.context, plan.slots, plan.threads)
+    same = f"fp_{hashlib.sha256(repr((parts, shape)).encode()).hexdigest()[:10]}"
+    return same if alone else f"{same}_shared_{secrets.token_hex(4)}"
 
 
 def _refusal(status: int, content: bytes, model: str) -> AutoBotError:

@@ -102,6 +102,9 @@ class Finish:
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
+    fingerprint: str | None = None
+    """Of all that computed the answer: one request with one seed gives one answer wherever this is
+    the same. None when the engine does not say."""
 
 
 ChatEvent = Start | Delta | Finish

@@ -21,6 +21,8 @@ from deployments.llm.engine import (
     TokenLogprob,
 )
 
+FINGERPRINT = "fp_fake"
+
 
 class FakeEngine:
     """Answers `token_s` apart: the words of `script` in turn, an example of the request's schema,
@@ -81,14 +83,14 @@ class FakeEngine:
         for word in self._words(request):
             await asyncio.sleep(self._token_s)
             if count == limit:
-                yield Finish("length", prompt, count)
+                yield Finish("length", prompt, count, fingerprint=FINGERPRINT)
                 return
             count += 1
             if any(stop in said + word for stop in request.stop):
                 break
             said += word
             yield Delta(word, _logprobs(word, request.logprobs))
-        yield Finish("stop", prompt, count)
+        yield Finish("stop", prompt, count, fingerprint=FINGERPRINT)
 
     def _words(self, request: ChatRequest) -> Iterator[str]:
         if self._script:

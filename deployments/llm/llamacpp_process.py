@@ -63,6 +63,8 @@ class LlamaProcess:
         self.name = name
         self.plan = plan
         self.users = 0
+        self.chats = 0
+        """Begun so far: who finds it grown has not been alone."""
         remove_leftovers()
         self._folder = tempfile.mkdtemp(prefix=PREFIX)  # 0700: nobody else reaches the socket
         path = f"{self._folder}/{SOCKET}"

@@ -15,13 +15,14 @@ async def read_events(
 
     Raises `Unavailable` when the server reports an error in its stream or stops before its end.
     """
-    reason, rest, finish = "", b"", None
+    reason, rest, finish, fingerprint = "", b"", None, None
     async for data in pieces:
         *lines, rest = (rest + data).split(b"\n")
         for line in lines:
             if not line.startswith(b"data: {"):
                 continue  # blank separators, keep-alive comments, [DONE]
             chunk: dict[str, Any] = json.loads(line[6:])
+            fingerprint = chunk.get("system_fingerprint") or fingerprint
             for choice in chunk.get("choices", ()):
                 reason = choice.get("finish_reason") or reason
                 text = choice["delta"].get("content") if "delta" in choice else choice.get("text")
@@ -29,7 +30,7 @@ async def read_events(
                     said = choice.get("logprobs")
                     yield Delta(text, _logprobs(said["content"])) if said else Delta(text)
             if usage := chunk.get("usage"):
-                finish = _finish(reason, usage)
+                finish = _finish(reason, usage, fingerprint)
             elif "error" in chunk:
                 raise Unavailable(f"{engine} stopped: {chunk['error'].get('message')}")
     if finish is None:
@@ -48,11 +49,12 @@ def _logprobs(entries: Sequence[dict[str, Any]]) -> tuple[TokenLogprob, ...]:
     )
 
 
-def _finish(reason: str, usage: dict[str, Any]) -> Finish:
+def _finish(reason: str, usage: dict[str, Any], fingerprint: str | None) -> Finish:
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
     return Finish(
         "length" if reason == "length" else "stop",
         usage["prompt_tokens"],
         usage["completion_tokens"],
         cached,
+        fingerprint,
     )

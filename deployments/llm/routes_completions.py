@@ -42,6 +42,7 @@ def completion_routes(service: ChatService) -> APIRouter:
         whole = _completion(answers[0].start, _choices(body, answers))
         finishes = [answer.finish for answer in answers]
         whole.usage = wire.usage(finishes, per_prompt=body.n or 1)
+        whole.system_fingerprint = finishes[-1].fingerprint
         return JSONResponse(whole.model_dump(), headers=wire.headers(answers[0].start))
 
     return router
@@ -118,7 +119,10 @@ class _Stream:
         if self._body.wants_usage:
             ordered = [finishes[index] for index in sorted(finishes)]
             usage = wire.usage(ordered, per_prompt=self._body.n or 1)
-            whole = self._frame.model_copy(update={"usage": usage})
+            fingerprint = ordered[-1].fingerprint
+            whole = self._frame.model_copy(
+                update={"usage": usage, "system_fingerprint": fingerprint}
+            )
             yield f"data: {whole.model_dump_json()}\n\n".encode()
         yield wire.DONE
 
@@ -131,5 +135,8 @@ class _Stream:
             logprobs=_logprobs(event.logprobs, offset) if event.logprobs else None,
             finish_reason=finish.reason if finish else None,
         )
-        chunk = self._frame.model_copy(update={"choices": [choice]})
+        fingerprint = finish.fingerprint if finish else None
+        chunk = self._frame.model_copy(
+            update={"choices": [choice], "system_fingerprint": fingerprint}
+        )
         return f"data: {chunk.model_dump_json()}\n\n".encode()

@@ -2,9 +2,15 @@
 
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from deployments.llm.schemas import CalledFunction
+
+FINGERPRINT = (
+    "The same request with the same `seed` gives the same answer wherever this is the same; chats "
+    "computed beside others each have their own. Null when the engine does not say. "
+    "A stream has it in its last chunks."
+)
 
 
 class PromptDetails(BaseModel):
@@ -61,6 +67,7 @@ class ChatCompletion(BaseModel):
     model: str
     choices: list[Choice]
     usage: ChatUsage
+    system_fingerprint: str | None = Field(None, description=FINGERPRINT)
 
 
 class Model(BaseModel):

@@ -60,6 +60,7 @@ def completion(answers: Sequence[Answer]) -> schemas.ChatCompletion:
         model=answers[0].start.model,
         choices=[_choice(index, answer) for index, answer in enumerate(answers)],
         usage=usage([answer.finish for answer in answers]),
+        system_fingerprint=answers[-1].finish.fingerprint,
     )
 
 
@@ -131,7 +132,7 @@ class Chunks:
                 elif isinstance(event, Finish):
                     finishes[index] = event
                     reason = "tool_calls" if index in called else event.reason
-                    yield self._chunk(index, "{}", f'"{reason}"')
+                    yield self._last(index, reason, event.fingerprint)
         except AutoBotError as error:
             yield failed(error)
             return
@@ -139,6 +140,7 @@ class Chunks:
             whole = self._base | {
                 "choices": [],
                 "usage": usage(list(finishes.values())).model_dump(),
+                "system_fingerprint": next(reversed(finishes.values())).fingerprint,
             }
             yield f"data: {json.dumps(whole)}\n\n".encode()
         yield DONE
@@ -146,6 +148,13 @@ class Chunks:
     def _delta(self, index: int, event: Delta) -> bytes:
         said = logprobs(event.logprobs).model_dump_json() if event.logprobs else "null"
         return self._chunk(index, f'{{"content": {json.dumps(event.text)}}}', logprobs=said)
+
+    def _last(self, index: int, reason: str, fingerprint: str | None) -> bytes:
+        choice = {"index": index, "logprobs": None, "delta": {}, "finish_reason": reason}
+        whole = self._base | {"choices": [choice], "system_fingerprint": fingerprint}
+        if self._wants_usage:
+            whole["usage"] = None
+        return f"data: {json.dumps(whole)}\n\n".encode()
 
     def _chunk(self, index: int, delta: str, reason: str = "null", logprobs: str = "null") -> bytes:
         return (

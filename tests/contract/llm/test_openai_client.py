@@ -88,7 +88,7 @@ async def test_models_are_listed_with_the_default_marked(room: Room) -> None:
 async def test_whole_answer_equals_the_streamed_one_and_counts_agree(room: Room) -> None:
     options: Any = {"model": "default", "messages": ASK, "max_tokens": 24, "temperature": 0}
     whole = await room.client().chat.completions.create(**options)
-    text, usage, reasons, roles = "", None, [], []
+    text, usage, fingerprint, reasons, roles = "", None, None, [], []
     stream = await room.client().chat.completions.create(
         **options, stream=True, stream_options={"include_usage": True}
     )
@@ -97,8 +97,10 @@ async def test_whole_answer_equals_the_streamed_one_and_counts_agree(room: Room)
             text += choice.delta.content or ""
             roles += [choice.delta.role] if choice.delta.role else []
             reasons += [choice.finish_reason] if choice.finish_reason else []
-        usage = chunk.usage or usage
+        usage, fingerprint = chunk.usage or usage, chunk.system_fingerprint
     assert text == whole.choices[0].message.content
+    assert fingerprint
+    assert fingerprint == whole.system_fingerprint
     assert text.strip()
     assert reasons == ["length"] == [whole.choices[0].finish_reason]
     assert roles == ["assistant"]

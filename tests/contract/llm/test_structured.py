@@ -86,6 +86,21 @@ async def test_one_seed_gives_one_answer_however_much_of_the_prompt_is_cached(
     assert first == again == after
 
 
+async def fingerprint(engine: LlamaCppEngine, **values: Any) -> str:
+    service = ChatService([engine], lambda: SMALL)
+    return (await service.answer(ask("Hello", **values))).finish.fingerprint or ""
+
+
+async def test_the_fingerprint_is_the_same_for_chats_that_ran_alone_only(
+    engine: LlamaCppEngine,
+) -> None:
+    alone = [await fingerprint(engine, max_tokens=4) for _ in range(2)]
+    beside = await asyncio.gather(*(fingerprint(engine, max_tokens=20) for _ in range(2)))
+    assert alone[0] == alone[1] == await fingerprint(engine, max_tokens=4)
+    assert len({*alone, *beside}) == 3
+    assert all(one.startswith(f"{alone[0]}_shared_") for one in beside)
+
+
 async def test_an_engine_that_hangs_is_ended_and_loaded_again(engine: LlamaCppEngine) -> None:
     await say(engine, "Hello", max_tokens=1)
     process = engine.loaded(SMALL)

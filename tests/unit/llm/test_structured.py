@@ -17,7 +17,7 @@ from deployments.llm.engine import (
     Finish,
     Start,
 )
-from deployments.llm.fake import FakeEngine
+from deployments.llm.fake import FINGERPRINT, FakeEngine
 from deployments.llm.service import ChatService
 from deployments.llm.structured import TRIES
 from deployments.llm.tools import Calls, Tool, Toolbox
@@ -117,7 +117,7 @@ async def test_even_a_whole_grammar_is_not_believed_at_the_end() -> None:
 
 async def test_an_answer_cut_by_max_tokens_says_so_and_is_no_fault() -> None:
     found = await events(FakeEngine(script=['{"age": 5 }']), max_tokens=1)
-    assert found[-1] == Finish("length", 2, 1)
+    assert found[-1] == Finish("length", 2, 1, fingerprint=FINGERPRINT)
 
 
 async def test_a_second_try_that_does_not_fit_ends_in_the_first_ones_fault() -> None:
