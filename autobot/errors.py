@@ -7,16 +7,29 @@
     ├── Forbidden                     403 forbidden
     │   └── BlockedAddress            403 blocked-address
     ├── NotFound                      404 not-found
-    │   └── ModelNotFound             404 model-not-found
+    │   ├── ModelNotFound             404 model-not-found
+    │   └── SessionEnded              410 session-ended
     ├── TooSlow                       408 too-slow
     ├── Conflict                      409 conflict
+    │   ├── ProfileDamaged            409 profile-damaged
+    │   └── WheelTaken                423 wheel-taken      (Retry-After)
     ├── TooLarge                      413 too-large
     ├── Invalid                       422 invalid
     ├── NotKept                       422 schema-not-kept
-    ├── Busy                          429 busy            (Retry-After)
-    ├── Unavailable                   503 unavailable     (Retry-After)
+    ├── ElementFailed                 422 element
+    ├── Busy                          429 busy             (Retry-After)
+    ├── ModelFailed                   502 model-failed
+    ├── PageFailed                    502 page-failed
+    ├── Unavailable                   503 unavailable      (Retry-After)
     ├── Timeout                       504 timeout
-    └── SetupError                    the machine lacks something; says the remedy
+    ├── BadModelFile                  500 internal
+    ├── ApiError                      500 internal
+    └── SetupError                    500 setup
+
+Those of one room stand in its folder: `SessionEnded`, `WheelTaken`, `ProfileDamaged`,
+`ElementFailed`, `PageFailed` and `ModelFailed` in room browser, `BadModelFile` in room llm. No
+answer carries the last two: `ApiError` is what the CLI was told, `SetupError` that the machine
+lacks something, with the remedy.
 
 Every argument goes positionally to ``Exception.__init__``: an error that crosses a process must be
 rebuilt from ``args`` by pickle, or it arrives as something else. The class docstring is the default

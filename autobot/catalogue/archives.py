@@ -20,7 +20,7 @@ class CarrierError(Exception):
     """This source does not work now; the next one may."""
 
 
-class Refused(CarrierError):
+class NotAsPromised(CarrierError):
     """What arrived is not what the catalogue promises."""
 
 
@@ -70,20 +70,20 @@ class Archive:
 def extract(archive: Archive, downloaded: Path, folder: Path, stop: Event) -> None:
     """Write every piece into `folder/FILE.part` at its offset and sync it to the disk.
 
-    Raises Refused when a member is missing or its size or sha256 differ, CarrierError when the
-    archive is damaged, InterruptedError when `stop` is set meanwhile.
+    Raises NotAsPromised when a member is missing or its size or sha256 differ, CarrierError when
+    the archive is damaged, InterruptedError when `stop` is set meanwhile.
     """
     wanted = {piece.member: piece for piece in archive.pieces}
     try:
         with _members(downloaded, set(wanted)) as members:
             for name, size, stream in members:
                 if size != wanted[name].size:
-                    raise Refused(f"{name} has {size} bytes, not {wanted[name].size}")
+                    raise NotAsPromised(f"{name} has {size} bytes, not {wanted[name].size}")
                 _write(wanted.pop(name), stream, folder, stop)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError) as exc:
         raise CarrierError(f"{archive.label}: damaged archive: {exc}") from exc
     if wanted:
-        raise Refused(f"{archive.label} has no {', '.join(wanted)}")
+        raise NotAsPromised(f"{archive.label} has no {', '.join(wanted)}")
 
 
 def _write(piece: Piece, stream: IO[bytes], folder: Path, stop: Event) -> None:
@@ -100,7 +100,7 @@ def _write(piece: Piece, stream: IO[bytes], folder: Path, stop: Event) -> None:
         target.flush()
         os.fsync(target.fileno())
     if digest.hexdigest() != piece.sha256:
-        raise Refused(f"{piece.member}: sha256 is {digest.hexdigest()}, not {piece.sha256}")
+        raise NotAsPromised(f"{piece.member}: sha256 is {digest.hexdigest()}, not {piece.sha256}")
 
 
 @contextmanager

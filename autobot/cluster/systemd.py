@@ -29,7 +29,6 @@ Restart=always
 RestartSec=1
 {delegate}KillMode=control-group
 KillSignal=SIG{stop_signal}
-KillSignal={kill_signal}
 TimeoutStopSec=20
 
 [Install]
@@ -55,11 +54,8 @@ WantedBy=multi-user.target
 """
 
 
-def render_unit(program: Program, user: str, *, abrupt: bool = False) -> str:
-    """Return the unit that keeps ``program`` running; the node's environment comes from a file.
-
-    ``abrupt`` stops it as a power cut would.
-    """
+def render_unit(program: Program, user: str) -> str:
+    """Return the unit that keeps ``program`` running; the node's environment comes from a file."""
     environment = "".join(
         f"Environment={quoted(f'{name}={value}')}\n" for name, value in sorted(program.env.items())
     )
@@ -73,7 +69,6 @@ def render_unit(program: Program, user: str, *, abrupt: bool = False) -> str:
         delegate="Delegate=yes\n" if program.user == "root" else "",
         stop_signal=program.stop_signal,
         python=PYTHON,
-        kill_signal="SIGKILL" if abrupt else "SIGTERM",
         command=" ".join(quoted(word.replace("$", "$$")) for word in program.argv),
     )
 

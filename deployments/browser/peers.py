@@ -24,7 +24,7 @@ from deployments.browser.lobby import at_once
 from deployments.browser.places import vm_of
 from deployments.browser.sockets import key_of, refuse
 from deployments.browser.together import again, answered, list_of_all
-from deployments.browser.tunnel import Refused, tunnel
+from deployments.browser.tunnel import HandshakeRefused, tunnel
 from deployments.browser.wire import LONGEST_S, OPENED_WITHIN_S, NotReached, patience
 
 FORWARDED = "x-autobot-forwarded"
@@ -173,7 +173,7 @@ class Peers:
         """Speak through that VM, or tell its refusal; False when its status is ``unless``."""
         try:
             await tunnel(websocket, where, MARK)
-        except Refused as refused:
+        except HandshakeRefused as refused:
             if refused.response.status_code == unless:
                 return False
             await websocket.send_denial_response(refused.response)

@@ -24,7 +24,7 @@ OF_THIS_CONNECTION = HOP_BY_HOP | {"host", "content-length"}
 UNSAID = {1005: 1000, 1006: 1011}
 
 
-class Refused(Exception):
+class HandshakeRefused(Exception):
     """The other VM answered the handshake with ``response``."""
 
     def __init__(self, response: Response) -> None:
@@ -35,8 +35,8 @@ class Refused(Exception):
 async def tunnel(websocket: WebSocket, where: str, added: Mapping[str, str]) -> None:
     """Speak to ``where`` (``host:port``) in the client's stead until either side ends.
 
-    Before the client's own handshake is answered it raises `NotReached`, `Refused`, or OSError when
-    the other side breaks off or takes too long.
+    Before the client's own handshake is answered it raises `NotReached`, `HandshakeRefused`, or
+    OSError when the other side breaks off or takes too long.
     """
     connection = await _connected(websocket, where, added)
     async with connection:
@@ -67,7 +67,7 @@ async def _connected(
             proxy=None,
         )
     except InvalidStatus as error:
-        raise Refused(_denial(error)) from error
+        raise HandshakeRefused(_denial(error)) from error
     except InvalidHandshake as error:
         raise ConnectionError(f"{where} broke off the handshake.") from error
 

@@ -36,7 +36,7 @@ def path_of(route: KnownRoute) -> str:
     return re.sub(r"{[^}]*}", "x", route.path)
 
 
-class Refused(Exception):
+class BodyRead(Exception):
     """The application asked for the body."""
 
 
@@ -62,7 +62,7 @@ async def status_of(app: FastAPI, method: str, path: str, key: str | None) -> in
     seen: list[int] = []
 
     async def receive() -> Any:
-        raise Refused(f"{method} {path} reads its body")
+        raise BodyRead(f"{method} {path} reads its body")
 
     async def send(message: Any) -> None:
         if message["type"] == "http.response.start":

@@ -25,7 +25,7 @@ SURROGATES = (0xD800, 0xDFFF)
 ANY: Ranges = ((0, SURROGATES[0] - 1), (SURROGATES[1] + 1, LAST))
 
 
-class TooLarge(Exception):
+class GrammarTooLarge(Exception):
     """It would take more states than an engine should be given."""
 
 
@@ -38,12 +38,12 @@ class Work:
     def spend(self, arrows: int) -> None:
         self.left -= arrows
         if self.left < 0:
-            raise TooLarge
+            raise GrammarTooLarge
 
     def add_state(self) -> None:
         self.states -= 1
         if self.states < 0:
-            raise TooLarge
+            raise GrammarTooLarge
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +124,7 @@ def explore(
         for low, high, target in edges(state):
             if target not in numbers:
                 if len(numbers) >= MOST_STATES:
-                    raise TooLarge
+                    raise GrammarTooLarge
                 work.add_state()
                 numbers[target] = len(numbers)
                 ahead.append(target)
@@ -213,7 +213,7 @@ def words(texts: Iterable[str], work: Work) -> Automaton:
         for letter in map(ord, text):
             if letter not in tree[state]:
                 if len(tree) >= MOST_STATES:
-                    raise TooLarge
+                    raise GrammarTooLarge
                 work.add_state()
                 tree[state][letter] = len(tree)
                 tree.append({})

@@ -7,7 +7,7 @@ from typing import Any
 
 from autobot.errors import Invalid
 from deployments.llm.grammar import values
-from deployments.llm.grammar.automaton import TooLarge, Work
+from deployments.llm.grammar.automaton import GrammarTooLarge, Work
 from deployments.llm.grammar.containers import Containers
 from deployments.llm.grammar.factor import Factored, TooAmbiguous
 from deployments.llm.grammar.facts import (
@@ -57,7 +57,7 @@ def compiled(schema: Schema, target: Target, where: str) -> Grammar:
             root = compiler.node(schema)
             rules = {**compiler.rules, "": root}
             factored = Factored(rules, "")
-        except (TooLarge, TooAmbiguous, RecursionError):
+        except (GrammarTooLarge, TooAmbiguous, RecursionError):
             continue
         except Contradiction as error:
             raise Invalid(f"{where}: no value is valid under this schema.") from error
@@ -71,7 +71,7 @@ def is_plain(schema: Schema, target: Target) -> bool:
     try:
         root = compiler.node(schema)
         Factored({**compiler.rules, "": root}, "", only_counted=True)
-    except (TooLarge, TooAmbiguous, RecursionError, Contradiction):
+    except (GrammarTooLarge, TooAmbiguous, RecursionError, Contradiction):
         return False
     return True
 
@@ -117,7 +117,7 @@ class Compiler:
 
     def name(self) -> str:
         if len(self.rules) > MOST_RULES:
-            raise TooLarge
+            raise GrammarTooLarge
         name = f"n{len(self.rules)}"
         self.rules[name] = Alt(())
         return name
@@ -137,7 +137,7 @@ class Compiler:
         if not isinstance(schema, Mapping):
             return
         if depth > 100:
-            raise TooLarge
+            raise GrammarTooLarge
         self.work.spend(len(schema) + PART)
         if isinstance(schema.get("$ref"), str):
             self._gather(self._target(schema["$ref"]), facts, choices, depth + 1)

@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from deployments.llm.grammar import pattern
-from deployments.llm.grammar.automaton import Automaton, TooLarge, Work, together, words
+from deployments.llm.grammar.automaton import Automaton, GrammarTooLarge, Work, together, words
 from deployments.llm.grammar.facts import (
     Contradiction,
     Facts,
@@ -50,7 +50,7 @@ class Containers:
     def object(self, facts: Facts) -> Node:
         names = list(dict.fromkeys([*named_properties(facts.objects), *facts.required]))
         if len(names) > MOST_NAMES:
-            raise TooLarge
+            raise GrammarTooLarge
         patterns = self._patterns(facts)
         allowed = self._names(facts)
         listed = [p for name in names if (p := self._listed(facts, name, patterns, allowed))]
@@ -64,7 +64,7 @@ class Containers:
         fewest, most = self._limits(facts, listed, extras)
         cap = max(fewest, most or 0)
         if (len(listed) + 1) * (cap + 1) > MOST_NAMES:
-            raise TooLarge
+            raise GrammarTooLarge
         places = [(first, count) for first in (False, True) for count in range(cap + 1)]
         after: dict[tuple[bool, int], Node] = {}
         for place in places:
@@ -235,7 +235,7 @@ class Containers:
         placed = max([0, *(len(placed_items(one)[0]) for one in facts.arrays)])
         cap = max(placed, least, most or 0, 1)
         if cap > MOST_PLACES:
-            raise TooLarge
+            raise GrammarTooLarge
         rest: Node | None = Ref(self._to.name())  # behind the last place it is that place again
         for count in range(cap, -1, -1):
             rest = self._place(facts, count, rest, (least, most, cap))

@@ -6,7 +6,7 @@ written once, up to where they differ; what still overlaps is counted, and the c
 
 from collections.abc import Iterable, Sequence
 
-from deployments.llm.grammar.automaton import Ranges, TooLarge, overlap, union, without
+from deployments.llm.grammar.automaton import GrammarTooLarge, Ranges, overlap, union, without
 from deployments.llm.grammar.nodes import EMPTY, Alt, Lit, Node, Ref, Rules, Seq, Term, first_of
 
 MOST_ALIVE = 100
@@ -28,7 +28,7 @@ class TooAmbiguous(Exception):
 
 
 class Factored:
-    """The rules reached from ``root``, factored. Raises `TooAmbiguous` and `TooLarge`.
+    """The rules reached from ``root``, factored. Raises `TooAmbiguous` and `GrammarTooLarge`.
 
     With ``only_counted`` they stay as they are, which is what other people's converters make.
     """
@@ -60,7 +60,7 @@ class Factored:
 
     def _name(self, paths: Iterable[Path]) -> str:
         if len(self._names) > MOST_RULES:
-            raise TooLarge
+            raise GrammarTooLarge
         return self._names.setdefault(frozenset(paths), f"f{len(self._names)}")
 
     def _built(self, paths: Sequence[Path], ahead: Ahead) -> Node:
@@ -72,7 +72,7 @@ class Factored:
         for head, rests in groups:
             self._parts += 1 + sum(map(len, rests))
             if self._parts > MOST_PARTS:
-                raise TooLarge
+                raise GrammarTooLarge
             if head is None:
                 options.append(EMPTY)
                 continue
@@ -120,7 +120,7 @@ class Factored:
             )
             self._parts += len(paths)
             if self._parts > MOST_PARTS:
-                raise TooLarge
+                raise GrammarTooLarge
 
     def _letters(
         self, groups: "dict[Node | None, list[Path]]"

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from deployments.llm.grammar.automaton import Automaton, TooLarge, Work, explore
+from deployments.llm.grammar.automaton import Automaton, GrammarTooLarge, Work, explore
 
 DIGITS = (16, 9, 6)
 """Before the point, where the bounds ask for no more: what every reader of JSON takes for the very
@@ -55,15 +55,15 @@ class _State:
 
 
 def automaton(bounds: Bounds, work: Work, *, whole: bool) -> Automaton:
-    """Decimal numbers, ``whole`` ones alone or also with a fraction. Raises `TooLarge`."""
+    """Decimal numbers, ``whole`` ones alone or also with a fraction. Raises `GrammarTooLarge`."""
     for digits in DIGITS:
         try:
             reader = _Reader(bounds, whole, digits)
             return explore(_State(), reader.edges, reader.accepts, work)
-        except TooLarge:
+        except GrammarTooLarge:
             if digits == DIGITS[-1] or bounds.step is None:
                 raise
-    raise TooLarge
+    raise GrammarTooLarge
 
 
 class _Reader:
@@ -75,11 +75,11 @@ class _Reader:
         # A fraction longer than the step's own is no multiple of it.
         self.places = 0 if whole else step_places if bounds.step else behind + FRACTION
         if self.digits > LONGEST or self.places > LONGEST:
-            raise TooLarge
+            raise GrammarTooLarge
         self.scale = max(step_places, self.places)
         self.step = int(bounds.step.scaleb(self.scale)) if bounds.step else 1
         if self.step > MOST_MODULUS:
-            raise TooLarge
+            raise GrammarTooLarge
         self.sides = {False: _upward(bounds), True: _downward(bounds)}
 
     def edges(self, state: object) -> Iterable[tuple[int, int, object]]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from deployments.llm.grammar.automaton import (
     ANY,
     Automaton,
+    GrammarTooLarge,
     Ranges,
-    TooLarge,
     Work,
     from_closures,
     overlap,
@@ -193,7 +193,7 @@ def automaton(pattern: str, work: Work) -> Automaton:
     """Of every text in which ``pattern`` is found. Raises `NotRegular`."""
     try:
         return _ahead(pattern, work) or _automaton(_Parser(pattern).whole(), work)
-    except TooLarge as error:
+    except GrammarTooLarge as error:
         raise NotRegular from error
 
 

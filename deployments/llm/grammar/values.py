@@ -10,7 +10,14 @@ from typing import Any
 from jsonschema_rs import validator_for
 
 from deployments.llm.grammar import numbers, pattern
-from deployments.llm.grammar.automaton import Automaton, TooLarge, Work, counted, together, words
+from deployments.llm.grammar.automaton import (
+    Automaton,
+    GrammarTooLarge,
+    Work,
+    counted,
+    together,
+    words,
+)
 from deployments.llm.grammar.facts import Contradiction, Facts
 from deployments.llm.grammar.formats import HELD, VALIDATED
 from deployments.llm.grammar.nodes import Alt, Lit, Node, Seq, Term
@@ -90,7 +97,7 @@ class Values:
         try:
             made: Automaton = make()
             return made if found is any_text() else together(found, made, self._work)
-        except (TooLarge, NotRegular):
+        except (GrammarTooLarge, NotRegular):
             self._later.add(keyword)
             return found
 
@@ -114,12 +121,12 @@ class Values:
                 return Term(any_integer() if whole else any_number())
             try:
                 found = self._number(one, whole=whole)
-            except TooLarge:
+            except GrammarTooLarge:
                 continue
             if found.empty:
                 raise Contradiction
             return Term(found)
-        raise TooLarge
+        raise GrammarTooLarge
 
     def _number(self, bounds: Bounds, *, whole: bool) -> Automaton:
         key = (bounds, whole)

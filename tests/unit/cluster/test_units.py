@@ -38,8 +38,27 @@ def test_a_unit_restarts_for_ever_and_takes_all_its_processes_along() -> None:
     unit = render_unit(Program("ray", ("/bin/ray", "start")), "autobot")
     for line in ("Restart=always", "KillMode=control-group", "StartLimitIntervalSec=0"):
         assert line in unit.splitlines()
-    assert "KillSignal=SIGTERM" in unit
-    assert "KillSignal=SIGKILL" in render_unit(Program("ray", ("ray",)), "autobot", abrupt=True)
+
+
+@pytest.mark.parametrize(("head", "signal"), [(True, "SIGKILL"), (False, "SIGTERM")])
+def test_the_unit_of_rays_head_ends_it_as_a_power_cut_does(
+    tmp_path: Path, head: bool, signal: str
+) -> None:
+    node = ray_node(
+        Settings(home=tmp_path), head=head, resources={}, node_ip="172.16.168.20", head_address=None
+    )
+    lines = render_unit(node, "autobot").splitlines()
+    assert [line for line in lines if line.startswith("KillSignal")] == [f"KillSignal={signal}"]
+
+
+def test_a_unit_sets_each_of_its_values_once(tmp_path: Path) -> None:
+    for program in (ollama(Settings(home=tmp_path)), Program("ray", ("/bin/ray",), user="root")):
+        names = [
+            line.partition("=")[0]
+            for line in render_unit(program, "autobot").splitlines()
+            if "=" in line and not line.startswith(("Environment=", "ConditionPath"))
+        ]
+        assert len(names) == len(set(names))
 
 
 def test_the_unit_of_a_program_that_others_may_run_yields_to_them(tmp_path: Path) -> None:
