@@ -15,15 +15,22 @@ from typing import Any
 import structlog
 
 from autobot import __version__
-from autobot.rooms import NodeRef, PlatformHealth, RoomHealth, RoomReport, State, VmHealth
+from autobot.contracts.health import (
+    NodeRef,
+    PlatformHealth,
+    RoomHealth,
+    RoomReport,
+    State,
+    VmHealth,
+)
 
 INTERVAL_S = 1.0
 # To read Serve's whole status takes this process almost a tenth of a second of processor time.
 SERVING_INTERVAL_WELL_S = 10.0
 SERVING_INTERVAL_UNWELL_S = 2.0
 
-Probe = Callable[[str], Awaitable[Sequence[dict[str, Any]]]]
-"""Takes a Serve application's name, returns its replicas' `RoomReport` as plain data, or raises."""
+Probe = Callable[[str], Awaitable[Sequence[RoomReport]]]
+"""Takes a Serve application's name, returns what its replicas report, or raises."""
 
 AskServing = Callable[[], Awaitable["Serving"]]
 """What Serve says now; raises what it likes when Serve does not answer."""

@@ -1,15 +1,91 @@
-"""Calls of another room through Ray: each has a deadline, and its failure is an error of ours."""
+"""Calls of another room through Ray: each has a deadline, and its failure is an error of ours.
+
+A room's class serves contracts with `serves`; other rooms ask with what `client` returns. A
+contract is a Protocol of `autobot.contracts` whose methods are coroutines. How one travels is known
+here alone: method ``take`` of `Profiles` is ``profiles_take`` of the replica.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+import inspect
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Protocol, TypeVar, cast
 
 import structlog
+from ray import serve
 from ray.exceptions import RayTaskError
+from ray.serve.handle import DeploymentHandle
 
 from autobot.errors import AutoBotError, Unavailable
 
 log = structlog.get_logger()
+
+
+Contract = TypeVar("Contract")
+Served = TypeVar("Served", bound=type)
+
+DEADLINE_S = 5.0
+"""Of a call that reads or writes a little."""
+
+
+def serves(*contracts: type) -> Callable[[Served], Served]:
+    """Let other rooms ask the class for ``contracts``; each is kept by the attribute of its name,
+    which the constructor sets: `Profiles` by ``self.profiles``."""
+
+    def decorate(served: Served) -> Served:
+        for contract in contracts:
+            for method in _methods(contract):
+                setattr(served, _travelling(contract, method), _passed_on(contract, method))
+        return served
+
+    return decorate
+
+
+def client(
+    contract: type[Contract], app: str, unavailable: str, deadline_s: float = DEADLINE_S
+) -> Contract:
+    """An object of ``contract`` each of whose calls is one of ``app``'s replica.
+
+    Errors as `answer_of`; ``unavailable`` is its ``told``.
+    """
+    kept: list[DeploymentHandle[Any]] = []
+
+    def handle() -> DeploymentHandle[Any]:
+        # Kept: making one asks the control store and blocks this loop until it answers, which with
+        # room main switched off it does not.
+        if not kept:
+            kept.append(serve.get_app_handle(app))
+        return kept[0]
+
+    def call(method: str) -> Callable[..., Awaitable[Any]]:
+        name = _travelling(contract, method)
+
+        async def ask(self: Any, *arguments: Any, **named: Any) -> Any:
+            return await answer_of(
+                lambda: handle().options(method_name=name).remote(*arguments, **named),
+                deadline_s,
+                unavailable,
+            )
+
+        return ask
+
+    methods = {method: call(method) for method in _methods(contract)}
+    return cast(Contract, type(f"Remote{contract.__name__}", (), methods)())
+
+
+def _methods(contract: type) -> Iterator[str]:
+    return (name for name, one in vars(contract).items() if inspect.iscoroutinefunction(one))
+
+
+def _travelling(contract: type, method: str) -> str:
+    return f"{contract.__name__.lower()}_{method}"
+
+
+def _passed_on(contract: type, method: str) -> Callable[..., Awaitable[Any]]:
+    async def passed_on(self: Any, *arguments: Any, **named: Any) -> Any:
+        keeper = getattr(self, contract.__name__.lower())
+        return await getattr(keeper, method)(*arguments, **named)
+
+    return passed_on
 
 
 class Call(Awaitable[Any], Protocol):

@@ -19,24 +19,23 @@ import structlog
 import uvicorn
 from fastapi import APIRouter, FastAPI
 from ray import serve
-from ray.serve.handle import DeploymentHandle
 from ray.util.metrics import Counter, Histogram
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autobot import __version__
+from autobot.contracts.health import RoomReport
+from autobot.contracts.keys import Keys
 from autobot.disks import Disks
-from autobot.keys import RECORDS, KeyRecord, KeyRing
-from autobot.rooms import RoomReport
+from autobot.keys import KeyRing
 from autobot.serving.bounded_http import BoundedHttp
-from autobot.serving.calls import answer_of
+from autobot.serving.calls import client
 from autobot.settings import Settings
 from autobot.web.app import create_app
 
 log = structlog.get_logger()
 
-STORE_DEADLINE_S = 5.0
 NO_KEYS = "Room redis, which keeps the keys, does not answer ({})."
 LEAVES_WITHIN_S = 2.0
 LATENCY_BOUNDARIES_S = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60]
@@ -64,8 +63,8 @@ class Room:
         """What really runs here: ``device``, ``models`` and anything else; raises when unwell."""
         return {}
 
-    async def probe(self) -> dict[str, Any]:
-        """Return a `RoomReport` as plain data. Called by room main through a handle."""
+    async def probe(self) -> RoomReport:
+        """As `Replica`."""
         try:
             facts = await self.facts()
             reasons = [facts.pop("degraded", None), *self.warnings(), *await self.disks.full()]
@@ -73,7 +72,7 @@ class Room:
             state = "degraded" if reason else "ok"
         except Exception as error:  # a sick engine must be reported, not hidden behind a timeout
             facts, state, reason = {}, "down", str(error) or type(error).__name__
-        report = RoomReport(
+        return RoomReport(
             room=self.room,
             app=self.app_name,
             state=state,
@@ -87,7 +86,6 @@ class Room:
             uptime_s=round(time.monotonic() - self.started, 1),
             facts=facts,
         )
-        return report.model_dump()
 
 
 class RoomReplica(Room):
@@ -98,8 +96,7 @@ class RoomReplica(Room):
     def __init__(self) -> None:
         super().__init__()
         snapshot = self.settings.home / "state" / "keys.json"
-        self.keys = KeyRing(self.key_records, snapshot)
-        self._redis: DeploymentHandle[Any] | None = None
+        self.keys = KeyRing(client(Keys, "redis", NO_KEYS).records, snapshot)
         self._requests = Counter(
             "autobot_requests", "Requests answered", tag_keys=("room", "route", "status")
         )
@@ -122,30 +119,11 @@ class RoomReplica(Room):
         return [self.keys.snapshot_error]
 
     async def take_keys(self) -> str | None:
-        """Fetch the keys because they have changed; this VM's address, or None when it failed."""
+        """As `Replica`."""
         return self.address if await self.keys.refresh() else None
 
-    async def key_records(self) -> Sequence[KeyRecord]:
-        """The keys as room redis has them now."""
-        return RECORDS.validate_python(await self.ask_redis(NO_KEYS, "key_records"))
-
-    async def ask_redis(self, told: str, method: str, *arguments: Any) -> Any:
-        """A call of room redis through Ray, as `answer_of`."""
-        return await answer_of(
-            lambda: getattr(self._redis_handle(), method).remote(*arguments),
-            STORE_DEADLINE_S,
-            told,
-        )
-
-    def _redis_handle(self) -> DeploymentHandle[Any]:
-        if self._redis is None:
-            # Kept: making a handle asks the control store and blocks this loop until it answers,
-            # which with room main switched off it does not.
-            self._redis = serve.get_app_handle("redis")
-        return self._redis
-
     async def openapi(self) -> dict[str, Any]:
-        """This room's part of the platform's OpenAPI document."""
+        """As `Replica`."""
         return self.asgi.openapi()
 
     def __serve_build_asgi_app__(self) -> FastAPI:
@@ -168,7 +146,7 @@ class RoomReplica(Room):
         @router.get("/health")
         async def health() -> dict[str, Any]:
             report = await self.probe()
-            return {"room": self.room, "state": report["state"]}
+            return {"room": self.room, "state": report.state}
 
         return router
 

@@ -1,7 +1,6 @@
 """Room browser: pages rendered by Chromium, away from the data."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import ray
@@ -10,37 +9,11 @@ from ray import serve
 from starlette.middleware import Middleware
 
 from autobot.cluster.topology import cluster_file
+from autobot.contracts.profiles import Profiles
+from autobot.serving.calls import client
 from autobot.serving.room import RoomReplica
 
 NO_PROFILES = "Room redis does not answer about profiles: {}"
-
-
-class RemoteProfiles:
-    """Serves `ProfileStore` by calls to room redis, since this room has no Redis user."""
-
-    def __init__(self, ask: Callable[..., Awaitable[Any]]) -> None:
-        """``ask`` takes the name of a call of `ProfileStore`, and what it takes."""
-        self._ask = ask
-
-    async def take(
-        self, owner: str, name: str, token: str, lease_s: float
-    ) -> tuple[str, bytes | None]:
-        return await self._ask("take", owner, name, token, lease_s)
-
-    async def renew(self, owner: str, name: str, token: str, lease_s: float) -> str:
-        return await self._ask("renew", owner, name, token, lease_s)
-
-    async def save(self, owner: str, name: str, token: str, sealed: bytes) -> str:
-        return await self._ask("save", owner, name, token, sealed)
-
-    async def release(self, owner: str, name: str, token: str) -> None:
-        await self._ask("release", owner, name, token)
-
-    async def list(self, owner: str) -> list[dict[str, Any]]:
-        return await self._ask("list", owner)
-
-    async def delete(self, owner: str, name: str) -> str:
-        return await self._ask("delete", owner, name)
 
 
 @serve.deployment
@@ -58,7 +31,7 @@ class Browser(RoomReplica):
 
         unique = serve.get_replica_context().replica_id.unique_id.lower()
         replica = replica_name(self.address, unique)
-        profiles = RemoteProfiles(partial(self.ask_redis, NO_PROFILES, "profiles"))
+        profiles = client(Profiles, "redis", NO_PROFILES)
         self.browser = BrowserRoom.of(
             self.settings, replica, profiles, self._ingress(), self.keys.holds
         )

@@ -13,7 +13,7 @@ import hmac
 import json
 import secrets
 import zlib
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 from cryptography.exceptions import InvalidTag
@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from autobot.contracts.profiles import Outcome, Profiles
 from autobot.errors import Conflict, NotFound, TooLarge, Unavailable
 
 log = structlog.get_logger()
@@ -32,28 +33,6 @@ MAX_PLAIN = 16 << 20
 SALT, NONCE = 16, 12
 FORMAT = b"\x01"
 PURPOSE = b"autobot browser profile"
-
-
-class ProfileStore(Protocol):
-    """Room redis, as this room asks it. An answer is a word, and after ``take`` also the bytes.
-
-    Words: ok, held, full, large, lost, none; see `deployments.redis.profiles`. Raises
-    `Unavailable` when it does not answer.
-    """
-
-    async def take(
-        self, owner: str, name: str, token: str, lease_s: float
-    ) -> tuple[str, bytes | None]: ...
-
-    async def renew(self, owner: str, name: str, token: str, lease_s: float) -> str: ...
-
-    async def save(self, owner: str, name: str, token: str, sealed: bytes) -> str: ...
-
-    async def release(self, owner: str, name: str, token: str) -> None: ...
-
-    async def list(self, owner: str) -> list[dict[str, Any]]: ...
-
-    async def delete(self, owner: str, name: str) -> str: ...
 
 
 class ProfileDamaged(Conflict):
@@ -99,7 +78,7 @@ class Seal:
 class Profile:
     """A profile that one session holds: ``storage`` is what was in it."""
 
-    def __init__(self, owner: str, name: str, seal: Seal, store: ProfileStore) -> None:
+    def __init__(self, owner: str, name: str, seal: Seal, store: Profiles) -> None:
         self.name = name
         self.storage: dict[str, Any] | None = None
         self._owner, self._seal, self._store = owner, seal, store
@@ -127,11 +106,11 @@ class Profile:
     async def renew(self) -> None:
         """Stay its writer for another `LEASE_S`; a lost lease is logged, and told by `save`."""
         try:
-            outcome = await self._store.renew(self._owner, self.name, self._token, LEASE_S)
+            reason: str = await self._store.renew(self._owner, self.name, self._token, LEASE_S)
         except Unavailable as error:
-            outcome = error.detail
-        if outcome != "ok":
-            log.warning("browser.profile_lease", reason=outcome)
+            reason = error.detail
+        if reason != "ok":
+            log.warning("browser.profile_lease", reason=reason)
 
     async def release(self) -> None:
         """Let others write it; never raises, for the lease ends by itself."""
@@ -141,12 +120,12 @@ class Profile:
             log.warning("browser.profile_lease", reason=error.detail)
 
 
-async def delete(store: ProfileStore, owner: str, name: str) -> None:
+async def delete(store: Profiles, owner: str, name: str) -> None:
     """Forget a profile. Raises `NotFound`, or `Conflict` while a session writes it."""
     _check(await store.delete(owner, name), name)
 
 
-def _check(outcome: str, name: str) -> None:
+def _check(outcome: Outcome, name: str) -> None:
     if outcome == "held":
         raise Conflict(f"Another session is using profile `{name}`.")
     if outcome == "full":

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from fastapi import APIRouter, FastAPI
 
+from autobot.contracts.profiles import Profiles
 from autobot.settings import Settings
 from deployments.browser.agent.agent import Agent
 from deployments.browser.agent.driver_model import PlatformModel
@@ -19,7 +20,6 @@ from deployments.browser.connections import Connections
 from deployments.browser.driver import driver_command
 from deployments.browser.engine import Browser
 from deployments.browser.memory import Meter, budget
-from deployments.browser.profiles import ProfileStore
 from deployments.browser.routes import browser_routes
 from deployments.browser.routes_live import live_routes
 from deployments.browser.routes_profiles import profile_routes
@@ -45,7 +45,7 @@ class BrowserRoom:
         self,
         browser: Browser,
         sessions: Sessions,
-        profiles: ProfileStore,
+        profiles: Profiles,
         connections: Connections | None = None,
         agent: Agent | None = None,
         holds: Holds = lambda key: True,
@@ -62,7 +62,7 @@ class BrowserRoom:
         cls,
         settings: Settings,
         replica: str,
-        profiles: ProfileStore,
+        profiles: Profiles,
         ingress: str | None = None,
         holds: Holds = lambda key: True,
     ) -> "BrowserRoom":

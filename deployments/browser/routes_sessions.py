@@ -5,16 +5,16 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Request, Response
 
+from autobot.contracts.profiles import Profiles
 from autobot.web.hangup import unless_hung_up
 from deployments.browser.actions import ACTIONS, Action
-from deployments.browser.profiles import ProfileStore
 from deployments.browser.routes import Owner, answer, domains_of_key, responses, scope_of
 from deployments.browser.routes_profiles import profile_of
 from deployments.browser.schemas import Extension, NewSession
 from deployments.browser.sessions import Sessions
 
 
-def session_routes(sessions: Sessions, profiles: ProfileStore) -> APIRouter:
+def session_routes(sessions: Sessions, profiles: Profiles) -> APIRouter:
     """Return the routes of ``sessions``, whose named profiles are kept in ``profiles``."""
     router = APIRouter(prefix="/sessions")
 

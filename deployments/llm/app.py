@@ -1,19 +1,16 @@
 """Room llm: chats from llama.cpp and, when one answers, an Ollama server."""
 
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 from fastapi import APIRouter, FastAPI
 from ray import serve
-from ray.serve.handle import DeploymentHandle
 
+from autobot.contracts.embeddings import Embeddings
+from autobot.contracts.responses import Responses
 from autobot.errors import AutoBotError, Unavailable
-from autobot.serving.calls import answer_of
+from autobot.serving.calls import client
 from autobot.serving.room import RoomReplica
-
-if TYPE_CHECKING:
-    from deployments.llm.embeddings import EmbeddingRequest
 
 NO_RESPONSES = "Room redis, which keeps responses, does not answer ({}); `store: false` needs none."
 
@@ -36,10 +33,8 @@ class Llm(RoomReplica):
         # Serve imports this module on the head, where the engines need not be installed.
         from deployments.llm.room import ChatRoom
 
-        self._npu: DeploymentHandle[Any] | None = None
-        self.chats = ChatRoom(
-            self.settings, npu=self._embed, redis=partial(self.ask_redis, NO_RESPONSES, "responses")
-        )
+        embeddings = client(Embeddings, "npu", NO_EMBEDDINGS, EMBED_DEADLINE_S)
+        self.chats = ChatRoom(self.settings, embeddings, client(Responses, "redis", NO_RESPONSES))
         try:
             self.chats.warm()
         except AutoBotError as error:
@@ -60,21 +55,6 @@ class Llm(RoomReplica):
 
     async def facts(self) -> dict[str, Any]:
         return await self.chats.facts()
-
-    async def _embed(self, request: "EmbeddingRequest") -> Any:
-        """Room npu's embeddings, through Ray."""
-        from deployments.llm.embeddings import Vectors
-
-        asked = (request.model, request.texts, request.dimensions, request.cut, request.caller)
-        made = await answer_of(
-            lambda: self._npu_handle().embed_texts.remote(*asked), EMBED_DEADLINE_S, NO_EMBEDDINGS
-        )
-        return Vectors(**made)
-
-    def _npu_handle(self) -> DeploymentHandle[Any]:
-        if self._npu is None:
-            self._npu = serve.get_app_handle("npu")  # kept: making one asks the control store
-        return self._npu
 
 
 @serve.deployment

@@ -10,13 +10,13 @@ import httpx
 import ollama
 
 from autobot.concurrency import ConcurrencyLimiter
+from autobot.contracts.embeddings import EmbeddingRequest, Vectors
 from autobot.errors import (
     BadRequest,
     ModelNotFound,
     Unavailable,
 )
 from deployments.llm.driver_ollama_client import Client, body_of, too_long, translated
-from deployments.llm.embeddings import EmbeddingRequest, Vectors
 from deployments.llm.engine import (
     WAITING,
     WAITING_EACH,

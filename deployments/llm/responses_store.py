@@ -5,15 +5,11 @@ leave when a key has a thousand, or 64 MiB of them, and each after thirty days.
 """
 
 import json
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from autobot.contracts.responses import Responses
 from autobot.errors import Conflict, NotFound, TooLarge
-
-Ask = Callable[..., Awaitable[Any]]
-"""Calls room redis: ``put`` (owner, name, text) -> a word, ``get`` (owner, name) -> text or None,
-``delete`` (owner, name) -> whether there was one. Raises `Unavailable` when it does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +23,18 @@ class Stored:
 class ResponseStore:
     """Safe to use from many tasks, replicas and VMs."""
 
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
+    def __init__(self, responses: Responses) -> None:
+        self._responses = responses
 
     async def reach(self) -> None:
         """Raises `Unavailable` while room redis does not answer: before an answer is made, which
         takes long, and not after."""
-        await self._ask("get", "", "")
+        await self._responses.get("", "")
 
     async def put(self, owner: str, stored: Stored) -> None:
         """Return when it is durable. Raises `TooLarge`, and `Conflict` for a revoked key."""
         text = json.dumps({"items": stored.items, "response": stored.response})
-        outcome = await self._ask("put", owner, stored.response["id"], text)
+        outcome = await self._responses.put(owner, stored.response["id"], text)
         if outcome == "large":
             raise TooLarge(
                 f"With all that was said before it this response has {len(text)} characters, more "
@@ -49,11 +45,11 @@ class ResponseStore:
 
     async def get(self, owner: str, name: str) -> Stored:
         """Raises `NotFound` for one that is not there, or another key's."""
-        text = await self._ask("get", owner, name)
+        text = await self._responses.get(owner, name)
         if text is None:
             raise NotFound(f"There is no response '{name}'.")
         return Stored(**json.loads(text))
 
     async def delete(self, owner: str, name: str) -> None:
-        if not await self._ask("delete", owner, name):
+        if not await self._responses.delete(owner, name):
             raise NotFound(f"There is no response '{name}'.")

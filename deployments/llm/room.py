@@ -3,14 +3,16 @@
 import asyncio
 from typing import Any
 
+from autobot.contracts.embeddings import Embeddings
+from autobot.contracts.responses import Responses
 from autobot.errors import Unavailable
 from autobot.settings import Settings
 from deployments.llm.driver_external import ExternalEngine
 from deployments.llm.driver_llamacpp import LlamaCppEngine
 from deployments.llm.driver_ollama import OllamaEngine
-from deployments.llm.embeddings import Embed, EmbeddingRequest, Embeddings, Vectors
+from deployments.llm.embeddings import OllamaOrNpu
 from deployments.llm.library import Library
-from deployments.llm.responses_store import Ask, ResponseStore
+from deployments.llm.responses_store import ResponseStore
 from deployments.llm.service import ChatService
 from deployments.llm.shop import Shop
 
@@ -21,11 +23,11 @@ class ChatRoom:
     def __init__(
         self,
         settings: Settings,
+        embeddings: Embeddings,
+        responses: Responses,
         library: Library | None = None,
-        npu: Embed | None = None,
-        redis: Ask | None = None,
     ) -> None:
-        """`npu` asks room npu for embeddings, `redis` room redis for stored responses."""
+        """``embeddings`` are room npu's, ``responses`` are kept by room redis."""
         self.library = library or Library(settings)
         self.llamacpp = LlamaCppEngine(
             self.library.files,
@@ -46,8 +48,8 @@ class ChatRoom:
             settings.chat_fallbacks,
         )
         self.shop = Shop(self.library.catalogue, self.llamacpp, self.ollama, self.service.model)
-        self.responses = ResponseStore(redis or _no_redis)
-        self.embeddings = Embeddings(self.ollama, npu or _no_npu)
+        self.responses = ResponseStore(responses)
+        self.embeddings = OllamaOrNpu(self.ollama, embeddings)
         self._reload: asyncio.Task[None] | None = None
 
     def warm(self) -> None:
@@ -106,11 +108,3 @@ class ChatRoom:
 
     def _is_file(self, name: str) -> bool:
         return any(file.name == name for file in self.library.files())
-
-
-async def _no_npu(request: EmbeddingRequest) -> Vectors:
-    raise Unavailable("Room npu, which makes embeddings, is not there.")
-
-
-async def _no_redis(method: str, *arguments: str) -> Any:
-    raise Unavailable("Room redis, which keeps responses, is not there: `store: false` needs none.")

@@ -11,11 +11,11 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from autobot import __version__
+from autobot.contracts.embeddings import EmbeddingRequest, Vectors
 from autobot.errors import AutoBotError, Invalid
 from autobot.web.auth import require
 from autobot.web.hangup import unless_hung_up
 from deployments.llm import wire, wire_ollama
-from deployments.llm.embeddings import EmbeddingRequest, Vectors
 from deployments.llm.engine import ChatRequest, Start
 from deployments.llm.routes import Key, authorised, or_gone
 from deployments.llm.schemas_ollama import (

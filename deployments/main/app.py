@@ -8,11 +8,18 @@ from fastapi import APIRouter
 from ray import serve
 
 from autobot.cluster.topology import TopologyFile, cluster_file
+from autobot.contracts.backup import Backup
+from autobot.contracts.keys import Keys
 from autobot.health import HealthMonitor
+from autobot.serving.calls import client
 from autobot.serving.deploy import SPREAD, room_applications
-from autobot.serving.room import RoomReplica
+from autobot.serving.room import NO_KEYS, RoomReplica
 from deployments.main.cluster import ClusterView
 from deployments.main.routes import platform_routes
+
+WRITE_DEADLINE_S = 3.0
+SNAPSHOT_DEADLINE_S = 90.0
+NO_BACKUP = "Room redis, which has the data, does not answer ({})."
 
 
 @serve.deployment
@@ -53,7 +60,9 @@ class Main(RoomReplica):
         return facts
 
     def router(self) -> APIRouter:
-        return platform_routes(self.monitor, self.cluster, self.keys)
+        keys = client(Keys, "redis", NO_KEYS, WRITE_DEADLINE_S)
+        backup = client(Backup, "redis", NO_BACKUP, SNAPSHOT_DEADLINE_S)
+        return platform_routes(self.monitor, self.cluster, self.keys, keys, backup)
 
 
 async def desktop_answers(port: int) -> bool:

@@ -9,15 +9,13 @@ import ray
 import structlog
 from ray import serve
 
+from autobot.contracts.health import NodeRef, RoomReport
 from autobot.errors import Unavailable
 from autobot.health import Expected, Serving
-from autobot.keys import KeyRecord
-from autobot.rooms import NodeRef
 from autobot.serving.calls import answer_of
 from autobot.serving.deploy import room_of
 
 CALL_DEADLINE_S = 3.0
-SNAPSHOT_DEADLINE_S = 90.0
 SPREAD_WITHIN_S = 2.0
 
 log = structlog.get_logger()
@@ -41,7 +39,7 @@ class ClusterView:
         self._handles: dict[str, Any] = {}
         self._replicas: Mapping[str, int] = {}
 
-    async def probe(self, app: str) -> list[dict[str, Any]]:
+    async def probe(self, app: str) -> list[RoomReport]:
         """The reports of the application's replicas: of all, or of one when another is silent."""
         handle = self._handle(app)
         if self._replicas.get(app, 0) > 1:
@@ -50,7 +48,7 @@ class ClusterView:
                 answers = await asked.results_async(
                     timeout_s=self._all_within_s, return_exceptions=True
                 )
-                if reports := [answer for answer in answers if isinstance(answer, dict)]:
+                if reports := [one for one in answers if isinstance(one, RoomReport)]:
                     return reports
         return [await handle.probe.remote()]
 
@@ -79,15 +77,6 @@ class ClusterView:
             "memory_bytes": int(resources.get("memory", 0)),
         }
 
-    async def add_key(self, record: KeyRecord) -> None:
-        await self._call("redis", "add_key", record)
-
-    async def revoke_key(self, key_id: str) -> KeyRecord:
-        return await self._call("redis", "revoke_key", key_id)
-
-    async def key_records(self) -> list[dict[str, Any]]:
-        return await self._call("redis", "key_records")
-
     async def spread_keys(self) -> list[str]:
         """Tell every replica that keys have changed; return what has not taken them.
 
@@ -110,28 +99,20 @@ class ClusterView:
         expected = self._expected().get(room_of(app), ())
         return [f"{app} on {address}" for address in expected if address not in by]
 
-    async def snapshot(self) -> bytes:
-        return await self._call("redis", "snapshot", deadline_s=SNAPSHOT_DEADLINE_S)
-
     async def openapi(self) -> list[dict[str, Any]]:
         """The rooms' documents; a room that is away keeps the one it last gave."""
         names = [name for name in self._names if name not in ("main", "redis")]
         found = await asyncio.gather(
-            *(self._call(name, "openapi") for name in names), return_exceptions=True
+            *(self._openapi(name) for name in names), return_exceptions=True
         )
         for name, document in zip(names, found, strict=True):
             if not isinstance(document, BaseException):
                 self._documents[name] = document
         return list(self._documents.values())
 
-    async def _call(
-        self, app: str, method: str, *arguments: Any, deadline_s: float = CALL_DEADLINE_S
-    ) -> Any:
-        return await answer_of(
-            lambda: getattr(self._handle(app), method).remote(*arguments),
-            deadline_s,
-            f"{app} does not answer ({{}}).",
-        )
+    async def _openapi(self, app: str) -> dict[str, Any]:
+        told = f"{app} does not answer ({{}})."
+        return await answer_of(lambda: self._handle(app).openapi.remote(), CALL_DEADLINE_S, told)
 
     def _handle(self, app: str) -> Any:
         # Making one blocks the event loop on the control store: once is enough.

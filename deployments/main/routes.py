@@ -7,6 +7,8 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from autobot import __version__
+from autobot.contracts.backup import Backup
+from autobot.contracts.keys import Keys
 from autobot.errors import NotFound, Unauthenticated, Unavailable
 from autobot.health import HealthMonitor
 from autobot.keys import KeyRecord, KeyRing, NewKey, Scope, make_key
@@ -18,11 +20,7 @@ class Cluster(Protocol):
     """What these routes need of the cluster."""
 
     async def nodes(self) -> list[dict[str, Any]]: ...
-    async def add_key(self, record: KeyRecord) -> None: ...
-    async def revoke_key(self, key_id: str) -> KeyRecord: ...
-    async def key_records(self) -> list[dict[str, Any]]: ...
     async def spread_keys(self) -> list[str]: ...
-    async def snapshot(self) -> bytes: ...
     async def openapi(self) -> list[dict[str, Any]]: ...
 
 
@@ -53,22 +51,25 @@ class CreatedKey(ChangedKey):
     key: str
 
 
-def platform_routes(monitor: HealthMonitor, cluster: Cluster, keys: KeyRing) -> APIRouter:
+def platform_routes(
+    monitor: HealthMonitor, cluster: Cluster, ring: KeyRing, keys: Keys, backup: Backup
+) -> APIRouter:
+    """``ring`` is what this replica accepts, ``keys`` what room redis keeps."""
     router = APIRouter()
-    router.include_router(_state(monitor, cluster, keys))
-    router.include_router(_keys(cluster))
+    router.include_router(_state(monitor, cluster, ring, backup))
+    router.include_router(_keys(cluster, keys))
     router.include_router(documentation_routes(cluster.openapi))
     return router
 
 
-def _state(monitor: HealthMonitor, cluster: Cluster, keys: KeyRing) -> APIRouter:
+def _state(monitor: HealthMonitor, cluster: Cluster, ring: KeyRing, data: Backup) -> APIRouter:
     router = APIRouter(tags=["platform"])
 
     @router.get("/api/health")
     async def health(request: Request) -> dict[str, Any]:
         """Without a key one word; with one, every room. Never waits for a room that is away."""
         try:
-            keys.check(presented_key(request), "read")
+            ring.check(presented_key(request), "read")
         except Unauthenticated:
             if presented_key(request):
                 raise
@@ -88,25 +89,25 @@ def _state(monitor: HealthMonitor, cluster: Cluster, keys: KeyRing) -> APIRouter
     @router.get("/api/backup", dependencies=[Depends(require("admin"))])
     async def backup() -> Response:
         """Redis' snapshot of this moment; `autobot backup` packs it with a manifest."""
-        return Response(await cluster.snapshot(), media_type="application/octet-stream")
+        return Response(await data.snapshot(), media_type="application/octet-stream")
 
     return router
 
 
-def _keys(cluster: Cluster) -> APIRouter:
+def _keys(cluster: Cluster, keys: Keys) -> APIRouter:
     router = APIRouter(prefix="/api/keys", tags=["keys"], dependencies=[Depends(require("admin"))])
 
     @router.get("")
     async def list_keys() -> list[KeyInfo]:
-        return [KeyInfo.model_validate(record) for record in await cluster.key_records()]
+        return [KeyInfo(**_public(record)) for record in await keys.records()]
 
     @router.post("", status_code=201)
     async def create_key(request: NewKey) -> CreatedKey:
         key, record = make_key(request)
         try:
-            await cluster.add_key(record)
+            await keys.add(record)
         except Unavailable:
-            await _forget(cluster, record)
+            await _forget(keys, record)
             raise
         unconfirmed = await cluster.spread_keys()
         return CreatedKey(key=key, unconfirmed=unconfirmed, **_public(record))
@@ -114,19 +115,19 @@ def _keys(cluster: Cluster) -> APIRouter:
     @router.delete("/{key_id}")
     async def revoke_key(request: Request, key_id: str) -> ChangedKey:
         outlive_key(request)  # a key may revoke itself
-        revoked = await cluster.revoke_key(key_id)
+        revoked = await keys.revoke(key_id)
         return ChangedKey(unconfirmed=await cluster.spread_keys(), **_public(revoked))
 
     return router
 
 
-async def _forget(cluster: Cluster, record: KeyRecord) -> None:
+async def _forget(keys: Keys, record: KeyRecord) -> None:
     """A key that nobody was shown must not stay: the write may have been made before its end.
 
     Raises `Unavailable` with the key's id when that cannot be told.
     """
     try:
-        await cluster.revoke_key(record.id)
+        await keys.revoke(record.id)
     except NotFound:
         return
     except Unavailable as error:

@@ -11,7 +11,9 @@ import structlog
 from fastapi import APIRouter
 from ray import serve
 
+from autobot.contracts.embeddings import Embeddings
 from autobot.errors import ModelNotFound
+from autobot.serving.calls import serves
 from autobot.serving.room import RoomReplica
 
 log = structlog.get_logger()
@@ -22,6 +24,7 @@ log = structlog.get_logger()
 
 @serve.deployment
 @serve.ingress()
+@serves(Embeddings)
 class Npu(RoomReplica):
     """OpenAI's embeddings endpoint."""
 
@@ -31,10 +34,11 @@ class Npu(RoomReplica):
         super().__init__()
         from deployments.npu.driver_device import ENGINE, Device
         from deployments.npu.driver_embedding import OpenVinoEmbeddingModels
-        from deployments.npu.embedding import Embedder
+        from deployments.npu.embedding import Embedder, EmbeddingsForRooms
 
         self.engine = ENGINE
         self.embedder = Embedder(OpenVinoEmbeddingModels(self.settings, Device(self.settings)))
+        self.embeddings = EmbeddingsForRooms(self.embedder, ENGINE)
         try:
             self.embedder.preload()
         except ModelNotFound as error:  # the room is up and says what it lacks until it is there
@@ -44,28 +48,6 @@ class Npu(RoomReplica):
         from deployments.npu.routes import embedding_routes
 
         return embedding_routes(self.embedder, self.engine)
-
-    async def embed_texts(
-        self,
-        model: str,
-        texts: list[str],
-        dimensions: int | None,
-        cut: bool = False,
-        caller: str = "",
-    ) -> dict[str, Any]:
-        """Vectors for another room, called through a handle; errors as in `Embedder.embed`.
-
-        ``caller``: the id of the key that room was asked with, whose turn it takes.
-        """
-        made = await self.embedder.embed(texts, model, dimensions, cut=cut, key=caller)
-        return {
-            "model": made.model,
-            "vectors": [vector.tolist() for vector in made.vectors],
-            "tokens": made.tokens,
-            "engine": self.engine,
-            "device": made.device,
-            "cut": made.cut,
-        }
 
     async def facts(self) -> dict[str, Any]:
         return await self.embedder.facts()

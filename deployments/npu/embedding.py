@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from autobot.concurrency import ConcurrencyLimiter
+from autobot.contracts.embeddings import EmbeddingRequest, Vectors
 from autobot.errors import BadRequest, ContextLengthExceeded, TooLarge
 from deployments.npu.batcher import Batcher, Tokens, Vector
 from deployments.npu.on_demand import OnDemand
@@ -192,3 +193,22 @@ def _check_tokens(tokens: Sequence[Tokens], model: EmbeddingModel) -> None:
         raise TooLarge(
             f"The request has {total} tokens; at most {MAX_TOKENS_PER_REQUEST} fit in one."
         ).of("input")
+
+
+class EmbeddingsForRooms:
+    """`Embeddings`: what other rooms are given, in the order of the key they were asked with."""
+
+    def __init__(self, embedder: Embedder, engine: str) -> None:
+        self._embedder = embedder
+        self._engine = engine
+
+    async def embed(self, request: EmbeddingRequest) -> Vectors:
+        made = await self._embedder.embed(
+            request.texts,
+            request.model,
+            request.dimensions,
+            cut=request.cut,
+            key=request.caller,
+        )
+        vectors = [vector.tolist() for vector in made.vectors]
+        return Vectors(made.model, vectors, made.tokens, self._engine, made.device, made.cut)

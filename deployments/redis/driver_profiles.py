@@ -10,14 +10,15 @@ Each decision and its write are one script, so two rooms that ask at once get on
 import base64
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import redis.asyncio
 
+from autobot.contracts.profiles import MOST_BYTES, MOST_PROFILES, Outcome, ProfileInfo
 from deployments.redis.driver_errors import translated
-from deployments.redis.profiles import MOST_BYTES, MOST_PROFILES, Outcome
+from deployments.redis.driver_keys import KEYS
 
-KEYS = "autobot:redis:keys"
 INDEX = "autobot:redis:profiles:"
 
 # KEYS: the API keys, index, profile, lease. ARGV: owner, name, token, ...
@@ -92,13 +93,13 @@ class RedisProfiles:
     async def release(self, owner: str, name: str, token: str) -> None:
         await self._run("release", owner, name, token)
 
-    async def list(self, owner: str) -> list[dict[str, Any]]:
+    async def list(self, owner: str) -> Sequence[ProfileInfo]:
         with translated():
             index = await self._redis.hgetall(INDEX + owner)  # pyright: ignore[reportGeneralTypeIssues]
             names = sorted(map(str, index))
             leases = await self._redis.mget([_lease(owner, n) for n in names]) if names else []
         return [
-            {"name": name, **json.loads(index[name]), "in_use": lease is not None}
+            ProfileInfo(name, **json.loads(index[name]), in_use=lease is not None)
             for name, lease in zip(names, leases, strict=True)
         ]
 

@@ -10,15 +10,15 @@ import time
 
 import redis.asyncio
 
-from deployments.redis.driver_errors import translated
-from deployments.redis.driver_profiles import KEYS
-from deployments.redis.responses import (
+from autobot.contracts.responses import (
     KEPT_S,
     MOST_CHARACTERS,
     MOST_RESPONSES,
     MOST_TOGETHER,
     Outcome,
 )
+from deployments.redis.driver_errors import translated
+from deployments.redis.driver_keys import KEYS
 
 INDEX = "autobot:redis:responses:"
 TEXT = "autobot:redis:response:"

@@ -1,16 +1,24 @@
-"""What the other rooms ask of the redis room: its contract, and the fake that keeps it."""
+"""All that room redis keeps, as one: what its drivers and their fakes are held to."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from autobot.errors import NotFound
+from autobot.contracts.backup import Backup
+from autobot.contracts.keys import FakeKeys, Keys
+from autobot.contracts.profiles import FakeProfiles, Profiles
+from autobot.contracts.responses import FakeResponses, Responses
 from autobot.keys import KeyRecord
-from deployments.redis.profiles import FakeProfiles, Profiles
-from deployments.redis.responses import FakeResponses, Responses
 
 
-class Store(Protocol):
-    """Keys and their durability. Every write has reached the disk when its call returns."""
+class SeededKeys(Keys, Protocol):
+    async def seed(self, records: Sequence[KeyRecord]) -> int:
+        """Add ``records`` only where there never was a key; return how many were added."""
+        ...
+
+
+class Store(Backup, Protocol):
+    @property
+    def keys(self) -> SeededKeys: ...
 
     @property
     def profiles(self) -> Profiles: ...
@@ -18,57 +26,38 @@ class Store(Protocol):
     @property
     def responses(self) -> Responses: ...
 
-    async def key_records(self) -> list[KeyRecord]: ...
-
-    async def add_key(self, record: KeyRecord) -> None: ...
-
-    async def seed_keys(self, records: Sequence[KeyRecord]) -> int:
-        """Add ``records`` only where there never was a key; return how many were added."""
+    async def facts(self) -> dict[str, Any]:
+        """What answers, and whether its writes are durable; raises `Unavailable`."""
         ...
 
-    async def revoke_key(self, key_id: str) -> KeyRecord:
-        """Remove a key with its profiles and responses; NotFound when there is none of that id."""
-        ...
 
-    async def snapshot(self) -> bytes:
-        """Everything there is now, in Redis' own RDB format."""
-        ...
+class FakeSeededKeys(FakeKeys):
+    _seeded = False
 
-    async def facts(self) -> dict[str, Any]: ...
+    async def seed(self, records: Sequence[KeyRecord]) -> int:
+        seeded, self._seeded = self._seeded, True
+        if seeded or self.by_id:
+            return 0
+        self.by_id |= {record.id: record for record in records}
+        return len(records)
 
 
 class FakeStore:
     """`Store` in memory, for unit tests."""
 
     def __init__(self) -> None:
-        self._keys: dict[str, KeyRecord] = {}
-        self._seeded = False
-        self.profiles = FakeProfiles(self._keys)
-        self.responses = FakeResponses(self._keys)
+        self.keys = FakeSeededKeys(on_revoke=self._forget)
+        self.profiles = FakeProfiles(self.keys.by_id)
+        self.responses = FakeResponses(self.keys.by_id)
 
-    async def key_records(self) -> list[KeyRecord]:
-        return list(self._keys.values())
-
-    async def add_key(self, record: KeyRecord) -> None:
-        self._keys[record.id] = record
-
-    async def seed_keys(self, records: Sequence[KeyRecord]) -> int:
-        seeded, self._seeded = self._seeded, True
-        if seeded or self._keys:
-            return 0
-        self._keys.update({record.id: record for record in records})
-        return len(records)
-
-    async def revoke_key(self, key_id: str) -> KeyRecord:
+    def _forget(self, key_id: str) -> None:
         self.profiles.forget(key_id)
         self.responses.forget(key_id)
-        try:
-            return self._keys.pop(key_id)
-        except KeyError:
-            raise NotFound(f"There is no API key with the id '{key_id}'.") from None
 
     async def snapshot(self) -> bytes:
-        return b"REDIS" + b"".join(r.model_dump_json().encode() for r in self._keys.values())
+        return b"REDIS" + b"".join(
+            record.model_dump_json().encode() for record in self.keys.by_id.values()
+        )
 
     async def facts(self) -> dict[str, Any]:
         return {"server": "fake", "modules": [], "durable": False}

@@ -6,6 +6,10 @@ from typing import Any
 import httpx
 from fastapi import APIRouter, FastAPI
 
+from autobot.contracts.backup import FakeBackup
+from autobot.contracts.health import RoomReport
+from autobot.contracts.keys import FakeKeys
+from autobot.contracts.profiles import FakeProfiles
 from autobot.health import HealthMonitor, Serving
 from autobot.keys import KeyRecord, KeyRing, NewKey, Scope, make_key
 from autobot.serving.deploy import room_of
@@ -36,7 +40,6 @@ from deployments.npu.routes_ocr import ocr_routes
 from deployments.npu.routes_rerank import rerank_routes
 from deployments.npu.routes_speech import speech_routes
 from deployments.npu.speech import Transcriber
-from deployments.redis.profiles import FakeProfiles
 from tests.contract.llm import in_process
 
 SCOPES: tuple[Scope, ...] = ("read", "llm", "npu", "browser", "browser:evaluate", "admin")
@@ -57,7 +60,7 @@ class Keys:
         return [*self.records.values()]
 
 
-async def _probe(app: str) -> list[dict[str, Any]]:
+async def _probe(app: str) -> list[RoomReport]:
     return []
 
 
@@ -75,7 +78,7 @@ class NoCluster:
 def _main(keys: Keys) -> APIRouter:
     monitor = HealthMonitor({"main": ["main"]}, _probe, _serving)
     cluster: Any = NoCluster()
-    return platform_routes(monitor, cluster, keys.ring)
+    return platform_routes(monitor, cluster, keys.ring, FakeKeys(), FakeBackup())
 
 
 def _npu() -> dict[str, APIRouter]:

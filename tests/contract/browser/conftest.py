@@ -16,6 +16,7 @@ from playwright.async_api import Browser as ClientBrowser
 from playwright.async_api import Page, Playwright, async_playwright
 
 from autobot.browser_users import BROWSER_USER
+from autobot.contracts.profiles import FakeProfiles
 from autobot.keys import KeyRecord
 from autobot.settings import Settings
 from autobot.web.app import create_app
@@ -28,7 +29,6 @@ from deployments.browser.memory import Meter
 from deployments.browser.profiles import ProfileStore
 from deployments.browser.room import BrowserRoom
 from deployments.browser.sessions import Sessions
-from deployments.redis.profiles import FakeProfiles
 from tests.contract.browser import clients
 from tests.contract.browser.callers import KEY, PLAIN, PLAIN_KEY, RECORD, Caller, Sitting, ring
 from tests.contract.browser.clients import Served, connected

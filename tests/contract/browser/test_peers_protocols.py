@@ -14,9 +14,9 @@ from playwright.async_api import Playwright
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from autobot.contracts.profiles import FakeProfiles
 from autobot.settings import Settings
 from deployments.browser.room import BrowserRoom
-from deployments.redis.profiles import FakeProfiles
 from tests.contract.browser.callers import KEY, RECORD
 from tests.contract.browser.clients import until
 from tests.contract.browser.playground import REPORT, playground

@@ -27,7 +27,7 @@ from deployments.browser.egress import Domains
 from deployments.browser.engine import Page
 from deployments.browser.room import BrowserRoom
 from deployments.browser.schemas import NewSession
-from deployments.redis.profiles import FakeProfiles
+from autobot.contracts.profiles import FakeProfiles
 
 async def main():
     room = BrowserRoom.of(Settings(home=Path(sys.argv[1])), "here", FakeProfiles(()))

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import pytest
 import pytest_asyncio
 
+from autobot.contracts.profiles import FakeProfiles, Outcome
 from autobot.errors import Unavailable
-from deployments.redis.profiles import FakeProfiles, Outcome
 from tests.contract.browser.callers import KEY, PLAIN, PLAIN_KEY, RECORD, Caller, Sitting
 from tests.contract.browser.conftest import real_browser, serve_room
 from tests.contract.browser.playground import playground

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import httpx
 from starlette.middleware import Middleware
 
+from autobot.contracts.profiles import FakeProfiles
 from autobot.keys import KeyRecord
 from autobot.web.app import create_app
 from deployments.browser.dial import Dialer
@@ -19,7 +20,6 @@ from deployments.browser.places import replica_name
 from deployments.browser.room import BrowserRoom
 from deployments.browser.sessions import Sessions
 from deployments.browser.wire import peers_client
-from deployments.redis.profiles import FakeProfiles
 from tests.contract.browser.callers import Caller, Sitting, ring
 from tests.contract.browser.playground import serve_app
 

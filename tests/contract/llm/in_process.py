@@ -8,10 +8,11 @@ from typing import Any
 from fastapi import FastAPI
 
 from autobot.catalogue import Catalogue
-from autobot.errors import ContextLengthExceeded, ModelNotFound
+from autobot.contracts.embeddings import EmbeddingRequest, FakeEmbeddings, Vectors
+from autobot.contracts.responses import FakeResponses
 from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
 from autobot.web.app import create_app
-from deployments.llm.embeddings import EmbeddingRequest, Embeddings, Vectors
+from deployments.llm.embeddings import OllamaOrNpu
 from deployments.llm.engine import ModelCard
 from deployments.llm.fake import FakeEngine
 from deployments.llm.responses_store import ResponseStore, Stored
@@ -21,8 +22,6 @@ from deployments.llm.routes_ollama import ollama_routes
 from deployments.llm.routes_responses import response_routes
 from deployments.llm.service import ChatService
 from deployments.llm.shop import Shop
-from deployments.redis.responses import FakeResponses
-from tests.contract.llm.served import asking
 
 KEPT = "resp_kept"
 KEY, RECORD = make_key(NewKey.model_validate({"name": "all", "scopes": ["llm", "admin"]}))
@@ -57,17 +56,6 @@ class Server:
         raise AssertionError("it embeds nothing")
 
 
-async def npu(request: EmbeddingRequest) -> Vectors:
-    """Reads words, of each text four at most."""
-    if request.model not in ("fake", "default"):
-        raise ModelNotFound
-    long = sum(len(text.split()) > 4 for text in request.texts)
-    if long and not request.cut:
-        raise ContextLengthExceeded("input[0] has more than 4 tokens.")
-    vectors = [[1.0] for _ in request.texts]
-    return Vectors(request.model, vectors, len(vectors), "fake", "CPU", long)
-
-
 async def room(ring: KeyRing | None = None) -> FastAPI:
     """Models `fake` (the default), `seeing` and `list`, and one stored response.
 
@@ -76,7 +64,7 @@ async def room(ring: KeyRing | None = None) -> FastAPI:
     engines = [FakeEngine(["fake"]), FakeEngine(["seeing"], vision=True)]
     places = {"list": ["nowhere/fake", "fake/fake"]}
     service = ChatService(engines, lambda: "fake", places)
-    store = ResponseStore(asking(FakeResponses({RECORD.id})))
+    store = ResponseStore(FakeResponses({RECORD.id}))
     said = [{"type": "message", "role": "user", "content": "hello"}]
     await store.put(RECORD.id, Stored(said, {"id": KEPT, "output": []}))
     server = Server()
@@ -85,7 +73,7 @@ async def room(ring: KeyRing | None = None) -> FastAPI:
         chat_routes(service),
         completion_routes(service),
         response_routes(service, store),
-        ollama_routes(service, shop, Embeddings(server, npu)),
+        ollama_routes(service, shop, OllamaOrNpu(server, FakeEmbeddings())),
     ]
     if ring is None:
         ring = KeyRing(keys)

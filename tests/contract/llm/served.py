@@ -9,9 +9,7 @@ from fastapi import APIRouter
 
 from autobot.keys import KeyRecord, KeyRing, NewKey, Scope, make_key
 from autobot.web.app import create_app
-from deployments.llm.responses_store import Ask
 from deployments.llm.routes_ollama import OllamaPaths
-from deployments.redis.responses import FakeResponses
 from tests.contract.llm.conftest import until
 
 
@@ -48,8 +46,3 @@ async def served(
 
 def key_of(scope: Scope) -> tuple[str, KeyRecord]:
     return make_key(NewKey.model_validate({"name": scope, "scopes": [scope]}))
-
-
-def asking(kept: FakeResponses) -> Ask:
-    """The call of room redis that `Llm` makes through Ray, here to its fake."""
-    return lambda call, *arguments: getattr(kept, call)(*arguments)

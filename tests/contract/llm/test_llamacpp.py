@@ -13,6 +13,8 @@ import psutil
 import pytest
 import pytest_asyncio
 
+from autobot.contracts.embeddings import FakeEmbeddings
+from autobot.contracts.responses import FakeResponses
 from autobot.errors import AutoBotError, Unavailable
 from autobot.settings import Settings
 from deployments.llm.driver_llamacpp import LlamaCppEngine, ModelFile
@@ -180,7 +182,7 @@ async def test_room_reports_its_engine_and_brings_a_killed_one_back_by_itself(
             "ollama_url": "http://127.0.0.1:9",
         }
     )
-    room = ChatRoom(settings)
+    room = ChatRoom(settings, FakeEmbeddings(), FakeResponses(()))
     room.warm()
     try:
         facts = await room.facts()

@@ -12,10 +12,10 @@ import ollama
 import pytest
 import pytest_asyncio
 
-from autobot.errors import ContextLengthExceeded
+from autobot.contracts.embeddings import FakeEmbeddings
+from autobot.contracts.responses import FakeResponses
 from autobot.keys import KeyRecord
 from autobot.settings import Settings
-from deployments.llm.embeddings import EmbeddingRequest, Vectors
 from deployments.llm.forward import forward_routes
 from deployments.llm.room import ChatRoom
 from deployments.llm.routes_all import room_routes
@@ -35,14 +35,6 @@ TOOL: Any = {
     "type": "function",
     "function": {"name": "look", "description": "Look at the sea.", "parameters": SCHEMA},
 }
-
-
-async def npu(request: EmbeddingRequest) -> Vectors:
-    vectors = [[1.0, 0.0] for _ in request.texts]
-    long = sum(len(text) > 100 for text in request.texts)
-    if long and not request.cut:
-        raise ContextLengthExceeded("input[0] is too long.")
-    return Vectors("toy-embedder", vectors, len(vectors), "openvino", "CPU", long)
 
 
 @dataclass(frozen=True)
@@ -68,7 +60,9 @@ async def room(
         "default_chat_model": SMALL,
         "ollama_url": ollama_url,
     }
-    chats = ChatRoom(Settings.model_validate(values), npu=npu)
+    chats = ChatRoom(
+        Settings.model_validate(values), FakeEmbeddings("toy-embedder", 20), FakeResponses(())
+    )
     (key, record), (admin, admin_record) = key_of("llm"), key_of("admin")
     async with (
         imported(ollama_url, small_model),
@@ -208,11 +202,11 @@ async def test_wrong_value_is_400_in_ollamas_shape(room: Served, field: str, val
 async def test_embed_is_room_npus_and_says_so(room: Served) -> None:
     made = await room.client().embed("default", ["a", "b"])
     assert made.model == "toy-embedder"
-    assert [list(vector) for vector in made.embeddings] == [[1.0, 0.0], [1.0, 0.0]]
+    assert [list(vector) for vector in made.embeddings] == [[1.0], [1.0]]
     old = await room.client().embeddings("default", "a")
-    assert list(old.embedding) == [1.0, 0.0]
-    with pytest.raises(ollama.ResponseError, match="too long"):
-        await room.client().embed("default", "a" * 101, truncate=False)
+    assert list(old.embedding) == [1.0]
+    with pytest.raises(ollama.ResponseError, match="more than 20"):
+        await room.client().embed("default", "a " * 21, truncate=False)
 
 
 async def test_pull_of_a_model_that_is_here_is_a_success(room: Served) -> None:

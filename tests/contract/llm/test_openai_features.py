@@ -13,14 +13,15 @@ import openai
 import pytest
 import pytest_asyncio
 
+from autobot.contracts.embeddings import FakeEmbeddings
+from autobot.contracts.responses import FakeResponses
 from autobot.errors import ContextLengthExceeded
 from autobot.settings import Settings
 from deployments.llm.engine import ChatMessage, ChatRequest
 from deployments.llm.room import ChatRoom
 from deployments.llm.routes_all import room_routes
-from deployments.redis.responses import FakeResponses
 from tests.contract.llm.conftest import SMALL, imported
-from tests.contract.llm.served import asking, key_of, served
+from tests.contract.llm.served import key_of, served
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
@@ -63,7 +64,7 @@ async def room(
     }
     (key, record), (other, other_record) = key_of("llm"), key_of("llm")
     kept = FakeResponses({record.id, other_record.id})
-    chats = ChatRoom(Settings.model_validate(values), redis=asking(kept))
+    chats = ChatRoom(Settings.model_validate(values), FakeEmbeddings(), kept)
     async with (
         imported(ollama_url, small_model),
         served([room_routes(chats)], [record, other_record]) as url,

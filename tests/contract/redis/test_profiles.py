@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from autobot.contracts.profiles import MOST_BYTES, MOST_PROFILES
 from autobot.keys import KeyRecord, NewKey, make_key
-from deployments.redis.profiles import MOST_BYTES, MOST_PROFILES
 from deployments.redis.store import Store
 from tests.contract.redis.conftest import Server
 
@@ -15,7 +15,7 @@ LEASE_S = 60.0
 
 async def owner_in(store: Store) -> str:
     record: KeyRecord = make_key(NewKey(name="test", scopes=("browser",)))[1]
-    await store.add_key(record)
+    await store.keys.add(record)
     return record.id
 
 
@@ -30,10 +30,10 @@ async def test_what_is_saved_is_found_by_the_next_writer_and_listed(store: Store
     assert await store.profiles.take(owner, "shop", "one", LEASE_S) == ("ok", None)
     assert await store.profiles.save(owner, "shop", "one", b"\0\xff sealed") == "ok"
     (listed,) = await store.profiles.list(owner)
-    assert (listed["name"], listed["bytes"], listed["in_use"]) == ("shop", 9, True)
-    assert abs(listed["saved"] - time.time()) < 60
+    assert (listed.name, listed.bytes, listed.in_use) == ("shop", 9, True)
+    assert abs(listed.saved - time.time()) < 60
     await store.profiles.release(owner, "shop", "one")
-    assert not (await store.profiles.list(owner))[0]["in_use"]
+    assert not (await store.profiles.list(owner))[0].in_use
     assert await store.profiles.take(owner, "shop", "two", LEASE_S) == ("ok", b"\0\xff sealed")
 
 
@@ -89,11 +89,11 @@ async def test_profiles_are_each_keys_own_and_gone_with_it(store: Store) -> None
     await keep(store, bo, "shop", b"bo's")
     assert (await store.profiles.take(bo, "shop", "t", LEASE_S))[1] == b"bo's"
     await store.profiles.take(ann, "shop", "t", LEASE_S)
-    await store.revoke_key(ann)
+    await store.keys.revoke(ann)
     assert await store.profiles.list(ann) == []
     assert await store.profiles.save(ann, "shop", "t", b"late") == "lost"
     assert (await store.profiles.take(ann, "other", "t", LEASE_S))[0] == "lost"
-    assert [p["name"] for p in await store.profiles.list(bo)] == ["shop"]
+    assert [p.name for p in await store.profiles.list(bo)] == ["shop"]
 
 
 async def test_number_and_size_are_bounded(store: Store) -> None:
@@ -111,7 +111,7 @@ async def test_a_revoked_keys_profiles_leave_nothing_in_redis(server: Server) ->
     owner = await owner_in(store)
     await keep(store, owner, "shop", b"sealed")
     assert any("profile" in str(key) for key in server.client("operator").keys("*"))
-    await store.revoke_key(owner)
+    await store.keys.revoke(owner)
     assert not [key for key in server.client("operator").keys("*") if "profile" in str(key)]
     await store.close()
 
@@ -122,6 +122,6 @@ async def test_a_saved_profile_survives_a_killed_server(server: Server) -> None:
     await keep(store, owner, "shop", b"sealed")
     server.kill()
     server.start()
-    assert [found["name"] for found in await store.profiles.list(owner)] == ["shop"]
+    assert [found.name for found in await store.profiles.list(owner)] == ["shop"]
     assert await store.profiles.take(owner, "shop", "t", LEASE_S) == ("ok", b"sealed")
     await store.close()

@@ -11,7 +11,7 @@ from tests.contract.redis.conftest import Server
 
 async def owner_in(store: Store) -> str:
     record: KeyRecord = make_key(NewKey(name="test", scopes=("llm",)))[1]
-    await store.add_key(record)
+    await store.keys.add(record)
     return record.id
 
 
@@ -67,7 +67,7 @@ async def test_the_oldest_leave_when_all_together_are_too_large_and_never_the_la
 async def test_a_revoked_keys_responses_go_and_none_can_follow(store: Store) -> None:
     me = await owner_in(store)
     await store.responses.put(me, "resp_1", "x")
-    await store.revoke_key(me)
+    await store.keys.revoke(me)
     assert await store.responses.get(me, "resp_1") is None
     assert await store.responses.put(me, "resp_2", "x") == "lost"
     assert await store.responses.get(me, "resp_2") is None

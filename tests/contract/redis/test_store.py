@@ -17,43 +17,43 @@ def record(name: str = "test") -> KeyRecord:
 
 async def test_what_is_added_is_listed(store: Store) -> None:
     added = record()
-    await store.add_key(added)
-    assert await store.key_records() == [added]
+    await store.keys.add(added)
+    assert await store.keys.records() == [added]
 
 
 async def test_seeds_enter_only_an_empty_store(store: Store) -> None:
     first, second = record("first"), record("second")
-    assert await store.seed_keys([first, second]) == 2
-    assert await store.seed_keys([record("third")]) == 0
-    assert {r.name for r in await store.key_records()} == {"first", "second"}
+    assert await store.keys.seed([first, second]) == 2
+    assert await store.keys.seed([record("third")]) == 0
+    assert {r.name for r in await store.keys.records()} == {"first", "second"}
 
 
 async def test_seeds_do_not_come_back_when_every_key_is_revoked(store: Store) -> None:
     seed = record("seed")
-    assert await store.seed_keys([seed]) == 1
-    await store.revoke_key(seed.id)
-    assert await store.seed_keys([seed]) == 0
-    assert await store.key_records() == []
+    assert await store.keys.seed([seed]) == 1
+    await store.keys.revoke(seed.id)
+    assert await store.keys.seed([seed]) == 0
+    assert await store.keys.records() == []
 
 
 async def test_revoked_keys_are_gone_and_unknown_ones_not_found(store: Store) -> None:
     kept, gone = record(), record()
-    await store.add_key(kept)
-    await store.add_key(gone)
-    assert await store.revoke_key(gone.id) == gone
-    assert await store.key_records() == [kept]
+    await store.keys.add(kept)
+    await store.keys.add(gone)
+    assert await store.keys.revoke(gone.id) == gone
+    assert await store.keys.records() == [kept]
     with pytest.raises(NotFound):
-        await store.revoke_key(gone.id)
+        await store.keys.revoke(gone.id)
 
 
 async def test_snapshot_is_in_redis_format(store: Store) -> None:
-    await store.add_key(record())
+    await store.keys.add(record())
     assert (await store.snapshot()).startswith(b"REDIS")
 
 
 async def test_replicas_that_start_together_seed_once(server: Server) -> None:
     stores = [server.store() for _ in range(8)]
-    added = await asyncio.gather(*(s.seed_keys([record(), record()]) for s in stores))
+    added = await asyncio.gather(*(s.keys.seed([record(), record()]) for s in stores))
     assert sorted(added) == [0] * 7 + [2]
     await asyncio.gather(*(s.close() for s in stores))
 
@@ -73,12 +73,12 @@ async def test_an_acknowledged_write_survives_kill_9_and_the_store_reconnects(
     store = server.store()
     added = [record(str(number)) for number in range(20)]
     for one in added:
-        await store.add_key(one)
+        await store.keys.add(one)
     server.kill()
     with pytest.raises(Unavailable):
-        await store.key_records()
+        await store.keys.records()
     server.start()
-    assert {r.id for r in await store.key_records()} == {r.id for r in added}
+    assert {r.id for r in await store.keys.records()} == {r.id for r in added}
     await store.close()
 
 
@@ -96,12 +96,12 @@ async def test_a_restored_backup_has_the_keys(server: Server) -> None:
     from autobot.backup import pack, restore
 
     store = server.store()
-    await store.add_key(kept := record("kept"))
+    await store.keys.add(kept := record("kept"))
     file = server.settings.home / "backup.tar.gz"
     file.write_bytes(pack(await store.snapshot()))
-    await store.revoke_key(kept.id)
+    await store.keys.revoke(kept.id)
     server.kill()
     restore(server.settings, file, force=True)
     server.start()
-    assert await store.key_records() == [kept]
+    assert await store.keys.records() == [kept]
     await store.close()

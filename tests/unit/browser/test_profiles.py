@@ -5,10 +5,10 @@ import os
 
 import pytest
 
+from autobot.contracts.profiles import FakeProfiles
 from autobot.errors import Conflict, TooLarge
 from deployments.browser import profiles
 from deployments.browser.profiles import MAX_PLAIN, Profile, ProfileDamaged, Seal
-from deployments.redis.profiles import FakeProfiles
 
 STORAGE = {"cookies": [{"name": "session", "value": "ann"}], "origins": []}
 

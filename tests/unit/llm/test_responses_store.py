@@ -2,15 +2,14 @@
 
 import pytest
 
+from autobot.contracts.responses import MOST_CHARACTERS, FakeResponses
 from autobot.errors import Conflict, NotFound, TooLarge
 from deployments.llm.responses_store import ResponseStore, Stored
-from deployments.redis.responses import MOST_CHARACTERS, FakeResponses
-from tests.contract.llm.served import asking
 
 
 @pytest.fixture
 def store() -> ResponseStore:
-    return ResponseStore(asking(FakeResponses({"me", "you"})))
+    return ResponseStore(FakeResponses({"me", "you"}))
 
 
 def stored(name: str, content: str = "é") -> Stored:

@@ -5,7 +5,10 @@ from typing import Any
 import httpx
 import pytest
 
-from autobot.errors import NotFound, Unavailable
+from autobot.contracts.backup import FakeBackup
+from autobot.contracts.health import RoomReport
+from autobot.contracts.keys import FakeKeys
+from autobot.errors import Unavailable
 from autobot.health import HealthMonitor, Serving
 from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
 from autobot.web.app import create_app
@@ -16,28 +19,10 @@ NEW = {"name": "new", "scopes": ["llm"]}
 
 
 class Cluster:
-    """Room redis and the rings of the other rooms."""
+    """Nodes, and the rings of the other rooms."""
 
     def __init__(self) -> None:
-        self.records = {RECORD.id: RECORD}
         self.silent: list[str] = []
-        self.lost_answer = False
-        self.away = False
-
-    async def add_key(self, record: KeyRecord) -> None:
-        self.records[record.id] = record
-        if self.lost_answer:
-            raise Unavailable("redis did not answer within 3 s.")
-
-    async def revoke_key(self, key_id: str) -> KeyRecord:
-        if self.away:
-            raise Unavailable("redis is away.")
-        if key_id not in self.records:
-            raise NotFound
-        return self.records.pop(key_id)
-
-    async def key_records(self) -> list[dict[str, Any]]:
-        return [record.model_dump() for record in self.records.values()]
 
     async def spread_keys(self) -> list[str]:
         return self.silent
@@ -45,11 +30,30 @@ class Cluster:
     async def nodes(self) -> list[dict[str, Any]]:
         return []
 
-    async def snapshot(self) -> bytes:
-        return b""
-
     async def openapi(self) -> list[dict[str, Any]]:
         return []
+
+
+class LostKeys(FakeKeys):
+    """Of room redis, whose answers may be lost."""
+
+    lost_answer = False
+    away = False
+
+    async def add(self, record: KeyRecord) -> None:
+        await super().add(record)
+        if self.lost_answer:
+            raise Unavailable("redis did not answer within 3 s.")
+
+    async def revoke(self, key_id: str) -> KeyRecord:
+        if self.away:
+            raise Unavailable("redis is away.")
+        return await super().revoke(key_id)
+
+
+@pytest.fixture
+def keys() -> LostKeys:
+    return LostKeys([RECORD])
 
 
 @pytest.fixture
@@ -58,20 +62,17 @@ def cluster() -> Cluster:
 
 
 @pytest.fixture
-async def http(cluster: Cluster) -> httpx.AsyncClient:
-    async def fetch() -> list[KeyRecord]:
-        return list(cluster.records.values())
-
-    async def probe(app: str) -> list[dict[str, Any]]:
+async def http(cluster: Cluster, keys: LostKeys) -> httpx.AsyncClient:
+    async def probe(app: str) -> list[RoomReport]:
         return []
 
     async def serving() -> Serving:
         return Serving()
 
-    ring = KeyRing(fetch)
+    ring = KeyRing(keys.records)
     await ring.refresh()
     monitor = HealthMonitor({"main": ["main"]}, probe, serving)
-    app = create_app("main", [platform_routes(monitor, cluster, ring)], ring)
+    app = create_app("main", [platform_routes(monitor, cluster, ring, keys, FakeBackup())], ring)
     transport = httpx.ASGITransport(app)
     headers = {"authorization": f"Bearer {ADMIN}"}
     return httpx.AsyncClient(transport=transport, base_url="http://main", headers=headers)
@@ -88,20 +89,20 @@ async def test_who_has_not_taken_a_change_is_named(
 
 
 async def test_a_key_that_was_made_while_its_answer_was_lost_does_not_stay(
-    http: httpx.AsyncClient, cluster: Cluster
+    http: httpx.AsyncClient, keys: LostKeys
 ) -> None:
-    cluster.lost_answer = True
+    keys.lost_answer = True
     answer = await http.post("/api/keys", json=NEW)
     assert answer.status_code == 503
     assert answer.headers["retry-after"]
-    assert set(cluster.records) == {RECORD.id}
+    assert set(keys.by_id) == {RECORD.id}
 
 
 async def test_when_even_that_is_not_known_the_answer_names_the_key(
-    http: httpx.AsyncClient, cluster: Cluster
+    http: httpx.AsyncClient, keys: LostKeys
 ) -> None:
-    cluster.lost_answer = cluster.away = True
+    keys.lost_answer = keys.away = True
     answer = await http.post("/api/keys", json=NEW)
-    [left] = set(cluster.records) - {RECORD.id}
+    [left] = set(keys.by_id) - {RECORD.id}
     assert answer.status_code == 503
     assert left in answer.json()["detail"]

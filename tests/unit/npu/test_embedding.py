@@ -7,9 +7,15 @@ from typing import Any
 
 import pytest
 
+from autobot.contracts.embeddings import EmbeddingRequest
 from autobot.errors import ContextLengthExceeded, TooLarge
-from deployments.npu.app import Npu
-from deployments.npu.embedding import MAX_CHARS, MAX_CHARS_PER_TEXT, Embedded, Embedder
+from deployments.npu.embedding import (
+    MAX_CHARS,
+    MAX_CHARS_PER_TEXT,
+    Embedded,
+    Embedder,
+    EmbeddingsForRooms,
+)
 from deployments.npu.fake import FakeEmbeddingModel, FakeModels
 
 TEXTS = ["short", "word " * 10_000, "w" * (MAX_CHARS_PER_TEXT + 1)]
@@ -36,12 +42,10 @@ async def test_texts_of_another_room_take_the_turn_of_the_key_it_was_asked_with(
             turns.append(key)
             return await super().embed(*asked, key=key, **options)
 
-    kind: Any = Npu.func_or_class
-    room = object.__new__(kind)  # without the device and the models it starts with
-    room.engine = "an engine"
-    room.embedder = Recorded(FakeModels(FakeEmbeddingModel("fake")))
-    made = await room.embed_texts("fake", ["hello"], None, False, "key1")
-    assert (turns, len(made["vectors"])) == (["key1"], 1)
+    rooms = EmbeddingsForRooms(Recorded(FakeModels(FakeEmbeddingModel("fake"))), "an engine")
+    made = await rooms.embed(EmbeddingRequest("fake", ["hello"], caller="key1"))
+    assert (turns, made.engine, len(made.vectors)) == (["key1"], "an engine", 1)
+    assert isinstance(made.vectors[0][0], float)
 
 
 async def test_a_request_of_very_many_characters_is_refused_before_they_are_counted() -> None:

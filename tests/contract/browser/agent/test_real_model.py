@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from autobot.contracts.embeddings import FakeEmbeddings
+from autobot.contracts.responses import FakeResponses
 from autobot.settings import Settings
 from autobot.web.app import create_app
 from deployments.llm.room import ChatRoom
@@ -25,7 +27,7 @@ LIMITS = {"steps": 12, "seconds": 240}
 @contextlib.asynccontextmanager
 async def real_models(home: Path) -> AsyncIterator[str]:
     """The llm room's own application on a port, with whatever model is its default here."""
-    chat = ChatRoom(Settings(home=home))
+    chat = ChatRoom(Settings(home=home), FakeEmbeddings(), FakeResponses(()))
     if chat.library.default() is None:
         await chat.close()
         pytest.skip("no chat model is installed on this machine")

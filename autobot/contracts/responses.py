@@ -1,7 +1,7 @@
 """Stored responses of room llm as room redis keeps them: text it does not read, each one key's own.
 
-They are asked for through a Serve handle, so that every replica on every VM of room llm finds them
-and a backup has them. What crosses is plain data: refusals are words and not exceptions.
+Kept there, every replica on every VM of room llm finds them and a backup has them. What becomes of
+a call is a word and not an exception: see `Responses`.
 """
 
 from collections.abc import Container

@@ -1,6 +1,6 @@
-"""What a room says of itself, and what the platform concludes from it."""
+"""What a replica says of itself to room main, and what the platform concludes from it."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, Field
 
@@ -65,3 +65,19 @@ class PlatformHealth(BaseModel, frozen=True):
     state: State
     version: str
     rooms: dict[str, RoomHealth]
+
+
+class Replica(Protocol):
+    """What room main asks every replica of every room."""
+
+    async def probe(self) -> RoomReport:
+        """Never raises: what is wrong is its report."""
+        ...
+
+    async def take_keys(self) -> str | None:
+        """Fetch the keys because they have changed; this VM's address, or None when it failed."""
+        ...
+
+    async def openapi(self) -> dict[str, Any]:
+        """This application's part of the platform's OpenAPI document."""
+        ...

@@ -1,13 +1,13 @@
 """Browser profiles as room redis keeps them: sealed bytes it cannot read, and who may write them.
 
-The browser's VM has no Redis user, so it asks through a Serve handle. What crosses is plain data:
-refusals are words and not exceptions. A profile has one writer at a time, which holds a lease.
+Room browser, whose VM has no Redis user, asks for them. A profile has one writer at a time, which
+holds a lease. What becomes of a call is a word and not an exception: see `Profiles`.
 """
 
 import time
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 MOST_PROFILES = 32
 """Of one API key."""
@@ -17,11 +17,22 @@ MOST_BYTES = 2 << 20
 Outcome = Literal["ok", "held", "full", "large", "lost", "none"]
 
 
+@dataclass(frozen=True, slots=True)
+class ProfileInfo:
+    """``saved`` in Unix seconds, ``bytes`` sealed; ``in_use`` by a session now."""
+
+    name: str
+    saved: float
+    bytes: int
+    in_use: bool
+
+
 class Profiles(Protocol):
     """Profiles by owner, an API key's id, and name. A write has reached the disk when it returns.
 
     ``held``: another writer has the lease. ``lost``: this one has it no longer, or the owner is
     revoked. ``full`` and ``large``: there are `MOST_PROFILES`, it has more than `MOST_BYTES`.
+    ``none``: there is no such profile.
     """
 
     async def take(
@@ -38,8 +49,8 @@ class Profiles(Protocol):
         """Give the lease back; nothing when it is somebody else's."""
         ...
 
-    async def list(self, owner: str) -> list[dict[str, Any]]:
-        """Return ``name``, ``saved`` (Unix seconds), ``bytes`` and ``in_use`` of each."""
+    async def list(self, owner: str) -> Sequence[ProfileInfo]:
+        """All of an owner's, by name."""
         ...
 
     async def delete(self, owner: str, name: str) -> Outcome: ...
@@ -100,14 +111,9 @@ class FakeProfiles:
         if self._holder(owner, name) == token:
             del self._leases[owner, name]
 
-    async def list(self, owner: str) -> list[dict[str, Any]]:
+    async def list(self, owner: str) -> Sequence[ProfileInfo]:
         return [
-            {
-                "name": name,
-                "saved": kept.saved,
-                "bytes": len(kept.sealed),
-                "in_use": self._holder(owner, name) is not None,
-            }
+            ProfileInfo(name, kept.saved, len(kept.sealed), self._holder(owner, name) is not None)
             for name, kept in sorted(self.kept.get(owner, {}).items())
         ]
 

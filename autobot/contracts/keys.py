@@ -1,0 +1,45 @@
+"""API keys as room redis keeps them; every replica of every other room asks for them."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from autobot.errors import NotFound
+from autobot.keys import KeyRecord
+
+
+class Keys(Protocol):
+    """A write has reached the disk when its call returns."""
+
+    async def records(self) -> Sequence[KeyRecord]:
+        """All that there are, in no order."""
+        ...
+
+    async def add(self, record: KeyRecord) -> None: ...
+
+    async def revoke(self, key_id: str) -> KeyRecord:
+        """Remove a key with its profiles and responses. `NotFound`: there is none of that id."""
+        ...
+
+
+class FakeKeys:
+    """`Keys` in memory; ``on_revoke`` is told the id of each that goes."""
+
+    def __init__(
+        self,
+        records: Sequence[KeyRecord] = (),
+        on_revoke: Callable[[str], None] = lambda key_id: None,
+    ) -> None:
+        self.by_id = {record.id: record for record in records}
+        self._on_revoke = on_revoke
+
+    async def records(self) -> Sequence[KeyRecord]:
+        return list(self.by_id.values())
+
+    async def add(self, record: KeyRecord) -> None:
+        self.by_id[record.id] = record
+
+    async def revoke(self, key_id: str) -> KeyRecord:
+        if key_id not in self.by_id:
+            raise NotFound(f"There is no API key with the id '{key_id}'.")
+        self._on_revoke(key_id)
+        return self.by_id.pop(key_id)
