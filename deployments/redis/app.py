@@ -32,7 +32,7 @@ class Redis(Room):
         self.keys = self.store.keys
         self.profiles = self.store.profiles
         self.responses = self.store.responses
-        self.backup = self.store
+        self.backup = self.store.backup
 
     async def facts(self) -> dict[str, Any]:
         return await self.store.facts()

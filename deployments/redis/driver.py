@@ -1,6 +1,5 @@
 """`Store` on Redis Stack."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +7,13 @@ import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from autobot.errors import Unavailable
-from deployments.redis.driver_errors import translated
-from deployments.redis.driver_keys import RedisKeys
-from deployments.redis.driver_profiles import RedisProfiles
-from deployments.redis.driver_responses import RedisResponses
+from deployments.redis.backup.driver import RedisBackup
+from deployments.redis.errors import translated
+from deployments.redis.keys.driver import RedisKeys
+from deployments.redis.profiles.driver import RedisProfiles
+from deployments.redis.responses.driver import RedisResponses
 
 TIMEOUT_S = 2.0
-SNAPSHOT_DEADLINE_S = 60.0
 
 
 class RedisStore:
@@ -30,7 +28,6 @@ class RedisStore:
         data_dir: Path,
         first_keys: Path | None = None,
     ) -> None:
-        self._data_dir = data_dir
         self._redis = redis.asyncio.Redis(
             host=host,
             port=port,
@@ -46,19 +43,7 @@ class RedisStore:
         self.responses = RedisResponses(self._redis)
         belongings = (self.profiles.forget, self.responses.forget)
         self.keys = RedisKeys(self._redis, belongings, first_keys)
-
-    async def snapshot(self) -> bytes:
-        """Ask Redis for an RDB file of this moment and read it: the room shares its disk."""
-        with translated():
-            await self._redis.bgsave()
-            async with asyncio.timeout(SNAPSHOT_DEADLINE_S):
-                info = await self._redis.info("persistence")
-                while info["rdb_bgsave_in_progress"]:
-                    await asyncio.sleep(0.05)
-                    info = await self._redis.info("persistence")
-            if info["rdb_last_bgsave_status"] != "ok":
-                raise Unavailable("Redis could not write its snapshot; see its log.")
-        return await asyncio.to_thread((self._data_dir / "dump.rdb").read_bytes)
+        self.backup = RedisBackup(self._redis, data_dir)
 
     async def facts(self) -> dict[str, Any]:
         with translated():

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from autobot.contracts.backup import Backup
+from autobot.contracts.backup import Backup, FakeBackup
 from autobot.contracts.keys import FakeKeys, Keys
 from autobot.contracts.profiles import FakeProfiles, Profiles
 from autobot.contracts.responses import FakeResponses, Responses
@@ -16,7 +16,10 @@ class SeededKeys(Keys, Protocol):
         ...
 
 
-class Store(Backup, Protocol):
+class Store(Protocol):
+    @property
+    def backup(self) -> Backup: ...
+
     @property
     def keys(self) -> SeededKeys: ...
 
@@ -49,15 +52,11 @@ class FakeStore:
         self.keys = FakeSeededKeys(on_revoke=self._forget)
         self.profiles = FakeProfiles(self.keys.by_id)
         self.responses = FakeResponses(self.keys.by_id)
+        self.backup = FakeBackup()
 
     def _forget(self, key_id: str) -> None:
         self.profiles.forget(key_id)
         self.responses.forget(key_id)
-
-    async def snapshot(self) -> bytes:
-        return b"REDIS" + b"".join(
-            record.model_dump_json().encode() for record in self.keys.by_id.values()
-        )
 
     async def facts(self) -> dict[str, Any]:
         return {"server": "fake", "modules": [], "durable": False}

@@ -4,7 +4,7 @@ import pytest
 
 from autobot.keys import KeyRecord, NewKey, make_key
 from deployments.redis import driver_responses, responses
-from deployments.redis.driver_responses import RedisResponses
+from deployments.redis.responses.driver import RedisResponses
 from deployments.redis.store import Store
 from tests.contract.redis.conftest import Server
 

@@ -48,7 +48,7 @@ async def test_revoked_keys_are_gone_and_unknown_ones_not_found(store: Store) ->
 
 async def test_snapshot_is_in_redis_format(store: Store) -> None:
     await store.keys.add(record())
-    assert (await store.snapshot()).startswith(b"REDIS")
+    assert (await store.backup.snapshot()).startswith(b"REDIS")
 
 
 async def test_replicas_that_start_together_seed_once(server: Server) -> None:
@@ -98,7 +98,7 @@ async def test_a_restored_backup_has_the_keys(server: Server) -> None:
     store = server.store()
     await store.keys.add(kept := record("kept"))
     file = server.settings.home / "backup.tar.gz"
-    file.write_bytes(pack(await store.snapshot()))
+    file.write_bytes(pack(await store.backup.snapshot()))
     await store.keys.revoke(kept.id)
     server.kill()
     restore(server.settings, file, force=True)

@@ -4,7 +4,7 @@ import pytest
 from redis import exceptions
 
 from autobot.errors import Unavailable
-from deployments.redis.driver_errors import translated
+from deployments.redis.errors import translated
 
 
 @pytest.mark.parametrize(

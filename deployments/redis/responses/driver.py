@@ -17,8 +17,8 @@ from autobot.contracts.responses import (
     MOST_TOGETHER,
     Outcome,
 )
-from deployments.redis.driver_errors import translated
-from deployments.redis.driver_keys import KEYS
+from deployments.redis.errors import translated
+from deployments.redis.keys.driver import KEYS
 
 INDEX = "autobot:redis:responses:"
 TEXT = "autobot:redis:response:"

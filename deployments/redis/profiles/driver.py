@@ -16,8 +16,8 @@ from typing import Any
 import redis.asyncio
 
 from autobot.contracts.profiles import MOST_BYTES, MOST_PROFILES, Outcome, ProfileInfo
-from deployments.redis.driver_errors import translated
-from deployments.redis.driver_keys import KEYS
+from deployments.redis.errors import translated
+from deployments.redis.keys.driver import KEYS
 
 INDEX = "autobot:redis:profiles:"
 

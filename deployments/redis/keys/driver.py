@@ -11,7 +11,7 @@ import redis.asyncio
 
 from autobot.errors import NotFound
 from autobot.keys import RECORDS, KeyRecord
-from deployments.redis.driver_errors import translated
+from deployments.redis.errors import translated
 
 KEYS = "autobot:redis:keys"
 SEEDED = "autobot:redis:seeded"
