@@ -14,8 +14,8 @@ from autobot.health import HealthMonitor
 from autobot.serving.calls import client
 from autobot.serving.deploy import SPREAD, room_applications
 from autobot.serving.room import NO_KEYS, RoomReplica
-from deployments.main.cluster import ClusterView
-from deployments.main.routes import platform_routes
+from deployments.main.health.cluster import ClusterView
+from deployments.main.room import main_routes
 
 WRITE_DEADLINE_S = 3.0
 SNAPSHOT_DEADLINE_S = 90.0
@@ -62,7 +62,7 @@ class Main(RoomReplica):
     def router(self) -> APIRouter:
         keys = client(Keys, "redis", NO_KEYS, WRITE_DEADLINE_S)
         backup = client(Backup, "redis", NO_BACKUP, SNAPSHOT_DEADLINE_S)
-        return platform_routes(self.monitor, self.cluster, self.keys, keys, backup)
+        return main_routes(self.monitor, self.cluster, self.keys, keys, backup)
 
 
 async def desktop_answers(port: int) -> bool:

@@ -19,7 +19,7 @@ from deployments.browser.room import BrowserRoom
 from deployments.frontend.routes import Platform, web_routes
 from deployments.frontend.site import Site
 from deployments.llm.forward import forward_routes
-from deployments.main.routes import platform_routes
+from deployments.main.room import main_routes
 from deployments.npu.decoder import Pictures
 from deployments.npu.driver_audio import decode
 from deployments.npu.embedding import Embedder
@@ -69,7 +69,13 @@ async def _serving() -> Serving:
 
 
 class NoCluster:
-    """What room main's routes are made with; no test here comes as far as asking it."""
+    """A cluster without nodes; no test here comes as far as asking it."""
+
+    async def nodes(self) -> list[dict[str, Any]]:
+        return []
+
+    async def spread_keys(self) -> list[str]:
+        return []
 
     async def openapi(self) -> list[dict[str, Any]]:
         return []
@@ -77,8 +83,7 @@ class NoCluster:
 
 def _main(keys: Keys) -> APIRouter:
     monitor = HealthMonitor({"main": ["main"]}, _probe, _serving)
-    cluster: Any = NoCluster()
-    return platform_routes(monitor, cluster, keys.ring, FakeKeys(), FakeBackup())
+    return main_routes(monitor, NoCluster(), keys.ring, FakeKeys(), FakeBackup())
 
 
 def _npu() -> dict[str, APIRouter]:

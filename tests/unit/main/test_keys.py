@@ -12,7 +12,7 @@ from autobot.errors import Unavailable
 from autobot.health import HealthMonitor, Serving
 from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
 from autobot.web.app import create_app
-from deployments.main.routes import platform_routes
+from deployments.main.room import main_routes
 
 ADMIN, RECORD = make_key(NewKey(name="admin", scopes=("admin",)))
 NEW = {"name": "new", "scopes": ["llm"]}
@@ -72,7 +72,7 @@ async def http(cluster: Cluster, keys: LostKeys) -> httpx.AsyncClient:
     ring = KeyRing(keys.records)
     await ring.refresh()
     monitor = HealthMonitor({"main": ["main"]}, probe, serving)
-    app = create_app("main", [platform_routes(monitor, cluster, ring, keys, FakeBackup())], ring)
+    app = create_app("main", [main_routes(monitor, cluster, ring, keys, FakeBackup())], ring)
     transport = httpx.ASGITransport(app)
     headers = {"authorization": f"Bearer {ADMIN}"}
     return httpx.AsyncClient(transport=transport, base_url="http://main", headers=headers)
