@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 import httpx
 import pytest
 
+from autobot.contracts.responses import FakeResponses
 from autobot.errors import Unavailable
 from deployments.llm.fake import FakeEngine
 from deployments.llm.responses_store import ResponseStore
@@ -13,15 +14,18 @@ from deployments.llm.service import ChatService
 from tests.contract.llm.served import key_of, served
 
 
-async def away(method: str, *arguments: str) -> None:
-    raise Unavailable("Room redis does not answer.")
+class Away(FakeResponses):
+    """Of a room redis that does not answer."""
+
+    async def get(self, owner: str, name: str) -> str | None:
+        raise Unavailable("Room redis does not answer.")
 
 
 @pytest.fixture
 async def asked() -> AsyncGenerator[tuple[httpx.AsyncClient, FakeEngine]]:
     engine = FakeEngine()
     key, record = key_of("llm")
-    routes = response_routes(ChatService([engine], lambda: "fake"), ResponseStore(away))
+    routes = response_routes(ChatService([engine], lambda: "fake"), ResponseStore(Away(())))
     headers = {"authorization": f"Bearer {key}"}
     async with (
         served([routes], [record]) as url,
