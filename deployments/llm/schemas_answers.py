@@ -1,16 +1,19 @@
 """OpenAI's chat wire format: what this room answers."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
 from deployments.llm.schemas import CalledFunction
 
-FINGERPRINT = (
-    "The same request with the same `seed` gives the same answer wherever this is the same; chats "
-    "computed beside others each have their own. Null when the engine does not say. "
-    "A stream has it in its last chunks."
-)
+Fingerprint = Annotated[
+    str | None,
+    Field(
+        description="The same request with the same `seed` gives the same answer wherever this is "
+        "the same; chats computed beside others each have their own. Null when the engine does not "
+        "say. A stream has it in its last chunks."
+    ),
+]
 
 
 class PromptDetails(BaseModel):
@@ -67,7 +70,7 @@ class ChatCompletion(BaseModel):
     model: str
     choices: list[Choice]
     usage: ChatUsage
-    system_fingerprint: str | None = Field(None, description=FINGERPRINT)
+    system_fingerprint: Fingerprint = None
 
 
 class Model(BaseModel):

@@ -20,7 +20,7 @@ from deployments.llm.schemas import (
     biases,
     stops,
 )
-from deployments.llm.schemas_answers import FINGERPRINT, ChatUsage
+from deployments.llm.schemas_answers import ChatUsage, Fingerprint
 from deployments.llm.schemas_limits import NotOffered, wrong
 
 Prompt = Annotated[str, Field(min_length=1)]
@@ -112,4 +112,4 @@ class Completion(BaseModel):
     model: str
     choices: list[CompletionChoice]
     usage: ChatUsage | None = None
-    system_fingerprint: str | None = Field(None, description=FINGERPRINT)
+    system_fingerprint: Fingerprint = None
