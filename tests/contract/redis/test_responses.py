@@ -2,9 +2,9 @@
 
 import pytest
 
+from autobot.contracts import responses
 from autobot.keys import KeyRecord, NewKey, make_key
-from deployments.redis import driver_responses, responses
-from deployments.redis.responses.driver import RedisResponses
+from deployments.redis.responses.driver import TEXT, RedisResponses
 from deployments.redis.store import Store
 from tests.contract.redis.conftest import Server
 
@@ -80,6 +80,6 @@ async def test_what_was_acknowledged_survives_a_killed_server_and_expires(server
     server.kill()
     server.start()
     assert await store.responses.get(me, "resp_1") == "kept"
-    left = server.client("redis").ttl(f"{driver_responses.TEXT}{me}:resp_1")
+    left = server.client("redis").ttl(f"{TEXT}{me}:resp_1")
     assert responses.KEPT_S - 600 < left <= responses.KEPT_S
     await store.close()

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from deployments.main.documentation import documentation_routes
+from deployments.main.documentation.api import documentation_routes
 
 
 async def test_many_who_ask_without_a_key_cause_one_call_of_the_rooms() -> None:
