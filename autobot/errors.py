@@ -80,7 +80,8 @@ class ContextLengthExceeded(BadRequest):
     def __init__(
         self, detail: str | None = None, tokens: int | None = None, context: int | None = None
     ) -> None:
-        """``tokens`` of the prompt and the ``context``, where the engine says them."""
+        """``tokens`` of the prompt and the ``context``, where the engine says them; ``tokens`` is a
+        guess where no engine was asked to count."""
         Exception.__init__(self, detail or self.default_detail(), tokens, context)
 
     @property

@@ -39,6 +39,7 @@ from deployments.llm.grammar.turns import Turns
 from deployments.llm.llamacpp_process import LlamaProcess
 from deployments.llm.openai_stream import read_events
 from deployments.llm.plan import LONGEST_CONTEXT, MOST_SLOTS, plan_load
+from deployments.llm.prompt_length import refuse_what_cannot_fit
 from deployments.llm.shelf import Shelf
 from deployments.llm.unix_http import BrokenOff
 
@@ -127,6 +128,7 @@ class LlamaCppEngine:
         file = self._file(request.model)
         if request.images:
             raise BadRequest(f"The model '{request.model}' cannot see images.")
+        refuse_what_cannot_fit(request, self._longest(request.model))
         grammar = None
         if request.schema is not None:
             grammar = await self._turns.make(grammar_of, request.schema, request.caller)
@@ -158,6 +160,11 @@ class LlamaCppEngine:
             if file.name == name:
                 return file
         raise ModelNotFound(f"There is no model '{name}' on this machine.")
+
+    def _longest(self, name: str) -> int:
+        """The context in tokens; of a model that is not loaded, the most it may get."""
+        process = self._shelf.get(name)
+        return process.plan.context if process else min(self._file(name).context, self._context)
 
     def _load(self, name: str) -> LlamaProcess:
         path = self._file(name).path

@@ -30,6 +30,7 @@ from deployments.llm.engine import (
 )
 from deployments.llm.grammar.bound import relaxed
 from deployments.llm.grammar.turns import Turns
+from deployments.llm.prompt_length import refuse_what_cannot_fit
 
 PROBE_S = 0.3
 """The server is on this machine: one that takes longer is not one to wait for."""
@@ -108,6 +109,7 @@ class OllamaEngine:
             raise BadRequest(f"The model '{request.model}' cannot see images.")
         async with self.gate.slot(request.caller):
             context = (await self._facts_of(request.model)).context
+            refuse_what_cannot_fit(request, context)
             async with translated(request, context):
                 async for event in self._run(request, context):
                     yield event
