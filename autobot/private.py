@@ -44,5 +44,20 @@ def is_shared(folder: Path) -> bool:
     return bool(folder.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
+def refuse_to_run_what_others_wrote(*paths: Path) -> None:
+    """SetupError for a program, or a folder of it, that another user owns or may change.
+
+    A group's members are trusted with it: the owner of a shared folder chose them.
+    """
+    for path in paths:
+        found = path.stat()
+        open_to_all = found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX
+        if found.st_uid not in (0, os.geteuid()) or open_to_all:
+            raise SetupError(
+                f"Other users may change {path}, and what is in it would be run.",
+                f"Look who did; then `chown -R` and `chmod -R o-w` {path}.",
+            )
+
+
 def _not_ours(path: Path) -> SetupError:
     return SetupError(f"{path} is not a folder of this user.", f"Look who made it; remove {path}.")

@@ -11,6 +11,7 @@ import psutil
 from autobot.catalogue import Catalogue
 from autobot.errors import ModelNotFound, SetupError
 from autobot.keys import write_private
+from autobot.private import refuse_to_run_what_others_wrote
 from autobot.settings import Settings
 
 MODULES = ("redisearch.so", "rejson.so")
@@ -65,7 +66,9 @@ def find_server(settings: Settings) -> RedisServer:
         folder = Catalogue(settings.cache).path("redis-stack")
     except ModelNotFound as error:
         raise SetupError("Redis Stack is not on this machine.", error.detail) from error
-    return RedisServer(folder / "redis-server", tuple(folder / name for name in MODULES))
+    server = RedisServer(folder / "redis-server", tuple(folder / name for name in MODULES))
+    refuse_to_run_what_others_wrote(settings.cache, folder, server.binary, *server.modules)
+    return server
 
 
 def _version(binary: str) -> tuple[int, int]:
