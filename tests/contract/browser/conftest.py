@@ -16,7 +16,7 @@ from playwright.async_api import Browser as ClientBrowser
 from playwright.async_api import Page, Playwright, async_playwright
 
 from autobot.browser_users import BROWSER_USER
-from autobot.contracts.profiles import FakeProfiles
+from autobot.contracts.profiles import FakeProfiles, Profiles
 from autobot.keys import KeyRecord
 from autobot.settings import Settings
 from autobot.web.app import create_app
@@ -26,7 +26,6 @@ from deployments.browser.egress import Policy, Target
 from deployments.browser.engine import Browser
 from deployments.browser.fake import FakeBrowser
 from deployments.browser.memory import Meter
-from deployments.browser.profiles import ProfileStore
 from deployments.browser.room import BrowserRoom
 from deployments.browser.sessions import Sessions
 from tests.contract.browser import clients
@@ -103,7 +102,7 @@ def real_browser(home: Path, allow: str, dialer: Dialer | None = None) -> Chromi
     return ChromiumBrowser(settings, dialer)
 
 
-def room_of(browser: Browser, most: int = 4, profiles: ProfileStore | None = None) -> BrowserRoom:
+def room_of(browser: Browser, most: int = 4, profiles: Profiles | None = None) -> BrowserRoom:
     """The room around ``browser``, whose memory is without bounds."""
     sessions = Sessions(browser, "here", Meter(1 << 40, lambda: 0), most)
     return BrowserRoom(browser, sessions, profiles or FakeProfiles(()))

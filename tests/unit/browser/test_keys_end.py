@@ -7,6 +7,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
+from autobot.contracts.profiles import FakeProfiles
 from deployments.browser.agent import agent
 from deployments.browser.agent.hands import Hands
 from deployments.browser.agent.model import Answered, Question
@@ -20,7 +21,6 @@ from deployments.browser.memory import Meter
 from deployments.browser.room import BrowserRoom
 from deployments.browser.schemas import NewSession
 from deployments.browser.sessions import Sessions
-from deployments.redis.profiles import FakeProfiles
 
 WITHIN_S = 2.0
 
