@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.contract.browser.clients import Served
 from tests.contract.browser.raw import Context, Message, Tab, raw
+from tests.folders import let_in
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
@@ -222,9 +223,7 @@ async def test_root_gives_nothing_away_to_the_browsers_user(
     served: Served, kind: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """That user plants links for whatever root makes, writes or changes as a connection opens."""
-    above = tmp_path_factory.mktemp("ours")
-    for parent in (above, *above.parents[:2]):
-        parent.chmod(parent.stat().st_mode | 0o011)
+    above = let_in(tmp_path_factory.mktemp("ours"))
     secret = above / "secret"
     secret.write_text("secret")
     secret.chmod(0o600)

@@ -17,6 +17,7 @@ from deployments.browser.driver import Chromium
 from deployments.browser.engine import Page
 from tests.contract.browser.conftest import Rig, processes
 from tests.contract.browser.jobs import shot, shot_html, shot_of
+from tests.folders import let_in
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(90)]
 
@@ -61,9 +62,7 @@ async def test_an_unconfined_process_is_no_proof_of_a_sandbox() -> None:
 async def test_a_machine_without_a_sandbox_is_refused_unless_the_owner_insists(
     tmp_path_factory: pytest.TempPathFactory, browser_user: None
 ) -> None:
-    folder = tmp_path_factory.mktemp("bare")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(parent.stat().st_mode | 0o011)
+    folder = let_in(tmp_path_factory.mktemp("bare"))
     chromium = folder / "chromium"
     chromium.write_text(NO_NAMESPACES)
     chromium.chmod(0o755)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from deployments.browser import accounts, files, folders
+from tests.folders import let_in
 
 PYTHON = shutil.which("python3", path="/usr/bin:/bin") or sys.executable
 """One that any user may run."""
@@ -46,9 +47,7 @@ while True:  # until it is killed
 @pytest.fixture
 def secret(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with a file of ours that nobody else may read or change."""
-    above = tmp_path_factory.mktemp("ours")
-    for parent in above.parents[:2]:
-        parent.chmod(parent.stat().st_mode | 0o011)
+    above = let_in(tmp_path_factory.mktemp("ours"))
     above.chmod(0o755)
     victim = above / "victim"
     victim.write_text("secret")

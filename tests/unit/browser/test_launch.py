@@ -1,7 +1,6 @@
 """How Chromium is started, without starting it."""
 
 import os
-import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from autobot.errors import SetupError
 from deployments.browser import accounts, folders, launch, namespaces
+from tests.folders import let_in
 
 SHOW = """#!/bin/sh
 id -u; pwd; echo "$HOME"; ulimit -c
@@ -22,9 +22,7 @@ echo through >&3
 @pytest.fixture
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A program in Chromium's place that says how it was started, where any user can read it."""
-    folder = tmp_path_factory.mktemp("chromium")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
+    folder = let_in(tmp_path_factory.mktemp("chromium"))
     program = folder / "chromium"
     program.write_text(SHOW)
     program.chmod(0o755)
