@@ -18,7 +18,8 @@ from typing import Any
 from jsonschema_rs import FancyRegexOptions, ValidationError, Validator, validator_for
 
 from autobot.errors import Invalid
-from autobot.schema_reach import ANCHORS, REFERENCES, Reach, referred
+from autobot.pattern_cost import steps_a_letter
+from autobot.schema_reach import ANCHORS, REFERENCES, Reach, patterns_of, referred
 
 DEEPEST = 32
 MOST_PARTS = 10_000
@@ -28,6 +29,8 @@ MOST_READING_S = 0.25
 """Processor time for its patterns. One of the largest takes 50 ms."""
 MOST_LOOKS = 50_000_000
 """As often may a schema look at all parts of a value; a look takes 10 ns when this was chosen."""
+MOST_STEPS = 25_000_000
+"""As many may its patterns take on all letters of a value; one takes 20 ns."""
 MOST_EXPLAINED = 10_000
 """As often, when the reason is wanted too: each look at what is wrong then takes 45 us."""
 MOST_STEPS_BACK = 10_000
@@ -40,13 +43,14 @@ CERTAIN_DEPTH = 4
 class Checked:
     """A schema that may be applied."""
 
-    def __init__(self, validator: Validator, reach: Reach) -> None:
-        self._validator, self._reach = validator, reach
+    def __init__(self, validator: Validator, reach: Reach, matching: Reach) -> None:
+        """``matching`` counts the steps of patterns for one letter, as ``reach`` counts looks."""
+        self._validator, self._reach, self._matching = validator, reach, matching
 
     def is_valid(self, value: Any) -> bool:
         """Whether it is; a value that would take too long, or is no JSON, is not."""
         try:
-            return self._looks(value) <= MOST_LOOKS and self._validator.is_valid(value)
+            return self._is_quick(value) and self._validator.is_valid(value)
         except UnicodeEncodeError:  # half a surrogate pair
             return False
 
@@ -54,9 +58,10 @@ class Checked:
         """Say what is wrong with ``value`` and where, or nothing."""
         if self.is_valid(value):
             return ""
-        looks = self._looks(value)
-        if looks > MOST_LOOKS:
+        if not self._is_quick(value):
             return "it is too large or too deep for this schema"
+        parts, depth, _ = _extent(value)
+        looks = parts * self._reach.looks(depth)
         try:
             errors = self._validator.iter_errors(value) if looks <= MOST_EXPLAINED else iter(())
             error = next(errors, None)
@@ -66,9 +71,10 @@ class Checked:
             return "it is not valid under the schema"
         return f"{'.'.join(map(str, error.instance_path)) or 'the object'}: {error.message[:200]}"
 
-    def _looks(self, value: Any) -> int:
-        parts, depth = _extent(value)
-        return parts * self._reach.looks(depth)
+    def _is_quick(self, value: Any) -> bool:
+        parts, depth, letters = _extent(value)
+        steps = letters * self._matching.looks(depth)
+        return parts * self._reach.looks(depth) <= MOST_LOOKS and steps <= MOST_STEPS
 
 
 @dataclass
@@ -97,6 +103,9 @@ def checked(schema: Mapping[str, Any], where: str, budget: Budget | None = None)
     reach = Reach(parts, where)
     if reach.looks(CERTAIN_DEPTH) > MOST_LOOKS:
         raise Invalid(f"{where}: the schema's references repeat each other too often.")
+    matching = Reach(parts, where, lambda part: sum(map(steps_a_letter, patterns_of(part))))
+    if matching.looks(CERTAIN_DEPTH) > MOST_STEPS:
+        raise Invalid(f"{where}: the schema's patterns repeat each other too often.")
     _read_patterns(parts, where, budget)
     try:
         # A format that is known is a promise too; one that is not only describes.
@@ -109,15 +118,12 @@ def checked(schema: Mapping[str, Any], where: str, budget: Budget | None = None)
         raise Invalid(f"{where}: not a JSON schema: {said}") from error
     except ValueError as error:  # half a surrogate pair
         raise Invalid(f"{where}: the schema holds what is not JSON: {error}.") from error
-    return Checked(validator, reach)
+    return Checked(validator, reach, matching)
 
 
 def _read_patterns(parts: Sequence[Mapping[str, Any]], where: str, budget: Budget) -> None:
     """Each by itself: ``\\p{L}{200}`` takes megabytes, and there is room for thousands."""
-    named = [part.get("patternProperties") for part in parts]
-    found = [part.get("pattern") for part in parts]
-    found += [name for one in named if isinstance(one, Mapping) for name in one]
-    for pattern in dict.fromkeys(one for one in found if isinstance(one, str)):
+    for pattern in dict.fromkeys(one for part in parts for one in patterns_of(part)):
         began = time.thread_time()
         with contextlib.suppress(ValueError):  # it is none, or data: told with its place, or used
             validator_for({"pattern": pattern}, offline=True, pattern_options=STEPS)
@@ -160,11 +166,15 @@ def _stays_inside(part: Mapping[str, Any], where: str, *, elsewhere: bool) -> No
             raise Invalid(f"{where}: '{name}' may not stand below an '$id' of its own.")
 
 
-def _extent(value: Any) -> tuple[int, int]:
-    """The parts of ``value``, 50 letters as one more, and how deeply they are nested."""
-    level, parts, depth = [value], 0, 0
+def _extent(value: Any) -> tuple[int, int, int]:
+    """The parts of ``value``, 50 letters as one more; how deeply they are nested; and the letters
+    of texts and names, as patterns read them: in bytes."""
+    level, parts, depth, letters = [value], 0, 0, 0
     while level:
-        parts += sum(1 + (len(one) // 50 if isinstance(one, str) else 0) for one in level)
+        texts = [one for one in level if isinstance(one, str)]
+        parts += len(level) + sum(len(one) // 50 for one in texts)
+        names = [name for one in level if isinstance(one, Mapping) for name in one]
+        letters += sum(len(one) * (1 if one.isascii() else 4) for one in (*texts, *names))
         level = [
             below
             for one in level
@@ -172,7 +182,7 @@ def _extent(value: Any) -> tuple[int, int]:
             for below in (one.values() if isinstance(one, Mapping) else one)
         ]
         depth += bool(level)
-    return parts, depth
+    return parts, depth, letters
 
 
 def targets(schema: Mapping[str, Any]) -> Callable[[str], Any]:

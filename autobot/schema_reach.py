@@ -3,7 +3,7 @@ what is itself referred to twice, and so on, until a page of schema looks at a v
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -30,12 +30,19 @@ STEPS_BACK = re.compile(r"\(\?[=!<]|\\[1-9k]")
 
 class Reach:
     """How often a schema looks at one part of a value. ``parts`` are all its objects, itself first.
+    ``work`` is what one of them does by itself, in looks or in whatever is to be counted.
 
     Raises `Invalid` where a reference leads nowhere or round in a circle.
     """
 
-    def __init__(self, parts: Sequence[Mapping[str, Any]], where: str) -> None:
+    def __init__(
+        self,
+        parts: Sequence[Mapping[str, Any]],
+        where: str,
+        work: Callable[[Mapping[str, Any]], int] | None = None,
+    ) -> None:
         self._root, self._where = parts[0], where
+        self._work = {id(part): (work or _own_work)(part) for part in parts}
         self._anchors = self._named(parts)
         self._schemas = self._reached()
         self._looks: list[dict[int, int]] = []
@@ -95,7 +102,7 @@ class Reach:
             if at in self._way or len(self._way) >= LONGEST_WAY:
                 raise Invalid(f"{self._where}: '$ref' leads in a circle, or too far.")
             self._way.add(at)
-            total, costliest = _own_work(schema), 0
+            total, costliest = self._work[id(schema)], 0
             for keyword, below, inside in self._below(schema):
                 looks = self._of(below, depth - inside)
                 if keyword == "properties":  # a part of a value has one name
@@ -123,15 +130,16 @@ def referred(root: Any, anchors: Mapping[str, Any], reference: str) -> Any:
     return root
 
 
+def patterns_of(schema: Mapping[str, Any]) -> list[str]:
+    """Those of its own keywords."""
+    named = schema.get("patternProperties")
+    found = [*(named if isinstance(named, Mapping) else ()), schema.get("pattern")]
+    return [pattern for pattern in found if isinstance(pattern, str)]
+
+
 def _own_work(schema: Mapping[str, Any]) -> int:
     """What its own keywords take, in looks: patterns are tried, lists of objects are compared."""
-    named = schema.get("patternProperties")
-    patterns = [*(named if isinstance(named, Mapping) else ()), schema.get("pattern")]
-    work = 1 + sum(
-        1000 if STEPS_BACK.search(pattern) else 50
-        for pattern in patterns
-        if isinstance(pattern, str)
-    )
+    work = 1 + sum(1000 if STEPS_BACK.search(one) else 50 for one in patterns_of(schema))
     values = [
         schema.get("const"),
         *(schema["enum"] if isinstance(schema.get("enum"), list) else ()),

@@ -299,3 +299,55 @@ def test_what_is_no_pattern_hides_none_that_takes_long() -> None:
             checked({**first, "properties": hard}, "here")
         assert time.process_time() - began < 3
     assert checked({"default": {"pattern": "("}}, "here").is_valid(1)
+
+
+HEAVY = [
+    "^(?:(?:a?){1000}){20}b$",
+    "^(?:(?:a?){1000}){100}b$",
+    "^(?:(?:a|aa|aaa){1,100}){100}$",
+    "(?:(?:a?){100}){100}b$",
+    "^" + "a?" * 20_000 + "b$",
+    "a" * 20_000 + "b",
+    "^(?:" + "|".join("a" * n for n in range(1, 200)) + ")*b$",
+    "^(?=(?:(?:a?){1000}){100}b$)a*$",
+    "^(?!(?:(?:a?){1000}){100}b$)a*$",
+    "^(?:(?=(?:a?){20}[ab]*c)a)*$",
+    "^(?:(?=[ab]*c|a)a)*$",
+    r"^(?:(?:a?){500}){20}\p{L}{40}b$",
+]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("pattern", HEAVY)
+@pytest.mark.parametrize("number", [1, 40])
+def test_a_value_that_a_pattern_would_take_long_for_is_not_valid(pattern: str, number: int) -> None:
+    many = [f"{pattern}|{n}{n}" for n in range(number - 1)]
+    schema = {"allOf": [{"pattern": one} for one in (pattern, *many)]}
+    try:
+        check = checked(schema, "here")
+    except Invalid:
+        return
+    for length in (200, 8000, 60_000):
+        began = time.thread_time()
+        assert not check.is_valid("a" * length + "!")
+        assert check.fault("a" * length + "!")
+        assert time.thread_time() - began < 4, length
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        (r"^.{1,2000}$", "x" * 2000),
+        (r"^[^<>]{0,5000}$", "x" * 5000),
+        (r"^(?=.*\d)(?=.*[a-z]).{8,}$", "abcdefg1"),
+        (r"^(?!-)[a-z0-9-]+$", "a-slug-of-words"),
+        (r"^\d{4}-\d{2}-\d{2}$", "2026-11-28"),
+        (r"^https?://[^\s/$.?#].[^\s]*$", "https://example.org/" + "x" * 1000),
+        (r"^(" + "|".join(f"word{n}" for n in range(300)) + ")$", "word17"),
+    ],
+)
+def test_what_is_ordinary_is_looked_at_beside_much_else(pattern: str, text: str) -> None:
+    schema = {"properties": {"a": {"pattern": pattern}, "text": {"type": "string"}}}
+    check = checked(schema, "here")
+    assert check.fault({"a": text, "text": "words " * 400}) == ""
+    assert "does not match" in check.fault({"a": "<\n>", "text": "words"})
