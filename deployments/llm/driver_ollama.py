@@ -73,7 +73,8 @@ class OllamaEngine:
         context: int = LONGEST_CONTEXT,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._url = url
+        # For the eyes of whoever sees health: without the password that may stand in an address.
+        self._place = httpx.URL(url).copy_with(userinfo=b"")
         self._client = Client(
             url,
             timeout=httpx.Timeout(600.0, connect=2.0),
@@ -244,7 +245,7 @@ class OllamaEngine:
                 listed = await self._client.list()
         except (TimeoutError, ConnectionError, httpx.HTTPError, ollama.ResponseError) as error:
             why = f"{type(error).__name__}" if isinstance(error, TimeoutError) else str(error)
-            return Sight(time.monotonic(), {}, f"no Ollama server at {self._url}: {why}")
+            return Sight(time.monotonic(), {}, f"no Ollama server at {self._place}: {why}")
         if version < OLDEST:
             found, needed = (".".join(map(str, one)) for one in (version, OLDEST))
             reason = f"Ollama {found} cuts long prompts silently; {needed} or newer is needed"

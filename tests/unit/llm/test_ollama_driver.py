@@ -135,3 +135,13 @@ async def test_answer_without_an_end_is_an_error() -> None:
     server.answer = lambda: httpx.Response(200, text=json.dumps(PARTS[0]))
     with pytest.raises(Unavailable, match="before it was complete"):
         await run(server.engine(), ask())
+
+
+async def test_why_a_server_is_away_says_no_password_of_its_address() -> None:
+    def away(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("nobody there")
+
+    engine = OllamaEngine("http://me:hidden@ollama.test:1", transport=httpx.MockTransport(away))
+    assert await engine.models() == []
+    assert (engine.reason or "").startswith("no Ollama server at http://ollama.test:1: ")
+    assert "hidden" not in (engine.reason or "")
