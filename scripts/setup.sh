@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 . scripts/machine.sh
 
 VENV=.venv
-ROOM_PACKAGES=(bubblewrap libgomp1 fonts-dejavu-core tigervnc-standalone-server tigervnc-tools novnc websockify openbox xterm)
+ROOM_PACKAGES=(bubblewrap libgomp1 libatomic1 fonts-dejavu-core tigervnc-standalone-server tigervnc-tools novnc websockify openbox xterm)
 LAB_PACKAGES=(systemd systemd-sysv systemd-container dbus openssh-server openssh-client iproute2 nftables rsync sudo espeak-ng
     curl debootstrap e2fsprogs procps)
 

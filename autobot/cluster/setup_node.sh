@@ -26,7 +26,7 @@ wished=""
 case $room in
     main) needed="$needed tigervnc-standalone-server novnc websockify openbox" wished="xterm" ;;
     llm) needed="$needed libgomp1" ;; # llama.cpp computes with several threads
-    browser) needed="$needed chromium bubblewrap" ;;
+    browser) needed="$needed chromium bubblewrap libatomic1" ;; # the last for Playwright's Node
 esac
 
 missing() {

@@ -25,6 +25,7 @@ VM = (
         "chromium",
         "bubblewrap",
         "libgomp1",
+        "libatomic1",
         "tigervnc-standalone-server",
         "novnc",
         "websockify",
