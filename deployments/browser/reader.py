@@ -53,7 +53,7 @@ class Readers:
         async with self._limit.slot(owner):
             request = json.dumps(asked).encode()
             said = await self._ask(request)
-            if not said and self._process is not None and self._process.poll() is not None:
+            if not said and await asyncio.to_thread(self._ended):
                 said = await self._ask(request)  # it was not the page: who forks had ended
         if not said:
             raise TooLarge(TOO_MUCH.format(self._seconds))
@@ -109,6 +109,12 @@ class Readers:
                 stdin=subprocess.DEVNULL,
                 env={name: os.environ[name] for name in kept if name in os.environ},
             )
+
+    def _ended(self) -> bool:
+        """Whether who forks has ended. A process that dies closes its sockets a moment before."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process is None or self._process.wait(0.2) is not None
+        return False
 
     def close(self) -> None:
         if self._control is not None:

@@ -66,7 +66,7 @@ def test_damaged_and_foreign_files_are_refused_untouched(
 
 def test_a_changed_snapshot_is_refused(tmp_path: Path, file: Path) -> None:
     with tarfile.open(file) as archive:
-        archive.extractall(tmp_path / "x", filter="data")
+        archive.extractall(tmp_path / "x")  # noqa: S202  our own; 3.11.2 knows no filter
     (tmp_path / "x" / "dump.rdb").write_bytes(SNAPSHOT + b"!")
     forged = tmp_path / "forged.tar.gz"
     with tarfile.open(forged, "w:gz") as archive:

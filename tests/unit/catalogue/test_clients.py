@@ -104,6 +104,9 @@ async def test_npm_is_asked_to_run_no_script(
         'echo tarball > "$2/toy-1.0.tgz"\n'
     )
     program.chmod(0o755)
+    node = program.with_name("node")
+    node.write_text("#!/bin/sh\necho v24.0.0\n")
+    node.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
     downloaded = await NpmPack().download(Archive("npm", "@a/toy", "1.0", 10, ()), work)
     assert downloaded.read_text() == "tarball\n"
