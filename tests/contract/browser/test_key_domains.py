@@ -38,6 +38,7 @@ async def http(rig: Rig) -> AsyncIterator[Any]:
         (DENIED_KEY, "is on the deny list of this API key"),
         (NARROW_KEY, "is not on the allow list of this API key"),
     ],
+    ids=["denied", "not allowed"],
 )
 async def test_a_keys_list_refuses_one_shots_and_sessions_and_says_whose_it_is(
     rig: Rig, http: Any, key: str, reason: str
