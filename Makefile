@@ -45,7 +45,7 @@ web: setup ## Build and check the web interface
 test: ## Every test: lint, web, unit, contract, browser, the lab
 	@scripts/setup.sh lab
 	@$(TOGETHER) package-cache parts ollama lint web
-	$(PYTHON) -m pytest -m "not drill" -n 2 --dist loadgroup --no-loadscope-reorder
+	$(PYTHON) -m pytest -m "not drill"
 
 unit: setup ## The quick tests only
 	$(PYTHON) -m pytest tests/unit
