@@ -49,7 +49,7 @@ class FakeEmbeddings:
         if request.model not in (self._model, "default"):
             raise ModelNotFound(f"There is no model '{request.model}'.")
         words = [len(text.split()) for text in request.texts]
-        if max(words) > self._longest and not request.cut:
+        if max(words, default=0) > self._longest and not request.cut:
             raise ContextLengthExceeded(f"A text has more than {self._longest} tokens.")
         read = [min(count, self._longest) for count in words]
         cut = sum(count > self._longest for count in words)

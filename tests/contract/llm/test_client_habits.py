@@ -143,7 +143,7 @@ async def test_ollamas_own_client_sees_no_difference(client: httpx.AsyncClient) 
     asked = ollama.AsyncClient("http://room")
     asked._client = client  # pyright: ignore[reportPrivateUsage]
     made = await asked.embed("fake:latest", "one two three four five")
-    assert made.embeddings == [[1.0]]
+    assert made.embeddings == [[4.0]]
     said = await asked.chat("fake:latest", SAID, options={"stop": ["3 "] * 9, "top_p": None})
     assert said.message.content == "1 2 "
 
