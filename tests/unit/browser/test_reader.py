@@ -73,6 +73,7 @@ async def test_a_page_that_takes_for_ever_stops_nobody_and_is_ended(readers: Rea
 
 
 async def test_the_process_of_a_caller_that_hangs_up_ends(readers: Readers) -> None:
+    await whole(readers, "<p>on")  # who forks is there, whatever the test before has done to it
     reading = asyncio.ensure_future(whole(readers, BLANKS))
     assert readers._process is not None
     parent = psutil.Process(readers._process.pid)
