@@ -17,3 +17,14 @@ def command_of(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
+
+
+def children_of(process: psutil.Process) -> list[psutil.Process]:
+    """Its children; psutil raises when one of them ends while it looks, and is asked again."""
+    for _ in range(100):
+        try:
+            return process.children()
+        except psutil.NoSuchProcess as error:
+            if error.pid == process.pid:
+                raise
+    raise AssertionError(f"the children of {process} come and go too fast")

@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from autobot.errors import TooLarge
 from deployments.browser.reader import Readers
+from tests.processes import children_of
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
@@ -73,17 +74,16 @@ async def test_a_page_that_takes_for_ever_stops_nobody_and_is_ended(readers: Rea
 
 
 async def test_the_process_of_a_caller_that_hangs_up_ends(readers: Readers) -> None:
-    await whole(readers, "<p>on")  # who forks is there, whatever the test before has done to it
     reading = asyncio.ensure_future(whole(readers, BLANKS))
     assert readers._process is not None
     parent = psutil.Process(readers._process.pid)
-    while not parent.children():  # noqa: ASYNC110  another process's doing has no event
+    while not children_of(parent):  # noqa: ASYNC110  another process's doing has no event
         await asyncio.sleep(0.02)
     await asyncio.sleep(0.3)
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
     async with asyncio.timeout(3):
-        while parent.children():  # noqa: ASYNC110
+        while children_of(parent):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
 
