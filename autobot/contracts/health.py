@@ -68,7 +68,7 @@ class PlatformHealth(BaseModel, frozen=True):
 
 
 class Replica(Protocol):
-    """What room main asks every replica of every room."""
+    """What room main asks replicas: `probe` of every room's, the rest of those that answer HTTP."""
 
     async def probe(self) -> RoomReport:
         """Never raises: what is wrong is its report."""

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -209,11 +210,15 @@ def _body(request: ChatRequest, grammar: Grammar | None) -> dict[str, Any]:
     return {key: value for key, value in body.items() if value is not None}
 
 
+engine_version = cache(version)
+"""Read from the disk once: it is part of every answer."""
+
+
 def _fingerprint(file: ModelFile, process: LlamaProcess, alone: bool) -> str:
     """The same for chats that the same program, file and plan have computed ``alone``. Chats beside
     each other are computed in shared batches, which round differently: theirs is never the same."""
     plan = process.plan
-    parts = (version("xllamacpp"), file.sha256 or file.name, process.device)
+    parts = (engine_version("xllamacpp"), file.sha256 or file.name, process.device)
     shape = (plan.context, plan.slots, plan.threads)
     same = f"fp_{hashlib.sha256(repr((parts, shape)).encode()).hexdigest()[:10]}"
     return same if alone else f"{same}_shared_{secrets.token_hex(4)}"
