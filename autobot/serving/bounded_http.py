@@ -30,6 +30,8 @@ class BoundedHttp(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._head: int | None = 0
         """Bytes of the head that is being read; None while a body is."""
+        self._bounds = 0
+        """Beginnings and ends of heads and bodies so far."""
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore
@@ -41,10 +43,11 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        before = self._head
+        before, bounds = self._head, self._bounds
         super().data_received(data)
-        # The parser keeps what it has of a header to itself until the header is complete.
-        if before is not None and self._head is not None:
+        # The parser keeps what it has of a header to itself until the header is complete. Where
+        # ``data`` is not all of one head, the rest of it is no part of this one.
+        if before is not None and self._head is not None and bounds == self._bounds:
             self._head = max(self._head, before + len(data))
             if self._head > MOST_HEAD and not self.transport.is_closing():
                 self.send_400_response("The request's head is too large.")
@@ -53,6 +56,7 @@ class BoundedHttp(HttpToolsProtocol):
         if len(self.pipeline) >= MOST_PIPELINED:
             raise TooMuch
         self._head = 0
+        self._bounds += 1
         self._close_in(HEAD_WITHIN_S)
         super().on_message_begin()
 
@@ -68,11 +72,13 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head = None
+        self._bounds += 1
         self._in_time()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         self._head = 0
+        self._bounds += 1
         self._in_time()
         super().on_message_complete()
 

@@ -99,6 +99,34 @@ async def test_a_few_requests_at_once_are_answered_in_turn(port: int) -> None:
     writer.close()
 
 
+@pytest.mark.parametrize("pieces", [1, 2, 3])
+async def test_a_connection_is_kept_for_any_number_of_requests(port: int, pieces: int) -> None:
+    """However a request is cut: its head, its body and the next one's head may come together."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    post = b"POST /read HTTP/1.1\r\nhost: room\r\ncontent-length: 9\r\n\r\n123456789"
+    request = post + GET + b"x: " + b"a" * 2000 + b"\r\n\r\n"
+    size = len(request) // pieces + 1
+    async with asyncio.timeout(20):
+        for _ in range(2 * bounded_http.MOST_HEAD // 2000):
+            for at in range(0, len(request), size):
+                writer.write(request[at : at + size])
+                await asyncio.sleep(0.001)
+            assert (await reader.readuntil(b"\r\n\r\n9")).startswith(b"HTTP/1.1 200")
+            assert (await reader.readuntil(b'"here"')).startswith(b"HTTP/1.1 200")
+    writer.close()
+
+
+async def test_a_large_body_after_the_end_of_a_cut_head_is_no_head(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    size = 2 * bounded_http.MOST_HEAD
+    writer.write(b"POST /read HTTP/1.1\r\nhost: ro")
+    await asyncio.sleep(0.05)
+    writer.write(b"om\r\ncontent-length: %d\r\n\r\n" % size + b"a" * size)
+    async with asyncio.timeout(5):
+        assert (await reader.readuntil(b"\r\n\r\n%d" % size)).startswith(b"HTTP/1.1 200")
+    writer.close()
+
+
 async def test_a_head_of_ordinary_size_is_read(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(GET + b"authorization: Bearer " + b"a" * 30_000 + b"\r\n" + b"a: b\r\n" * 100)
