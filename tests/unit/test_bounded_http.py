@@ -116,14 +116,14 @@ async def test_a_connection_is_kept_for_any_number_of_requests(port: int, pieces
     writer.close()
 
 
-async def test_a_large_body_after_the_end_of_a_cut_head_is_no_head(port: int) -> None:
+async def test_the_body_after_the_end_of_a_cut_head_is_no_head(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    size = 2 * bounded_http.MOST_HEAD
-    writer.write(b"POST /read HTTP/1.1\r\nhost: ro")
+    part = bounded_http.MOST_HEAD * 2 // 3
+    writer.write(b"POST /read HTTP/1.1\r\nx: " + b"a" * part)
     await asyncio.sleep(0.05)
-    writer.write(b"om\r\ncontent-length: %d\r\n\r\n" % size + b"a" * size)
+    writer.write(b"\r\ncontent-length: %d\r\n\r\n" % part + b"a" * part)
     async with asyncio.timeout(5):
-        assert (await reader.readuntil(b"\r\n\r\n%d" % size)).startswith(b"HTTP/1.1 200")
+        assert (await reader.readuntil(b"\r\n\r\n%d" % part)).startswith(b"HTTP/1.1 200")
     writer.close()
 
 
