@@ -26,7 +26,7 @@ class Browser(RoomReplica):
     def __init__(self) -> None:
         super().__init__()
         # Serve imports this module on the head, where Playwright need not be installed.
-        from deployments.browser.places import replica_name
+        from deployments.browser.affinity.session_ids import replica_name
         from deployments.browser.room import BrowserRoom
 
         unique = serve.get_replica_context().replica_id.unique_id.lower()
@@ -47,9 +47,9 @@ class Browser(RoomReplica):
         return self.browser.router()
 
     def middleware(self) -> Sequence[Middleware]:
-        from deployments.browser.peers import Peers
-        from deployments.browser.places import OtherVms
-        from deployments.browser.wire import peers_client
+        from deployments.browser.affinity.peer_client import peers_client
+        from deployments.browser.affinity.router import Peers
+        from deployments.browser.affinity.session_ids import OtherVms
 
         return [
             Middleware(

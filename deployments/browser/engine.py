@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from autobot.errors import AutoBotError, Conflict, NotFound
-from deployments.browser.actions import Action, WaitUntil
-from deployments.browser.egress import Domains
+from deployments.browser.egress.policy import Domains
+from deployments.browser.pages.actions import Action, WaitUntil
 
 MAX_IMAGE_PIXELS = 50_000_000
 

@@ -12,8 +12,7 @@ from collections.abc import AsyncGenerator
 from typing import Any, Literal
 
 from autobot.errors import NotFound, Unavailable
-from deployments.browser.actions import Action, Content, Goto, Pdf, Screenshot, Wait
-from deployments.browser.dial import Dialer
+from deployments.browser.egress.connector import Dialer
 from deployments.browser.engine import (
     MOST_SELECTED,
     Frame,
@@ -24,7 +23,8 @@ from deployments.browser.engine import (
     SessionState,
     told,
 )
-from deployments.browser.gate import Gate
+from deployments.browser.limiter import Gate
+from deployments.browser.pages.actions import Action, Content, Goto, Pdf, Screenshot, Wait
 
 ENGINE, DEVICE = "fake/1", "none"
 JPEG = b"\xff\xd8\xff\xd9"

@@ -12,20 +12,20 @@ from fastapi import APIRouter, FastAPI
 from autobot.contracts.profiles import Profiles
 from autobot.settings import Settings
 from deployments.browser.agent.agent import Agent
-from deployments.browser.agent.driver_model import PlatformModel
-from deployments.browser.agent.routes_extract import extract_routes, without_extract
-from deployments.browser.agent.routes_tasks import task_routes
-from deployments.browser.chromium import ChromiumBrowser
-from deployments.browser.connections import Connections
-from deployments.browser.driver import driver_command
+from deployments.browser.agent.api import task_routes
+from deployments.browser.agent.driver import PlatformModel
+from deployments.browser.agent.extract.api import extract_routes, without_extract
+from deployments.browser.chromium.driver import driver_command
+from deployments.browser.chromium.memory import Meter, budget
+from deployments.browser.chromium.service import ChromiumBrowser
 from deployments.browser.engine import Browser
-from deployments.browser.memory import Meter, budget
-from deployments.browser.routes import browser_routes
-from deployments.browser.routes_live import live_routes
-from deployments.browser.routes_profiles import profile_routes
-from deployments.browser.routes_protocols import protocol_routes
-from deployments.browser.routes_sessions import session_routes
-from deployments.browser.sessions import Sessions
+from deployments.browser.live.api import live_routes
+from deployments.browser.pages.api import browser_routes
+from deployments.browser.profiles.api import profile_routes
+from deployments.browser.protocols.api import protocol_routes
+from deployments.browser.protocols.service import Connections
+from deployments.browser.sessions.api import session_routes
+from deployments.browser.sessions.service import Sessions
 
 LOOKED_EVERY_S = 0.5
 """At the keys of what runs: an expiry is told to nobody."""

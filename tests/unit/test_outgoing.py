@@ -15,7 +15,7 @@ from autobot.client import Client
 from autobot.errors import AutoBotError
 from autobot.serving.deploy import ServeApi
 from autobot.settings import Settings
-from deployments.browser.wire import peers_client
+from deployments.browser.affinity.peer_client import peers_client
 from deployments.llm.driver_external import ExternalEngine
 from deployments.llm.driver_ollama import OllamaEngine
 from deployments.llm.engine import ChatMessage, ChatRequest

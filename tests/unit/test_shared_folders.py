@@ -16,10 +16,10 @@ EXPECTED = {
     # Removes what a killed engine left, after asking whose it is.
     "deployments/llm/llamacpp_process.py": "st_uid",
     # Removes what a killed replica left, after asking whose it is.
-    "deployments/browser/driver.py": "sweep",
-    "deployments/browser/folders.py": "st_uid",
+    "deployments/browser/chromium/driver.py": "sweep",
+    "deployments/browser/chromium/folders.py": "st_uid",
     # In a browser's own mount namespace, where both are its own, in memory.
-    "deployments/browser/namespaces.py": "--tmpfs",
+    "deployments/browser/chromium/namespaces.py": "--tmpfs",
     # Asks how much room is left there, and opens nothing.
     "autobot/serving/room.py": "Disks(",
 }

@@ -8,17 +8,17 @@ import structlog
 from pydantic import SecretStr
 
 from autobot.errors import AutoBotError
-from deployments.browser.agent import fill
-from deployments.browser.agent.hands import Hands
-from deployments.browser.agent.loop import Pursuit
+from deployments.browser.affinity.session_ids import short
+from deployments.browser.agent.extract import fill
 from deployments.browser.agent.model import Models
+from deployments.browser.agent.run import Pursuit
 from deployments.browser.agent.schemas import NewTask
+from deployments.browser.agent.service import Task, Tasks
 from deployments.browser.agent.steps import Schema
-from deployments.browser.agent.tasks import Task, Tasks
-from deployments.browser.egress import Domains
-from deployments.browser.places import short
-from deployments.browser.schemas import Extension
-from deployments.browser.sessions import Sessions
+from deployments.browser.agent.tools import Hands
+from deployments.browser.egress.policy import Domains
+from deployments.browser.pages.schemas import Extension
+from deployments.browser.sessions.service import Sessions
 
 log = structlog.get_logger()
 

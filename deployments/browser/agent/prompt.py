@@ -6,8 +6,8 @@ and however long the task: about 350 tokens of rules, 400 of history, and the pa
 
 from dataclasses import dataclass, field
 
-from deployments.browser.agent.view import View
-from deployments.browser.snapshot import LETTERS_PER_TOKEN, difference
+from deployments.browser.agent.observation.view import View
+from deployments.browser.pages.snapshot import LETTERS_PER_TOKEN, difference
 
 RULES = """\
 You drive a web browser to reach a goal. You see the current page as lines of text. \

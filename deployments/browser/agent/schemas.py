@@ -4,9 +4,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from deployments.browser.agent.caller_schema import checked
-from deployments.browser.schemas import Domain, NewSession
-from deployments.browser.sessions import MAX_LIFE_S
+from deployments.browser.agent.extract.caller_schema import checked
+from deployments.browser.pages.schemas import Domain, NewSession
+from deployments.browser.sessions.service import MAX_LIFE_S
 
 State = Literal["running", "waiting", "done", "limit", "failed", "cancelled"]
 Limit = Literal["steps", "seconds", "tokens", "domains"]

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from deployments.browser.agent.view import Element
+from deployments.browser.agent.observation.view import Element
 
 Schema = dict[str, Any]
 Kind = Literal["goto", "click", "type", "select", "scroll", "back", "read", "wait", "ask", "done"]

@@ -20,14 +20,14 @@ from autobot.contracts.profiles import FakeProfiles, Profiles
 from autobot.keys import KeyRecord
 from autobot.settings import Settings
 from autobot.web.app import create_app
-from deployments.browser.chromium import ChromiumBrowser
-from deployments.browser.dial import Dialer
-from deployments.browser.egress import Policy, Target
+from deployments.browser.chromium.memory import Meter
+from deployments.browser.chromium.service import ChromiumBrowser
+from deployments.browser.egress.connector import Dialer
+from deployments.browser.egress.policy import Policy, Target
 from deployments.browser.engine import Browser
 from deployments.browser.fake import FakeBrowser
-from deployments.browser.memory import Meter
 from deployments.browser.room import BrowserRoom
-from deployments.browser.sessions import Sessions
+from deployments.browser.sessions.service import Sessions
 from tests.contract.browser import clients
 from tests.contract.browser.callers import KEY, PLAIN, PLAIN_KEY, RECORD, Caller, Sitting, ring
 from tests.contract.browser.clients import Served, connected

@@ -9,8 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Playwright
 
-from deployments.browser import cgroups, launch, memory
-from deployments.browser.chromium import ChromiumBrowser
+from deployments.browser.chromium.service import ChromiumBrowser, cgroups, launch, memory
 from tests.contract.browser.clients import Served, connected, until
 from tests.contract.browser.conftest import real_browser
 

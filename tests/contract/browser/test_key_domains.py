@@ -8,10 +8,10 @@ import pytest_asyncio
 import structlog
 
 from autobot.keys import NewKey, make_key
-from deployments.browser.dial import Dialer
-from deployments.browser.egress import Domains, Policy, Target, target_of
+from deployments.browser.egress.connector import Dialer
+from deployments.browser.egress.policy import Domains, Policy, Target, target_of
 from deployments.browser.engine import Rendered
-from deployments.browser.routes import domains_of_key
+from deployments.browser.pages.api import domains_of_key
 from tests.contract.browser.callers import Caller
 from tests.contract.browser.conftest import Rig, serve_room
 
@@ -69,8 +69,8 @@ async def test_a_sessions_list_is_named_as_the_sessions(rig: Rig, http: Any) -> 
 
 
 async def test_what_a_page_loads_is_held_to_the_keys_list_and_logged(chromium: Rig) -> None:
-    from deployments.browser.actions import Content
     from deployments.browser.engine import Page
+    from deployments.browser.pages.actions import Content
 
     before = len(chromium.site.requests)
     with structlog.testing.capture_logs() as logs:

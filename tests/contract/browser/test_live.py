@@ -16,8 +16,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from autobot.keys import NewKey, make_key
 from autobot.web.app import create_app
-from deployments.browser.dial import Dialer
-from deployments.browser.egress import Policy, Target
+from deployments.browser.egress.connector import Dialer
+from deployments.browser.egress.policy import Policy, Target
 from deployments.browser.engine import MOST_SELECTED, Browser
 from deployments.browser.fake import FakeBrowser
 from tests.contract.browser.callers import ring

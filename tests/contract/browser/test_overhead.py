@@ -7,13 +7,21 @@ from typing import Any
 
 import pytest
 
-from deployments.browser.actions import Action, Click, Content, Evaluate, Screenshot, Snapshot, Type
-from deployments.browser.chromium import ChromiumBrowser
-from deployments.browser.driver import NO_BYPASS
-from deployments.browser.driver_session import ChromiumSession
-from deployments.browser.memory import Meter, descendants, proportional
-from deployments.browser.schemas import NewSession
-from deployments.browser.sessions import Sessions
+from deployments.browser.chromium.driver import NO_BYPASS
+from deployments.browser.chromium.memory import Meter, descendants, proportional
+from deployments.browser.chromium.service import ChromiumBrowser
+from deployments.browser.pages.actions import (
+    Action,
+    Click,
+    Content,
+    Evaluate,
+    Screenshot,
+    Snapshot,
+    Type,
+)
+from deployments.browser.pages.schemas import NewSession
+from deployments.browser.sessions.driver import ChromiumSession
+from deployments.browser.sessions.service import Sessions
 from tests.contract.browser.conftest import Rig
 
 pytestmark = [

@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from deployments.browser.peers import FORWARDED
+from deployments.browser.affinity.router import FORWARDED
 from tests.contract.browser.callers import KEY, PLAIN_KEY, RECORD
 from tests.contract.browser.clients import until
 from tests.contract.browser.test_live import hear, say

@@ -9,8 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deployments.browser import folders, launch
-from deployments.browser.chromium import ChromiumBrowser
+from deployments.browser.chromium.service import ChromiumBrowser, folders, launch
 from deployments.browser.engine import PageFailed
 from tests.contract.browser.conftest import Rig, processes
 from tests.contract.browser.jobs import shot, shot_html
@@ -22,11 +21,11 @@ HOLDER = """
 import asyncio, contextlib, sys
 from pathlib import Path
 from autobot.settings import Settings
-from deployments.browser.actions import Content
-from deployments.browser.egress import Domains
+from deployments.browser.pages.actions import Content
+from deployments.browser.egress.policy import Domains
 from deployments.browser.engine import Page
 from deployments.browser.room import BrowserRoom
-from deployments.browser.schemas import NewSession
+from deployments.browser.pages.schemas import NewSession
 from autobot.contracts.profiles import FakeProfiles
 
 async def main():

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Page, Playwright
 
 from autobot import nodejs
-from deployments.browser.driver import driver_command
+from deployments.browser.chromium.driver import driver_command
 from tests.contract.browser.clients import KEY, Served, connected
 from tests.contract.browser.playground import REPORT
 from tests.contract.browser.site import Trap

@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import Playwright
 
-from deployments.browser.chromium import ChromiumBrowser
+from deployments.browser.chromium.service import ChromiumBrowser
 from tests.contract.browser.clients import KEY, PLAIN_KEY, Served, connected, until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]

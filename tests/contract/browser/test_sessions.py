@@ -11,13 +11,13 @@ import pytest
 import pytest_asyncio
 
 from autobot.errors import AutoBotError, BlockedAddress, NotFound, Unavailable
-from deployments.browser.actions import Content, Goto, Screenshot, Wait
-from deployments.browser.chromium import ChromiumBrowser
-from deployments.browser.egress import Domains
+from deployments.browser.chromium.memory import Meter, descendants, proportional
+from deployments.browser.chromium.service import ChromiumBrowser
+from deployments.browser.egress.policy import Domains
 from deployments.browser.engine import Session, SessionEnded, SessionSpec
-from deployments.browser.memory import Meter, descendants, proportional
-from deployments.browser.schemas import NewSession
-from deployments.browser.sessions import Sessions
+from deployments.browser.pages.actions import Content, Goto, Screenshot, Wait
+from deployments.browser.pages.schemas import NewSession
+from deployments.browser.sessions.service import Sessions
 from tests.contract.browser.conftest import Rig
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]

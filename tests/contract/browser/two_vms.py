@@ -11,15 +11,15 @@ from starlette.middleware import Middleware
 from autobot.contracts.profiles import FakeProfiles
 from autobot.keys import KeyRecord
 from autobot.web.app import create_app
-from deployments.browser.dial import Dialer
-from deployments.browser.egress import Policy
+from deployments.browser.affinity.peer_client import peers_client
+from deployments.browser.affinity.router import Peers
+from deployments.browser.affinity.session_ids import replica_name
+from deployments.browser.chromium.memory import Meter
+from deployments.browser.egress.connector import Dialer
+from deployments.browser.egress.policy import Policy
 from deployments.browser.fake import FakeBrowser
-from deployments.browser.memory import Meter
-from deployments.browser.peers import Peers
-from deployments.browser.places import replica_name
 from deployments.browser.room import BrowserRoom
-from deployments.browser.sessions import Sessions
-from deployments.browser.wire import peers_client
+from deployments.browser.sessions.service import Sessions
 from tests.contract.browser.callers import Caller, Sitting, ring
 from tests.contract.browser.playground import serve_app
 

@@ -16,8 +16,9 @@ from typing import Any
 import playwright
 from playwright._impl._protocol import COMMANDS, EXTENDS, TYPES
 
-from deployments.browser import guard_cdp, guard_playwright
-from deployments.browser.shapes import Shapes
+from deployments.browser.protocols import cdp as cdp_filter
+from deployments.browser.protocols import playwright as playwright_filter
+from deployments.browser.protocols.shapes import Shapes
 
 Shape = Any
 Definition = dict[str, dict[str, Shape]]
@@ -163,6 +164,6 @@ def _write(path: Path, shapes: Shapes) -> None:
 
 
 if __name__ == "__main__":
-    _write(guard_cdp.LIST, listed(*cdp_definition(), guard_cdp.shapes().methods))
-    own = guard_playwright.shapes().methods
-    _write(guard_playwright.LIST, listed(*playwright_definition(), own))
+    _write(cdp_filter.LIST, listed(*cdp_definition(), cdp_filter.shapes().methods))
+    own = playwright_filter.shapes().methods
+    _write(playwright_filter.LIST, listed(*playwright_definition(), own))

@@ -10,31 +10,32 @@ from typing import Any
 
 import pytest
 
-from deployments.browser import guard_cdp, guard_playwright
-from deployments.browser.shapes import Refused, Shapes
+from deployments.browser.protocols import cdp as cdp_filter
+from deployments.browser.protocols import playwright as playwright_filter
+from deployments.browser.protocols.shapes import Refused, Shapes
 from tests.unit.browser import definitions
 
 LISTS = {
-    "cdp": (guard_cdp.shapes, definitions.cdp_definition),
-    "playwright": (guard_playwright.shapes, definitions.playwright_definition),
+    "cdp": (cdp_filter.shapes, definitions.cdp_definition),
+    "playwright": (playwright_filter.shapes, definitions.playwright_definition),
 }
 DANGEROUS = re.compile(
     r"path|file|dir$|dirname|folder|proxy|executable|argv|command|ur[il]s?$|origin", re.I
 )
 CHECKED = {
-    # What `guard_cdp` and `guard_playwright` look at, by the name it has among the arguments.
+    # What `cdp` and `playwright` look at, by the name it has among the arguments.
     "cdp": {
-        *guard_cdp.URLS,
-        *guard_cdp.ORIGINS,
-        *guard_cdp.STRUCK["Target.createBrowserContext"],
+        *cdp_filter.URLS,
+        *cdp_filter.ORIGINS,
+        *cdp_filter.STRUCK["Target.createBrowserContext"],
         "downloadPath",
         "files",
     },
     "playwright": {
-        *guard_playwright.URLS,
-        *guard_playwright.ORIGINS,
-        *guard_playwright.FORBIDDEN,
-        *guard_playwright.LOCAL_FILES,
+        *playwright_filter.URLS,
+        *playwright_filter.ORIGINS,
+        *playwright_filter.FORBIDDEN,
+        *playwright_filter.LOCAL_FILES,
         "dir",  # of recordVideo, which is forbidden
         "rootDirName",
     },
@@ -116,7 +117,7 @@ HEADERS_OF_NO_REQUEST = {
 @pytest.mark.parametrize("protocol", LISTS)
 def test_every_argument_that_sets_a_requests_headers_is_known(protocol: str) -> None:
     mine, _ = LISTS[protocol]
-    checked = {"cdp": ("headers",), "playwright": guard_playwright.HEADERS}[protocol]
+    checked = {"cdp": ("headers",), "playwright": playwright_filter.HEADERS}[protocol]
     unknown = {
         f"{method} {name.removesuffix('?')}"
         for method, shape in mine().methods.items()
@@ -141,7 +142,7 @@ def test_every_argument_that_sets_a_requests_headers_is_known(protocol: str) -> 
 )
 def test_methods_that_lead_out_are_on_no_list(method: str) -> None:
     assert method in definitions.playwright_definition()[0]
-    assert method not in guard_playwright.shapes().methods
+    assert method not in playwright_filter.shapes().methods
 
 
 @pytest.mark.parametrize(
@@ -159,4 +160,4 @@ def test_methods_that_lead_out_are_on_no_list(method: str) -> None:
 )
 def test_nor_are_commands_of_chromium(method: str) -> None:
     assert method in definitions.cdp_definition()[0]
-    assert method not in guard_cdp.shapes().methods
+    assert method not in cdp_filter.shapes().methods

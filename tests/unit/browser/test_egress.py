@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from starlette.websockets import WebSocket
 
 from autobot.errors import BlockedAddress, Invalid
-from deployments.browser.dial import ClusterAddresses
-from deployments.browser.egress import (
+from deployments.browser.egress.connector import ClusterAddresses
+from deployments.browser.egress.policy import (
     Domains,
     Policy,
     Target,
@@ -22,7 +22,7 @@ from deployments.browser.egress import (
     special_purpose,
     target_of,
 )
-from deployments.browser.routes_protocols import domains_of
+from deployments.browser.protocols.api import domains_of
 
 # Python 3.13 writes an embedded IPv4 address with dots, 3.11 without.
 MAPPED = str(ip_address("::ffff:7f00:1"))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from playwright._impl.isomorphic.url_match import glob_to_regex_pattern
 
 from autobot.errors import Invalid
-from deployments.browser.glob import Glob
+from deployments.browser.pages.globs import Glob
 
 pytestmark = pytest.mark.timeout(60)
 

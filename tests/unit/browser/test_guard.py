@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from deployments.browser.guard_cdp import CdpGuard
-from deployments.browser.guard_playwright import PlaywrightGuard
+from deployments.browser.protocols.cdp import CdpGuard
+from deployments.browser.protocols.playwright import PlaywrightGuard
 
 FOLDER = Path("/tmp/folder")
 HOST = [{"name": "x-any", "value": "x"}, {"name": "HOST ", "value": "inside"}]

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from autobot.errors import Busy, SetupError, Timeout, Unavailable
-from deployments.browser import keeper as keeping
-from deployments.browser.gate import Gate
-from deployments.browser.keeper import Keeper
+from deployments.browser.chromium.restarter import Keeper
+from deployments.browser.chromium.service import restarter as keeping
+from deployments.browser.limiter import Gate
 
 pytestmark = pytest.mark.timeout(20)
 

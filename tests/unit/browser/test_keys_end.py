@@ -9,18 +9,18 @@ from pydantic import SecretStr
 
 from autobot.contracts.profiles import FakeProfiles
 from deployments.browser.agent import agent
-from deployments.browser.agent.hands import Hands
 from deployments.browser.agent.model import Answered, Question
 from deployments.browser.agent.schemas import NewTask
-from deployments.browser.agent.tasks import Task
-from deployments.browser.dial import Dialer
-from deployments.browser.egress import Domains, Policy
+from deployments.browser.agent.service import Task
+from deployments.browser.agent.tools import Hands
+from deployments.browser.chromium.memory import Meter
+from deployments.browser.egress.connector import Dialer
+from deployments.browser.egress.policy import Domains, Policy
 from deployments.browser.engine import SessionEnded
 from deployments.browser.fake import FakeBrowser
-from deployments.browser.memory import Meter
+from deployments.browser.pages.schemas import NewSession
 from deployments.browser.room import BrowserRoom
-from deployments.browser.schemas import NewSession
-from deployments.browser.sessions import Sessions
+from deployments.browser.sessions.service import Sessions
 
 WITHIN_S = 2.0
 

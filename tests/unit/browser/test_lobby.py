@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from autobot.errors import Busy
-from deployments.browser.lobby import Lobby, SessionLobby, at_once, fair
-from deployments.browser.memory import NEWCOMER, PER_SESSION, Meter
+from deployments.browser.admission import Lobby, SessionLobby, at_once, fair
+from deployments.browser.chromium.memory import NEWCOMER, PER_SESSION, Meter
 
 pytestmark = pytest.mark.timeout(20)
 

@@ -7,7 +7,13 @@ import pytest
 import yaml
 
 from autobot.cluster.topology import CHECKOUT
-from deployments.browser.places import OtherVms, replica_name, replica_of, short, vm_of
+from deployments.browser.affinity.session_ids import (
+    OtherVms,
+    replica_name,
+    replica_of,
+    short,
+    vm_of,
+)
 
 SECRET = "0123456789abcdefABCD-_"
 OWN, SECOND = "172.16.168.25", "172.16.168.26"

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from autobot.errors import BlockedAddress
-from deployments.browser.dial import MOST_NAMES, Dialer, Stream
-from deployments.browser.egress import Address, Policy, Target
+from deployments.browser.egress.connector import MOST_NAMES, Dialer, Stream
+from deployments.browser.egress.policy import Address, Policy, Target
+from deployments.browser.egress.proxy import MAX_FAILURES, EgressProxy, nowhere
 from deployments.browser.engine import PageFailed
-from deployments.browser.proxy import MAX_FAILURES, EgressProxy, nowhere
 
 pytestmark = pytest.mark.timeout(20)
 

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from autobot.errors import TooLarge
-from deployments.browser.reader import Readers
+from deployments.browser.pages.reader import Readers
 from tests.processes import children_of
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]

@@ -6,7 +6,7 @@ from difflib import ndiff
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.browser.snapshot import MOST_LETTERS, bounded, difference, fit, tokens
+from deployments.browser.pages.snapshot import MOST_LETTERS, bounded, difference, fit, tokens
 
 TREE = """\
 - generic [ref=e1]:

@@ -6,7 +6,7 @@ import pytest
 from starlette.websockets import WebSocket
 
 from autobot.errors import Unauthenticated
-from deployments.browser.sockets import key_of
+from deployments.browser.websocket_auth import key_of
 
 
 def asked(query: str = "", protocols: tuple[str, ...] = (), **headers: str) -> WebSocket:

@@ -5,16 +5,16 @@ import asyncio
 import pytest
 
 from autobot.errors import Busy, Conflict
-from deployments.browser import wheel
-from deployments.browser.actions import Content
-from deployments.browser.dial import Dialer
-from deployments.browser.egress import Policy
+from deployments.browser.chromium.memory import Meter
+from deployments.browser.egress.connector import Dialer
+from deployments.browser.egress.policy import Policy
 from deployments.browser.engine import SessionSpec, WheelTaken
 from deployments.browser.fake import FakeBrowser, FakeSession
-from deployments.browser.memory import Meter
-from deployments.browser.schemas import Limits, NewSession
-from deployments.browser.sessions import MOST_QUEUED, Record, Sessions
-from deployments.browser.wheel import Wheel
+from deployments.browser.pages.actions import Content
+from deployments.browser.pages.schemas import Limits, NewSession
+from deployments.browser.sessions.control import Wheel
+from deployments.browser.sessions.service import MOST_QUEUED, Record, Sessions
+from deployments.browser.sessions.service import control as wheel
 
 pytestmark = pytest.mark.timeout(20)
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from deployments.browser.chromium import ChromiumBrowser
+from deployments.browser.chromium.service import ChromiumBrowser
 from tests.contract.browser.agent.conftest import KEY, NO_LLM_KEY, PRICE, Person
 from tests.contract.browser.agent.scripted import reply_of
 

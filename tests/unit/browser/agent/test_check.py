@@ -3,8 +3,8 @@
 import pytest
 
 from deployments.browser.agent.check import answer_in, doubtful, page_text, question
+from deployments.browser.agent.observation.view import View, view_of
 from deployments.browser.agent.prompt import Memory, Past, Sight
-from deployments.browser.agent.view import View, view_of
 
 PAGE = "Green tea (http://shop/green-tea)\nPrice: 4.50 EUR\nin stock\nOrigin: Japan"
 MEMORY = Memory("Where does the green tea come from?")

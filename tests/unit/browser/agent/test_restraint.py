@@ -2,7 +2,7 @@
 
 import pytest
 
-from deployments.browser.agent.restraint import asked_for, uncalled_for
+from deployments.browser.agent.consent import asked_for, uncalled_for
 
 CART = "Put the honey into the cart and say the total."
 

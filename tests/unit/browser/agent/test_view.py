@@ -2,7 +2,7 @@
 
 import time
 
-from deployments.browser.agent.view import LONGEST_LINE, view_of
+from deployments.browser.agent.observation.view import LONGEST_LINE, view_of
 
 MENU = """\
 - navigation [ref=e1]:
