@@ -42,12 +42,12 @@ class Llm(RoomReplica):
             log.warning("llm.default_not_loaded", reason=error.detail)
 
     def router(self) -> APIRouter:
-        from deployments.llm.routes_all import room_routes
+        from deployments.llm.api import room_routes
 
         return room_routes(self.chats)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
-        from deployments.llm.routes_ollama import OllamaPaths
+        from deployments.llm.ollama_api.api import OllamaPaths
 
         app = super().__serve_build_asgi_app__()
         app.add_middleware(OllamaPaths)
@@ -67,12 +67,12 @@ class LlmOllama(RoomReplica):
 
     def __init__(self) -> None:
         super().__init__()
-        from deployments.llm.forward import own_port_client
+        from deployments.llm.ollama_api.relay import own_port_client
 
         self.client = own_port_client(self.settings)
 
     def router(self) -> APIRouter:
-        from deployments.llm.forward import forward_routes
+        from deployments.llm.ollama_api.relay import forward_routes
 
         return forward_routes(self.client)
 

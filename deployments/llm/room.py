@@ -7,14 +7,14 @@ from autobot.contracts.embeddings import Embeddings
 from autobot.contracts.responses import Responses
 from autobot.errors import Unavailable
 from autobot.settings import Settings
-from deployments.llm.driver_external import ExternalEngine
-from deployments.llm.driver_llamacpp import LlamaCppEngine
-from deployments.llm.driver_ollama import OllamaEngine
-from deployments.llm.embeddings import OllamaOrNpu
-from deployments.llm.library import Library
-from deployments.llm.responses_store import ResponseStore
-from deployments.llm.service import ChatService
-from deployments.llm.shop import Shop
+from deployments.llm.chat.service import ChatService
+from deployments.llm.engines.llamacpp.driver import LlamaCppEngine
+from deployments.llm.engines.ollama.driver import OllamaEngine
+from deployments.llm.engines.openai_compatible.driver import ExternalEngine
+from deployments.llm.models.manager import Shop
+from deployments.llm.models.registry import Library
+from deployments.llm.ollama_api.embeddings import OllamaOrNpu
+from deployments.llm.responses.store import ResponseStore
 
 
 class ChatRoom:

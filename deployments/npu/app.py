@@ -32,9 +32,9 @@ class Npu(RoomReplica):
 
     def __init__(self) -> None:
         super().__init__()
-        from deployments.npu.driver_device import ENGINE, Device
-        from deployments.npu.driver_embedding import OpenVinoEmbeddingModels
-        from deployments.npu.embedding import Embedder, EmbeddingsForRooms
+        from deployments.npu.embeddings.driver import OpenVinoEmbeddingModels
+        from deployments.npu.embeddings.service import Embedder, EmbeddingsForRooms
+        from deployments.npu.openvino.driver import ENGINE, Device
 
         self.engine = ENGINE
         self.embedder = Embedder(OpenVinoEmbeddingModels(self.settings, Device(self.settings)))
@@ -45,7 +45,7 @@ class Npu(RoomReplica):
             log.warning("npu.no_default_model", reason=error.detail)
 
     def router(self) -> APIRouter:
-        from deployments.npu.routes import embedding_routes
+        from deployments.npu.embeddings.api import embedding_routes
 
         return embedding_routes(self.embedder, self.engine)
 
@@ -63,15 +63,15 @@ class NpuRerank(RoomReplica):
 
     def __init__(self) -> None:
         super().__init__()
-        from deployments.npu.driver_device import ENGINE, Device
-        from deployments.npu.driver_rerank import OpenVinoRerankModels
-        from deployments.npu.rerank import Reranker
+        from deployments.npu.openvino.driver import ENGINE, Device
+        from deployments.npu.rerank.driver import OpenVinoRerankModels
+        from deployments.npu.rerank.service import Reranker
 
         self.engine = ENGINE
         self.reranker = Reranker(OpenVinoRerankModels(self.settings, Device(self.settings)))
 
     def router(self) -> APIRouter:
-        from deployments.npu.routes_rerank import rerank_routes
+        from deployments.npu.rerank.api import rerank_routes
 
         return rerank_routes(self.reranker, self.engine)
 
@@ -89,16 +89,16 @@ class NpuOcr(RoomReplica):
 
     def __init__(self) -> None:
         super().__init__()
-        from deployments.npu.decoder import Pictures
-        from deployments.npu.driver_device import ENGINE, Device
-        from deployments.npu.driver_ocr import RapidOcrEngine
-        from deployments.npu.ocr import Reader
+        from deployments.npu.decoding.decoder import Pictures
+        from deployments.npu.ocr.driver import RapidOcrEngine
+        from deployments.npu.ocr.service import Reader
+        from deployments.npu.openvino.driver import ENGINE, Device
 
         self.engine = ENGINE
         self.reader = Reader(RapidOcrEngine(Device(self.settings), Pictures()))
 
     def router(self) -> APIRouter:
-        from deployments.npu.routes_ocr import ocr_routes
+        from deployments.npu.ocr.api import ocr_routes
 
         return ocr_routes(self.reader, self.engine)
 
@@ -116,17 +116,17 @@ class NpuSpeech(RoomReplica):
 
     def __init__(self) -> None:
         super().__init__()
-        from deployments.npu.decoder import Recordings
-        from deployments.npu.driver_device import ENGINE, Device
-        from deployments.npu.driver_whisper import OpenVinoSpeechModels
-        from deployments.npu.speech import Transcriber
+        from deployments.npu.decoding.decoder import Recordings
+        from deployments.npu.openvino.driver import ENGINE, Device
+        from deployments.npu.speech.driver import OpenVinoSpeechModels
+        from deployments.npu.speech.service import Transcriber
 
         self.engine = ENGINE
         models = OpenVinoSpeechModels(self.settings, Device(self.settings))
         self.transcriber = Transcriber(models, Recordings())
 
     def router(self) -> APIRouter:
-        from deployments.npu.routes_speech import speech_routes
+        from deployments.npu.speech.api import speech_routes
 
         return speech_routes(self.transcriber, self.engine)
 
@@ -144,15 +144,15 @@ class NpuKServe(RoomReplica):
 
     def __init__(self) -> None:
         super().__init__()
-        from deployments.npu.driver_device import ENGINE, Device
-        from deployments.npu.driver_kserve import OpenVinoInferenceModels
-        from deployments.npu.kserve import Inference
+        from deployments.npu.inference.driver import OpenVinoInferenceModels
+        from deployments.npu.inference.service import Inference
+        from deployments.npu.openvino.driver import ENGINE, Device
 
         self.engine = ENGINE
         self.inference = Inference(OpenVinoInferenceModels(self.settings, Device(self.settings)))
 
     def router(self) -> APIRouter:
-        from deployments.npu.routes_kserve import kserve_routes
+        from deployments.npu.inference.api import kserve_routes
 
         return kserve_routes(self.inference, self.engine)
 

@@ -9,13 +9,13 @@ from zlib import crc32
 import numpy as np
 
 from autobot.errors import BadRequest, ModelNotFound
-from deployments.npu.batcher import Tokens, Vector
-from deployments.npu.decoder import Pictures
-from deployments.npu.kserve import Array, Port
-from deployments.npu.ocr import Line, Page
-from deployments.npu.rerank import Passage
-from deployments.npu.speech import RATE, Asked, Samples, Segment, Window
-from deployments.npu.whisper import WINDOW
+from deployments.npu.batching.batcher import Tokens, Vector
+from deployments.npu.decoding.decoder import Pictures
+from deployments.npu.inference.service import Array, Port
+from deployments.npu.ocr.service import Line, Page
+from deployments.npu.rerank.service import Passage
+from deployments.npu.speech.service import RATE, Asked, Samples, Segment, Window
+from deployments.npu.speech.whisper import WINDOW
 
 FIRST, LAST = 1, 2
 """Stand for the special tokens around a text."""

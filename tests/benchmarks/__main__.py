@@ -8,7 +8,7 @@ import psutil
 
 from autobot.catalogue import Catalogue
 from autobot.settings import Settings
-from deployments.llm.plan import MOST_SLOTS, plan_load
+from deployments.llm.engines.llamacpp.memory_plan import MOST_SLOTS, plan_load
 from tests.benchmarks import chat, embeddings, ingress, life, screenshot
 from tests.benchmarks.report import Figure, machine, show
 from tests.platform import Platform

@@ -9,8 +9,8 @@ import httpx
 import openvino
 
 from autobot.settings import Settings
-from deployments.npu.driver_device import Device
-from deployments.npu.driver_embedding import OpenVinoEmbeddingModel
+from deployments.npu.embeddings.driver import OpenVinoEmbeddingModel
+from deployments.npu.openvino.driver import Device
 from tests.benchmarks.ingress import wrk
 from tests.benchmarks.report import Figure, median
 from tests.platform import Platform

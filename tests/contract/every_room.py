@@ -18,11 +18,11 @@ from autobot.web.app import create_app
 from deployments.browser.room import BrowserRoom
 from deployments.frontend.routes import Platform, web_routes
 from deployments.frontend.site import Site
-from deployments.llm.forward import forward_routes
+from deployments.llm.ollama_api.relay import forward_routes
 from deployments.main.room import main_routes
-from deployments.npu.decoder import Pictures
-from deployments.npu.driver_audio import decode
-from deployments.npu.embedding import Embedder
+from deployments.npu.decoding.decoder import Pictures
+from deployments.npu.embeddings.api import embedding_routes
+from deployments.npu.embeddings.service import Embedder
 from deployments.npu.fake import (
     FakeEmbeddingModel,
     FakeInferenceModel,
@@ -31,15 +31,15 @@ from deployments.npu.fake import (
     FakeRerankModel,
     FakeSpeechModel,
 )
-from deployments.npu.kserve import Inference
-from deployments.npu.ocr import Reader
-from deployments.npu.rerank import Reranker
-from deployments.npu.routes import embedding_routes
-from deployments.npu.routes_kserve import kserve_routes
-from deployments.npu.routes_ocr import ocr_routes
-from deployments.npu.routes_rerank import rerank_routes
-from deployments.npu.routes_speech import speech_routes
-from deployments.npu.speech import Transcriber
+from deployments.npu.inference.api import kserve_routes
+from deployments.npu.inference.service import Inference
+from deployments.npu.ocr.api import ocr_routes
+from deployments.npu.ocr.service import Reader
+from deployments.npu.rerank.api import rerank_routes
+from deployments.npu.rerank.service import Reranker
+from deployments.npu.speech.api import speech_routes
+from deployments.npu.speech.audio import decode
+from deployments.npu.speech.service import Transcriber
 from tests.contract.llm import in_process
 
 SCOPES: tuple[Scope, ...] = ("read", "llm", "npu", "browser", "browser:evaluate", "admin")

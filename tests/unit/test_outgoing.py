@@ -16,10 +16,10 @@ from autobot.errors import AutoBotError
 from autobot.serving.deploy import ServeApi
 from autobot.settings import Settings
 from deployments.browser.affinity.peer_client import peers_client
-from deployments.llm.driver_external import ExternalEngine
-from deployments.llm.driver_ollama import OllamaEngine
 from deployments.llm.engine import ChatMessage, ChatRequest
-from deployments.llm.forward import own_port_client
+from deployments.llm.engines.ollama.driver import OllamaEngine
+from deployments.llm.engines.openai_compatible.driver import ExternalEngine
+from deployments.llm.ollama_api.relay import own_port_client
 
 CHECKOUT = Path(__file__).parents[2]
 TRUSTING = {
@@ -30,7 +30,7 @@ TRUSTING = {
 LIBRARIES = {"httpx", "httpx2", "ollama", "openai", "aiohttp", "requests", "urllib", "websockets"}
 OUTSIDE = {
     "autobot/catalogue/http.py": "fetches public files, and holds no secret",
-    "deployments/llm/driver_external.py": "decided by the address: see the test below",
+    "deployments/llm/engines/openai_compatible/driver.py": "decided by the address: see below",
 }
 
 

@@ -14,7 +14,7 @@ EXPECTED = {
     # Ray's launcher asks for it: it is refused where others can write.
     "autobot/cluster/launcher.py": "refuse_shared_temporary_folder",
     # Removes what a killed engine left, after asking whose it is.
-    "deployments/llm/llamacpp_process.py": "st_uid",
+    "deployments/llm/engines/llamacpp/process.py": "st_uid",
     # Removes what a killed replica left, after asking whose it is.
     "deployments/browser/chromium/driver.py": "sweep",
     "deployments/browser/chromium/folders.py": "st_uid",

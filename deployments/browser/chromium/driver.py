@@ -19,8 +19,7 @@ from playwright.async_api import Error as PlaywrightError
 
 from autobot.errors import Unavailable
 from autobot.settings import Settings
-from deployments.browser.chromium.errors import translated
-from deployments.browser.chromium.service import (
+from deployments.browser.chromium import (
     accounts,
     cgroups,
     folders,
@@ -28,6 +27,7 @@ from deployments.browser.chromium.service import (
     memory,
     namespaces,
 )
+from deployments.browser.chromium.errors import translated
 from deployments.browser.egress.connector import Dialer
 from deployments.browser.egress.proxy import EgressProxy, nowhere
 from deployments.browser.engine import SessionSpec

@@ -7,11 +7,11 @@ from typing import Any
 from autobot.cluster.topology import cluster_file
 from autobot.errors import Unavailable
 from autobot.settings import Settings
+from deployments.browser.chromium import accounts
 from deployments.browser.chromium.driver import Chromium
 from deployments.browser.chromium.errors import translated
 from deployments.browser.chromium.launch import Launch
 from deployments.browser.chromium.restarter import Keeper
-from deployments.browser.chromium.service import accounts
 from deployments.browser.egress.connector import ClusterAddresses, Dialer, own_addresses
 from deployments.browser.egress.policy import Policy, parse_allowed
 from deployments.browser.engine import Page, Rendered, SessionSpec

@@ -11,8 +11,8 @@ from autobot.keys import KeyRecord
 from autobot.web.auth import presented_key
 from deployments.browser.pages.api import Owner, responses
 from deployments.browser.pages.schemas import NewSession, ProfileName
+from deployments.browser.profiles import service as profiles
 from deployments.browser.profiles.service import Profile, Seal
-from deployments.browser.profiles.service import service as profiles
 
 
 def profile_of(

@@ -16,9 +16,9 @@ import structlog
 
 from autobot.errors import NotFound
 from deployments.browser.admission import Lobby
+from deployments.browser.chromium import launch
 from deployments.browser.chromium.files import read_bounded
 from deployments.browser.chromium.memory import PER_CONNECTION, Meter
-from deployments.browser.chromium.service import launch
 from deployments.browser.egress.connector import Dialer
 from deployments.browser.egress.policy import Domains
 from deployments.browser.egress.proxy import EgressProxy

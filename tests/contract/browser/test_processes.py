@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deployments.browser.chromium.service import ChromiumBrowser, folders, launch
+from deployments.browser.chromium import folders, launch
+from deployments.browser.chromium.service import ChromiumBrowser
 from deployments.browser.engine import PageFailed
 from tests.contract.browser.conftest import Rig, processes
 from tests.contract.browser.jobs import shot, shot_html

@@ -11,8 +11,9 @@ from PIL import Image
 
 from autobot.errors import BlockedAddress, Timeout
 from autobot.settings import Settings
+from deployments.browser.chromium import launch
 from deployments.browser.chromium.driver import Chromium
-from deployments.browser.chromium.service import ChromiumBrowser, launch
+from deployments.browser.chromium.service import ChromiumBrowser
 from deployments.browser.engine import Page
 from tests.contract.browser.conftest import Rig, processes
 from tests.contract.browser.jobs import shot, shot_html, shot_of

@@ -19,9 +19,9 @@ import pytest
 import pytest_asyncio
 
 from autobot.concurrency import ConcurrencyLimiter
-from deployments.llm.driver_llamacpp import LlamaCppEngine, ModelFile
-from deployments.llm.driver_ollama import OllamaEngine
 from deployments.llm.engine import ChatEngine
+from deployments.llm.engines.llamacpp.driver import LlamaCppEngine, ModelFile
+from deployments.llm.engines.ollama.driver import OllamaEngine
 from deployments.llm.fake import FakeEngine
 from tests import parts
 

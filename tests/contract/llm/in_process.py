@@ -12,16 +12,16 @@ from autobot.contracts.embeddings import EmbeddingRequest, FakeEmbeddings, Vecto
 from autobot.contracts.responses import FakeResponses
 from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
 from autobot.web.app import create_app
-from deployments.llm.embeddings import OllamaOrNpu
+from deployments.llm.chat.api import chat_routes
+from deployments.llm.chat.service import ChatService
+from deployments.llm.completions.api import completion_routes
 from deployments.llm.engine import ModelCard
 from deployments.llm.fake import FakeEngine
-from deployments.llm.responses_store import ResponseStore, Stored
-from deployments.llm.routes import chat_routes
-from deployments.llm.routes_completions import completion_routes
-from deployments.llm.routes_ollama import ollama_routes
-from deployments.llm.routes_responses import response_routes
-from deployments.llm.service import ChatService
-from deployments.llm.shop import Shop
+from deployments.llm.models.manager import Shop
+from deployments.llm.ollama_api.api import ollama_routes
+from deployments.llm.ollama_api.embeddings import OllamaOrNpu
+from deployments.llm.responses.api import response_routes
+from deployments.llm.responses.store import ResponseStore, Stored
 
 KEPT = "resp_kept"
 KEY, RECORD = make_key(NewKey.model_validate({"name": "all", "scopes": ["llm", "admin"]}))

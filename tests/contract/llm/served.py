@@ -9,7 +9,7 @@ from fastapi import APIRouter
 
 from autobot.keys import KeyRecord, KeyRing, NewKey, Scope, make_key
 from autobot.web.app import create_app
-from deployments.llm.routes_ollama import OllamaPaths
+from deployments.llm.ollama_api.api import OllamaPaths
 from tests.contract.llm.conftest import until
 
 

@@ -9,8 +9,8 @@ import ollama
 import pytest
 import pytest_asyncio
 
-from deployments.llm.forward import forward_routes
-from deployments.llm.routes_ollama import OllamaPaths
+from deployments.llm.ollama_api.api import OllamaPaths
+from deployments.llm.ollama_api.relay import forward_routes
 from tests.contract.llm.in_process import KEY, room
 from tests.contract.llm.served import served
 

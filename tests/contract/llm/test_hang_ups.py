@@ -17,9 +17,9 @@ import psutil
 import pytest
 import pytest_asyncio
 
-from deployments.llm.driver_llamacpp import LlamaCppEngine, ModelFile
-from deployments.llm.routes import chat_routes
-from deployments.llm.service import ChatService
+from deployments.llm.chat.api import chat_routes
+from deployments.llm.chat.service import ChatService
+from deployments.llm.engines.llamacpp.driver import LlamaCppEngine, ModelFile
 from tests.contract.llm.conftest import SMALL
 from tests.contract.llm.served import key_of, served
 

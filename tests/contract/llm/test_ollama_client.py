@@ -16,9 +16,9 @@ from autobot.contracts.embeddings import FakeEmbeddings
 from autobot.contracts.responses import FakeResponses
 from autobot.keys import KeyRecord
 from autobot.settings import Settings
-from deployments.llm.forward import forward_routes
+from deployments.llm.api import room_routes
+from deployments.llm.ollama_api.relay import forward_routes
 from deployments.llm.room import ChatRoom
-from deployments.llm.routes_all import room_routes
 from tests.contract.llm.conftest import SMALL, imported, until
 from tests.contract.llm.served import key_of, served
 

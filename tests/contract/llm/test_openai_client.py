@@ -14,11 +14,11 @@ import pytest
 import pytest_asyncio
 
 from autobot.errors import Unavailable
-from deployments.llm.driver_llamacpp import LlamaCppEngine, ModelFile
+from deployments.llm.chat.api import chat_routes
+from deployments.llm.chat.service import ChatService
 from deployments.llm.engine import ChatEvent, ChatRequest, Delta, ModelCard, Start
+from deployments.llm.engines.llamacpp.driver import LlamaCppEngine, ModelFile
 from deployments.llm.fake import FakeEngine
-from deployments.llm.routes import chat_routes
-from deployments.llm.service import ChatService
 from tests.contract.llm.conftest import CONTEXT, SMALL, until
 from tests.contract.llm.served import key_of, served
 

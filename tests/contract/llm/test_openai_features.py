@@ -17,9 +17,9 @@ from autobot.contracts.embeddings import FakeEmbeddings
 from autobot.contracts.responses import FakeResponses
 from autobot.errors import ContextLengthExceeded
 from autobot.settings import Settings
+from deployments.llm.api import room_routes
 from deployments.llm.engine import ChatMessage, ChatRequest
 from deployments.llm.room import ChatRoom
-from deployments.llm.routes_all import room_routes
 from tests.contract.llm.conftest import SMALL, imported
 from tests.contract.llm.served import key_of, served
 

@@ -17,9 +17,12 @@ from openai.types.embedding_create_params import EmbeddingCreateParams
 from openai.types.responses.response_create_params import ResponseCreateParamsBase
 from pydantic import BaseModel
 
-from deployments.llm import schemas, schemas_completions, schemas_ollama, schemas_responses
-from deployments.llm.schemas_limits import HARMLESS, NotOffered
-from deployments.npu.schemas import EmbeddingRequest
+from deployments.llm.chat import schemas
+from deployments.llm.chat.limits import HARMLESS, NotOffered
+from deployments.llm.completions import schemas as schemas_completions
+from deployments.llm.ollama_api import schemas as schemas_ollama
+from deployments.llm.responses import schemas as schemas_responses
+from deployments.npu.embeddings.schemas import EmbeddingRequest
 from tests.contract.llm.in_process import KEPT, KEY, room
 
 SAID: Any = [{"role": "user", "content": "hello"}]

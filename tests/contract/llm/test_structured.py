@@ -14,10 +14,10 @@ import pytest_asyncio
 
 from autobot.errors import NotKept, Unavailable
 from autobot.json_schema import checked
-from deployments.llm.driver_llamacpp import LlamaCppEngine, ModelFile
+from deployments.llm.chat.service import ChatService
 from deployments.llm.engine import ChatMessage, ChatRequest
-from deployments.llm.service import ChatService
-from deployments.llm.watchdog import Watchdog
+from deployments.llm.engines.llamacpp.driver import LlamaCppEngine, ModelFile
+from deployments.llm.engines.llamacpp.watchdog import Watchdog
 from tests.contract.llm.conftest import SMALL, until
 from tests.unit.llm.schemas_of_keywords import HELD, LATER
 

@@ -12,13 +12,10 @@ from PIL import Image, ImageDraw, ImageFont
 from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
 from autobot.settings import Settings
 from autobot.web.app import create_app
-from deployments.npu.decoder import Pictures, Recordings
-from deployments.npu.driver_device import Device
-from deployments.npu.driver_embedding import OpenVinoEmbeddingModels
-from deployments.npu.driver_ocr import RapidOcrEngine
-from deployments.npu.driver_rerank import OpenVinoRerankModels
-from deployments.npu.driver_whisper import OpenVinoSpeechModels
-from deployments.npu.embedding import Embedder, EmbeddingModels
+from deployments.npu.decoding.decoder import Pictures, Recordings
+from deployments.npu.embeddings.api import embedding_routes
+from deployments.npu.embeddings.driver import OpenVinoEmbeddingModels
+from deployments.npu.embeddings.service import Embedder, EmbeddingModels
 from deployments.npu.fake import (
     FakeEmbeddingModel,
     FakeModels,
@@ -26,11 +23,14 @@ from deployments.npu.fake import (
     FakeRerankModel,
     FakeSpeechModel,
 )
-from deployments.npu.ocr import OcrEngine, Reader
-from deployments.npu.rerank import Reranker, RerankModels
-from deployments.npu.routes import embedding_routes
-from deployments.npu.routes_ocr import ocr_routes
-from deployments.npu.speech import SpeechModels, Transcriber
+from deployments.npu.ocr.api import ocr_routes
+from deployments.npu.ocr.driver import RapidOcrEngine
+from deployments.npu.ocr.service import OcrEngine, Reader
+from deployments.npu.openvino.driver import Device
+from deployments.npu.rerank.driver import OpenVinoRerankModels
+from deployments.npu.rerank.service import Reranker, RerankModels
+from deployments.npu.speech.driver import OpenVinoSpeechModels
+from deployments.npu.speech.service import SpeechModels, Transcriber
 from tests import parts
 
 MODELS = parts.EMBEDDINGS

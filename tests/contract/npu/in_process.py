@@ -2,8 +2,9 @@
 
 from fastapi import FastAPI
 
-from deployments.npu.decoder import Pictures, Recordings
-from deployments.npu.embedding import Embedder
+from deployments.npu.decoding.decoder import Pictures, Recordings
+from deployments.npu.embeddings.api import embedding_routes
+from deployments.npu.embeddings.service import Embedder
 from deployments.npu.fake import (
     FakeEmbeddingModel,
     FakeInferenceModel,
@@ -12,15 +13,14 @@ from deployments.npu.fake import (
     FakeRerankModel,
     FakeSpeechModel,
 )
-from deployments.npu.kserve import Inference
-from deployments.npu.ocr import Reader
-from deployments.npu.rerank import Reranker
-from deployments.npu.routes import embedding_routes
-from deployments.npu.routes_kserve import kserve_routes
-from deployments.npu.routes_ocr import ocr_routes
-from deployments.npu.routes_rerank import rerank_routes
-from deployments.npu.routes_speech import speech_routes
-from deployments.npu.speech import Transcriber
+from deployments.npu.inference.api import kserve_routes
+from deployments.npu.inference.service import Inference
+from deployments.npu.ocr.api import ocr_routes
+from deployments.npu.ocr.service import Reader
+from deployments.npu.rerank.api import rerank_routes
+from deployments.npu.rerank.service import Reranker
+from deployments.npu.speech.api import speech_routes
+from deployments.npu.speech.service import Transcriber
 from tests.contract.npu.conftest import WRITTEN, app_of
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from autobot.errors import AutoBotError, BadRequest, TooLarge
 from autobot.sandbox import Limits
-from deployments.npu.decoder import PICTURES, RECORDINGS, Decoder, Pictures, Recordings
+from deployments.npu.decoding.decoder import PICTURES, RECORDINGS, Decoder, Pictures, Recordings
 from tests.contract.npu.conftest import as_file, draw
 from tests.contract.npu.test_ocr_contract import bomb as picture_bomb
 from tests.contract.npu.test_ocr_pdf import bomb as pdf_bomb

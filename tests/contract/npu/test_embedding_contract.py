@@ -6,9 +6,9 @@ import math
 import pytest
 
 from autobot.errors import BadRequest, ContextLengthExceeded, ModelNotFound, TooLarge
-from deployments.npu.batcher import Vector
-from deployments.npu.embedding import MAX_CHARS_PER_TEXT, Embedder
-from deployments.npu.schemas import MAX_TEXTS
+from deployments.npu.batching.batcher import Vector
+from deployments.npu.embeddings.schemas import MAX_TEXTS
+from deployments.npu.embeddings.service import MAX_CHARS_PER_TEXT, Embedder
 from tests.contract.npu.conftest import MODELS
 
 TEXTS = [

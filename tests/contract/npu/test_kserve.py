@@ -21,12 +21,12 @@ from openvino import opset13 as ops
 
 from autobot.errors import BadRequest, Busy, ModelNotFound, TooLarge, Unavailable
 from autobot.settings import Settings
-from deployments.npu.driver_device import Device
-from deployments.npu.driver_kserve import FOLDER, OpenVinoInferenceModels
 from deployments.npu.fake import FakeInferenceModel, FakeModels
-from deployments.npu.kserve import MAX_ELEMENTS, MAX_WAITING_EACH, Inference, to_array
-from deployments.npu.kserve_body import EXTENSION, HEADER_LENGTH, MOST_ROWS, parse
-from deployments.npu.routes_kserve import kserve_routes
+from deployments.npu.inference.api import kserve_routes
+from deployments.npu.inference.body import EXTENSION, HEADER_LENGTH, MOST_ROWS, parse
+from deployments.npu.inference.driver import FOLDER, OpenVinoInferenceModels
+from deployments.npu.inference.service import MAX_ELEMENTS, MAX_WAITING_EACH, Inference, to_array
+from deployments.npu.openvino.driver import Device
 from tests.contract.npu.conftest import KEY, READ_ONLY, app_of, client_of
 
 

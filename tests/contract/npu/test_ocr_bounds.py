@@ -8,10 +8,10 @@ from PIL import Image, ImageDraw
 
 from autobot.errors import TooLarge
 from autobot.settings import Settings
-from deployments.npu import driver_ocr
-from deployments.npu.decoder import Pictures
-from deployments.npu.driver_device import Device
-from deployments.npu.driver_ocr import RapidOcrEngine
+from deployments.npu.decoding.decoder import Pictures
+from deployments.npu.ocr import driver as driver_ocr
+from deployments.npu.ocr.driver import RapidOcrEngine
+from deployments.npu.openvino.driver import Device
 from tests.contract.npu.conftest import WRITTEN, as_file, draw
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from autobot.errors import Invalid, TooLarge
-from deployments.npu.ocr import MAX_PAGES, OcrEngine, Reader
+from deployments.npu.ocr.service import MAX_PAGES, OcrEngine, Reader
 from tests.contract.npu.conftest import WRITTEN, as_file, draw
 
 

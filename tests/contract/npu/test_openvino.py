@@ -13,12 +13,12 @@ from tokenizers import Tokenizer
 
 from autobot.errors import ModelNotFound, Unavailable
 from autobot.settings import Settings
-from deployments.npu.decoder import Pictures
-from deployments.npu.driver_device import Device
-from deployments.npu.driver_embedding import OpenVinoEmbeddingModels
-from deployments.npu.driver_ocr import RapidOcrEngine
-from deployments.npu.embedding import Embedder, EmbeddingModels
-from deployments.npu.ocr import OcrEngine
+from deployments.npu.decoding.decoder import Pictures
+from deployments.npu.embeddings.driver import OpenVinoEmbeddingModels
+from deployments.npu.embeddings.service import Embedder, EmbeddingModels
+from deployments.npu.ocr.driver import RapidOcrEngine
+from deployments.npu.ocr.service import OcrEngine
+from deployments.npu.openvino.driver import Device
 from tests import parts
 from tests.contract.npu.conftest import MODELS, WRITTEN, as_file, draw
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from autobot.errors import BadRequest, ContextLengthExceeded, ModelNotFound, TooLarge
-from deployments.npu.rerank import MAX_DOCUMENTS, Reranker
-from deployments.npu.routes_rerank import rerank_routes
+from deployments.npu.rerank.api import rerank_routes
+from deployments.npu.rerank.service import MAX_DOCUMENTS, Reranker
 from tests.contract.npu.conftest import MODELS, READ_ONLY, app_of, client_of
 
 QUERY = "Which cat naps on the sill?"

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from autobot.errors import ModelNotFound, Unavailable
 from autobot.settings import Settings
-from deployments.npu.driver_device import Device
-from deployments.npu.driver_embedding import OpenVinoEmbeddingModels
-from deployments.npu.embedding import Embedder, EmbeddingModels
-from deployments.npu.quantise import quantise
-from deployments.npu.shelf import INT8, MANIFEST, Shelf
+from deployments.npu.batching.model_cache import INT8, MANIFEST, Shelf
+from deployments.npu.embeddings.driver import OpenVinoEmbeddingModels
+from deployments.npu.embeddings.service import Embedder, EmbeddingModels
+from deployments.npu.openvino.driver import Device
+from deployments.npu.openvino.quantise import quantise
 from tests.contract.npu.conftest import MODELS
 
 Vectors = NDArray[np.float32]
@@ -139,7 +139,7 @@ def test_an_int8_model_that_was_not_made_is_told_with_the_remedy(
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / MODELS[0]).symlink_to(settings.models_dir / MODELS[0])
     models = OpenVinoEmbeddingModels(settings.model_copy(update={"cache": tmp_path}), device)
-    with pytest.raises(ModelNotFound, match=f"deployments.npu.quantise {MODELS[0]}"):
+    with pytest.raises(ModelNotFound, match=f"deployments.npu.openvino.quantise {MODELS[0]}"):
         models.resolve(MODELS[0] + INT8)
 
 

@@ -11,8 +11,8 @@ import openai
 import pytest
 from fastapi import FastAPI
 
-from deployments.npu.ocr import MAX_IMAGE_BYTES
-from deployments.npu.schemas import MAX_TEXTS
+from deployments.npu.embeddings.schemas import MAX_TEXTS
+from deployments.npu.ocr.service import MAX_IMAGE_BYTES
 from tests.contract.npu.conftest import KEY, MODELS, READ_ONLY, WRITTEN, as_file, draw
 
 AS_JSON = {"content-type": "application/json"}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from schemathesis import GenerationMode
 
-from deployments.npu.kserve import DATATYPES
+from deployments.npu.inference.service import DATATYPES
 from tests.contract.documented import ask_all, cases, operations
 from tests.contract.npu.conftest import KEY
 from tests.contract.npu.in_process import room

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from autobot.errors import Busy, SetupError, Timeout, Unavailable
+from deployments.browser.chromium import restarter as keeping
 from deployments.browser.chromium.restarter import Keeper
-from deployments.browser.chromium.service import restarter as keeping
 from deployments.browser.limiter import Gate
 
 pytestmark = pytest.mark.timeout(20)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from autobot.errors import SetupError
-from deployments.browser.chromium.service import accounts, folders, launch, namespaces
+from deployments.browser.chromium import accounts, folders, launch, namespaces
 from tests.folders import let_in
 
 SHOW = """#!/bin/sh

@@ -7,8 +7,8 @@ import pytest
 
 from autobot.contracts.profiles import FakeProfiles
 from autobot.errors import Conflict, TooLarge
+from deployments.browser.profiles import service as profiles
 from deployments.browser.profiles.service import MAX_PLAIN, Profile, ProfileDamaged, Seal
-from deployments.browser.profiles.service import service as profiles
 
 STORAGE = {"cookies": [{"name": "session", "value": "ann"}], "origins": []}
 

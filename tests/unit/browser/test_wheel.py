@@ -12,9 +12,9 @@ from deployments.browser.engine import SessionSpec, WheelTaken
 from deployments.browser.fake import FakeBrowser, FakeSession
 from deployments.browser.pages.actions import Content
 from deployments.browser.pages.schemas import Limits, NewSession
+from deployments.browser.sessions import control as wheel
 from deployments.browser.sessions.control import Wheel
 from deployments.browser.sessions.service import MOST_QUEUED, Record, Sessions
-from deployments.browser.sessions.service import control as wheel
 
 pytestmark = pytest.mark.timeout(20)
 

@@ -11,11 +11,11 @@ import pytest
 
 from autobot.keys import KeyRecord, KeyRing
 from autobot.web.app import create_app
-from deployments.llm.driver_external import ExternalEngine
+from deployments.llm.chat.api import chat_routes
+from deployments.llm.chat.service import ChatService
 from deployments.llm.engine import ChatMessage, ChatRequest
+from deployments.llm.engines.openai_compatible.driver import ExternalEngine
 from deployments.llm.fake import FakeEngine
-from deployments.llm.routes import chat_routes
-from deployments.llm.service import ChatService
 from tests.contract.llm.conftest import until
 from tests.contract.llm.served import key_of
 

@@ -9,11 +9,11 @@ import pytest
 from pydantic import SecretStr
 
 from autobot.errors import AutoBotError, BadRequest, Busy, ModelNotFound, Unavailable
-from deployments.llm import wire
-from deployments.llm.driver_external import ExternalEngine
+from deployments.llm.chat import serializers
+from deployments.llm.chat.service import ChatService
 from deployments.llm.engine import ChatEvent, ChatMessage, ChatRequest, Delta, ModelCard, Start
+from deployments.llm.engines.openai_compatible.driver import ExternalEngine
 from deployments.llm.fake import FakeEngine
-from deployments.llm.service import ChatService
 
 ASK = (ChatMessage("user", "hello there"),)
 LIST = {"assistant": ["broken/x", "fake/small"]}
@@ -48,7 +48,7 @@ def service(error: AutoBotError, late: bool = False) -> ChatService:
 @pytest.mark.parametrize("error", [Unavailable("no power"), Busy("queue"), ModelNotFound("gone")])
 async def test_next_place_answers_and_the_headers_say_why(model: str, error: AutoBotError) -> None:
     answer = await service(error).answer(ChatRequest(model, ASK, max_tokens=2))
-    headers = wire.headers(answer.start)
+    headers = serializers.headers(answer.start)
     assert headers["x-autobot-engine"] == "fake"
     assert headers["x-autobot-model"] == "small"
     assert headers["x-autobot-fallback"] == f"broken: {error.detail}"
@@ -80,7 +80,7 @@ async def test_without_a_list_nothing_falls_back() -> None:
 async def test_declared_lists_are_models_and_say_that_they_are_lists() -> None:
     places = {"assistant": ["broken/x", "fake/small"], "small": ["fake/small"]}
     made = ChatService([FakeEngine(["small", "large"])], lambda: "assistant", places)
-    told = [wire.model(card, made.default) for card in await made.offered()]
+    told = [serializers.model(card, made.default) for card in await made.offered()]
     owners = {one.id: one.owned_by for one in told}
     assert owners == {
         "assistant": "fallback: broken/x, fake/small",

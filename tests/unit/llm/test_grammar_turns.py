@@ -6,9 +6,9 @@ import threading
 import pytest
 
 from autobot.errors import Busy
-from deployments.llm import driver_ollama
-from deployments.llm.driver_ollama_client import body_of
 from deployments.llm.engine import ANY_OBJECT, Schema
+from deployments.llm.engines.ollama import driver as driver_ollama
+from deployments.llm.engines.ollama.client import body_of
 from deployments.llm.grammar import bound
 from deployments.llm.grammar.turns import Turns
 from tests.contract.llm.conftest import until

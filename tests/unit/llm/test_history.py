@@ -3,8 +3,8 @@
 import pytest
 
 from autobot.errors import ContextLengthExceeded
+from deployments.llm.chat.history import MOST_TRIES, History
 from deployments.llm.engine import ChatMessage
-from deployments.llm.history import MOST_TRIES, History
 
 CONTEXT = 100
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from deployments.llm.schemas_ollama import LONGEST_S, GenerateRequest
+from deployments.llm.ollama_api.schemas import LONGEST_S, GenerateRequest
 
 
 def stay(value: object) -> float | None:

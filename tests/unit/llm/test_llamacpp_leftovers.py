@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.llm.llamacpp_process import remove_leftovers
+from deployments.llm.engines.llamacpp.process import remove_leftovers
 
 
 @pytest.fixture

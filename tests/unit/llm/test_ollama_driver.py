@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from autobot.errors import ContextLengthExceeded, ModelNotFound, Unavailable
-from deployments.llm.driver_ollama import OllamaEngine
 from deployments.llm.engine import ChatEvent, ChatMessage, ChatRequest, Delta, Finish, Start
+from deployments.llm.engines.ollama.driver import OllamaEngine
 
 TAGS = {"models": [{"model": "toy:latest", "modified_at": "2026-01-02T03:04:05Z"}]}
 PS = {"models": [{"model": "toy:latest", "size": 100, "size_vram": 0}]}

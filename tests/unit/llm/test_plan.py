@@ -6,8 +6,13 @@ from pathlib import Path
 import pytest
 
 from autobot.errors import Unavailable
-from deployments.llm.gguf import BadModelFile, read_header
-from deployments.llm.plan import MIB, RESERVE_BYTES, WORKING_BYTES, plan_load
+from deployments.llm.engines.llamacpp.memory_plan import (
+    MIB,
+    RESERVE_BYTES,
+    WORKING_BYTES,
+    plan_load,
+)
+from deployments.llm.models.gguf import BadModelFile, read_header
 
 
 def _text(value: str) -> bytes:

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from autobot.errors import ContextLengthExceeded
-from deployments.llm.driver_llamacpp import LlamaCppEngine, ModelFile
+from deployments.llm.chat.history import History
 from deployments.llm.engine import ChatMessage, ChatRequest
-from deployments.llm.gguf import BadModelFile
-from deployments.llm.history import History
-from deployments.llm.prompt_length import MOST_LETTERS, refuse_what_cannot_fit
+from deployments.llm.engines.llamacpp.driver import LlamaCppEngine, ModelFile
+from deployments.llm.engines.prompt_length import MOST_LETTERS, refuse_what_cannot_fit
+from deployments.llm.models.gguf import BadModelFile
 from tests.unit.llm.test_ollama_driver import Server, run
 
 SPECIAL = "<|im_end|>"

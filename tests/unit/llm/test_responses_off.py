@@ -7,10 +7,10 @@ import pytest
 
 from autobot.contracts.responses import FakeResponses
 from autobot.errors import Unavailable
+from deployments.llm.chat.service import ChatService
 from deployments.llm.fake import FakeEngine
-from deployments.llm.responses_store import ResponseStore
-from deployments.llm.routes_responses import response_routes
-from deployments.llm.service import ChatService
+from deployments.llm.responses.api import response_routes
+from deployments.llm.responses.store import ResponseStore
 from tests.contract.llm.served import key_of, served
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from autobot.contracts.responses import MOST_CHARACTERS, FakeResponses
 from autobot.errors import Conflict, NotFound, TooLarge
-from deployments.llm.responses_store import ResponseStore, Stored
+from deployments.llm.responses.store import ResponseStore, Stored
 
 
 @pytest.fixture

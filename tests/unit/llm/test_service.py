@@ -9,10 +9,10 @@ from autobot.catalogue import Catalogue
 from autobot.catalogue.entries import Entry
 from autobot.errors import ModelNotFound
 from autobot.settings import Settings
+from deployments.llm.chat.service import ChatService
 from deployments.llm.engine import ChatMessage, ChatRequest
 from deployments.llm.fake import FakeEngine
-from deployments.llm.library import Library
-from deployments.llm.service import ChatService
+from deployments.llm.models.registry import Library
 
 ASK = (ChatMessage("user", "hello there"),)
 

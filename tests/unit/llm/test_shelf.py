@@ -7,7 +7,7 @@ import time
 import pytest
 
 from autobot.errors import Busy, Unavailable
-from deployments.llm.shelf import Shelf
+from deployments.llm.models.cache import Shelf
 
 
 class Model:

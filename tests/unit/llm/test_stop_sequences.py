@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from deployments.llm.schemas import MOST_STOP_LETTERS, ChatCompletionRequest
-from deployments.llm.schemas_ollama import MOST_STOPS, OllamaChatRequest
+from deployments.llm.chat.schemas import MOST_STOP_LETTERS, ChatCompletionRequest
+from deployments.llm.ollama_api.schemas import MOST_STOPS, OllamaChatRequest
 
 SAID = [{"role": "user", "content": "hello"}]
 

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from autobot.errors import ContextLengthExceeded, NotKept
+from deployments.llm.chat.service import ChatService
+from deployments.llm.chat.structured import TRIES
+from deployments.llm.chat.tools import Calls, Tool, Toolbox
 from deployments.llm.engine import (
     ChatEvent,
     ChatMessage,
@@ -18,9 +21,6 @@ from deployments.llm.engine import (
     Start,
 )
 from deployments.llm.fake import FINGERPRINT, FakeEngine
-from deployments.llm.service import ChatService
-from deployments.llm.structured import TRIES
-from deployments.llm.tools import Calls, Tool, Toolbox
 
 SCHEMA: dict[str, Any] = {
     "type": "object",

@@ -7,10 +7,10 @@ import jsonschema
 import pytest
 
 from autobot.errors import Invalid
+from deployments.llm.chat.service import ChatService
+from deployments.llm.chat.tools import Calls, Tool, Toolbox, could_be_call
 from deployments.llm.engine import ChatMessage, ChatRequest, Delta, Finish, Start
 from deployments.llm.fake import FakeEngine, example
-from deployments.llm.service import ChatService
-from deployments.llm.tools import Calls, Tool, Toolbox, could_be_call
 
 WEATHER = Tool(
     "get_weather",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from deployments.llm.unix_http import BrokenOff, UnixHttp
+from deployments.llm.engines.llamacpp.unix_http import BrokenOff, UnixHttp
 
 pytestmark = pytest.mark.timeout(20)
 

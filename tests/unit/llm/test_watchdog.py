@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from deployments.llm.watchdog import SLOW_S, Watchdog, patience
+from deployments.llm.engines.llamacpp.watchdog import SLOW_S, Watchdog, patience
 
 PERIOD_S = 0.01
 PATIENCE_S = 0.2

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from autobot.errors import Busy, Unavailable
-from deployments.npu.batcher import MOST_TOKENS, Batcher, Tokens, Vector
+from deployments.npu.batching.batcher import MOST_TOKENS, Batcher, Tokens, Vector
 
 
 class Engine:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.npu.buckets import Chunk, dynamic, shapes, static
-from deployments.npu.device import choose
+from deployments.npu.batching.buckets import Chunk, dynamic, shapes, static
+from deployments.npu.openvino.device import choose
 
 
 def test_without_buckets_a_batch_is_as_wide_as_its_longest_text() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from autobot.errors import Unavailable
-from deployments.npu.device import choose, executing
+from deployments.npu.openvino.device import choose, executing
 
 
 @pytest.mark.parametrize(

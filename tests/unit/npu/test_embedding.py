@@ -9,7 +9,7 @@ import pytest
 
 from autobot.contracts.embeddings import EmbeddingRequest
 from autobot.errors import ContextLengthExceeded, TooLarge
-from deployments.npu.embedding import (
+from deployments.npu.embeddings.service import (
     MAX_CHARS,
     MAX_CHARS_PER_TEXT,
     Embedded,

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from deployments.npu.mel import BANDS, filters, log_mel
-from deployments.npu.speech import Segment
-from deployments.npu.subtitles import srt, vtt
-from deployments.npu.whisper import (
+from deployments.npu.speech.mel import BANDS, filters, log_mel
+from deployments.npu.speech.service import Segment
+from deployments.npu.speech.subtitles import srt, vtt
+from deployments.npu.speech.whisper import (
     MOST_TOKENS,
     WINDOW,
     Floats,

@@ -13,8 +13,8 @@ from autobot.contracts.embeddings import FakeEmbeddings
 from autobot.contracts.responses import FakeResponses
 from autobot.settings import Settings
 from autobot.web.app import create_app
+from deployments.llm.api import room_routes
 from deployments.llm.room import ChatRoom
-from deployments.llm.routes_all import room_routes
 from tests.contract.browser.agent.conftest import ENDED, KEY, RECORD, Person, ring, room_with
 from tests.contract.browser.agent.jobs import JOBS, Job
 from tests.contract.browser.agent.scripted import Scripted

@@ -1,0 +1,251 @@
+"""Ollama's API. At the ingress under ``/ollama/api``; on the room's own port under ``/api`` too."""
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any, Protocol
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from autobot import __version__
+from autobot.contracts.embeddings import EmbeddingRequest, Vectors
+from autobot.errors import AutoBotError, Invalid
+from autobot.web.auth import require
+from autobot.web.hangup import unless_hung_up
+from deployments.llm.chat import serializers as chat_serializers
+from deployments.llm.chat.api import Key, authorised, or_gone
+from deployments.llm.chat.service import ChatService
+from deployments.llm.chat.tool_chat import RoomEvent, RoomStream
+from deployments.llm.chat.tools import Toolbox
+from deployments.llm.engine import ChatRequest, Start
+from deployments.llm.models.manager import Shop
+from deployments.llm.ollama_api import serializers
+from deployments.llm.ollama_api.schemas import (
+    Asked,
+    EmbedRequest,
+    GenerateRequest,
+    OllamaChatRequest,
+)
+from deployments.llm.ollama_api.serializers import Lines, NdJson, line
+
+API_LEVEL = "0.12.6"
+"""The release of Ollama whose API this is: clients ask to know what they may use."""
+
+
+class Embedder(Protocol):
+    async def embed(self, request: EmbeddingRequest) -> Vectors: ...
+
+
+def ollama_routes(service: ChatService, shop: Shop, embedder: Embedder) -> APIRouter:
+    """Chats need a key of scope `llm`; fetching and deleting models one of scope `admin`."""
+    router = APIRouter(tags=["ollama"])
+    router.include_router(_talking(service, shop, embedder), prefix="/ollama/api")
+    router.include_router(_models(service, shop), prefix="/ollama/api")
+    router.include_router(_keeping(shop), prefix="/ollama/api")
+
+    @router.get("/ollama", include_in_schema=False)
+    @router.get("/ollama/")
+    @router.head("/ollama", include_in_schema=False)
+    @router.head("/ollama/", include_in_schema=False)
+    async def is_running() -> PlainTextResponse:
+        """Ollama's word that it is there; it needs no key."""
+        return PlainTextResponse("Ollama is running")
+
+    return router
+
+
+def _talking(service: ChatService, shop: Shop, embedder: Embedder) -> APIRouter:
+    router = APIRouter(dependencies=[Depends(authorised)])
+
+    @router.post("/chat", response_model=None)
+    @or_gone
+    async def chat(body: OllamaChatRequest, request: Request, key: Key) -> Response:
+        if not body.messages:
+            return await _loaded(shop, body.model, body.keep_alive, {"message": _EMPTY})
+        asked, toolbox = replace(body.to_engine(), caller=key.id), body.toolbox()
+        return await _answer(service, asked, toolbox, request, body.stream, chat=True)
+
+    @router.post("/generate", response_model=None)
+    @or_gone
+    async def generate(body: GenerateRequest, request: Request, key: Key) -> Response:
+        if not body.prompt:
+            return await _loaded(shop, body.model, body.keep_alive, {"response": ""})
+        asked = replace(body.to_engine(), caller=key.id)
+        return await _answer(service, asked, None, request, body.stream, chat=False)
+
+    @router.post("/embed", response_model=None)
+    @or_gone
+    async def embed(body: EmbedRequest, request: Request, key: Key) -> Response:
+        """A text that does not fit is cut at its end, and `x-autobot-cut` says how many were; with
+        `truncate` false it is refused with the numbers."""
+        if not body.texts:
+            return JSONResponse({"model": body.model, "embeddings": []})
+        made, took_ns = await _embedded(embedder, body, request, key.id)
+        told = {
+            "model": made.model,
+            "embeddings": made.vectors,
+            "total_duration": took_ns,
+            "load_duration": 0,
+            "prompt_eval_count": made.tokens,
+        }
+        return JSONResponse(told, headers=_made_by(made))
+
+    @router.post("/embeddings", response_model=None)
+    @or_gone
+    async def embeddings(body: EmbedRequest, request: Request, key: Key) -> Response:
+        if not body.texts:
+            return JSONResponse({"embedding": []})
+        if len(body.texts) > 1:
+            raise Invalid("prompt: one text is embedded here; /api/embed takes several.")
+        made, _ = await _embedded(embedder, body, request, key.id)
+        return JSONResponse({"embedding": made.vectors[0]}, headers=_made_by(made))
+
+    return router
+
+
+def _models(service: ChatService, shop: Shop) -> APIRouter:
+    router = APIRouter(dependencies=[Depends(require("llm"))])
+
+    @router.get("/tags")
+    async def tags() -> dict[str, Any]:
+        return {"models": [serializers.tag(card) for card in await service.models()]}
+
+    @router.get("/ps")
+    async def ps() -> dict[str, Any]:
+        return {"models": [serializers.running(card) for card in await shop.running()]}
+
+    @router.post("/show")
+    async def show(body: Asked) -> dict[str, Any]:
+        return await shop.show(body.model)
+
+    @router.get("/version")
+    async def version() -> dict[str, str]:
+        return {"version": API_LEVEL, "autobot": __version__}
+
+    return router
+
+
+def _keeping(shop: Shop) -> APIRouter:
+    router = APIRouter(dependencies=[Depends(require("admin"))])
+
+    @router.post("/pull", response_model=None)
+    @or_gone
+    async def pull(body: Asked, request: Request) -> Response:
+        """Fetch a model of the catalogue, or through the Ollama server; progress line by line."""
+        steps = shop.pull(body.model)
+        first = await unless_hung_up(request, _next(steps))
+        if body.stream:
+            return NdJson(_step_lines(first, steps), steps, {})
+        last = await unless_hung_up(request, _last(first, steps))
+        return JSONResponse(last)
+
+    @router.delete("/delete")
+    async def delete(body: Asked) -> Response:
+        await shop.delete(body.model)
+        return Response(status_code=200)
+
+    return router
+
+
+_EMPTY = {"role": "assistant", "content": ""}
+
+
+async def _loaded(
+    shop: Shop, name: str, keep_alive_s: float | None, empty: dict[str, Any]
+) -> Response:
+    card = await shop.load(name, keep_alive_s)
+    reason = "unload" if keep_alive_s == 0 else "load"
+    told = {"model": card.name, "created_at": serializers.stamp(), **empty}
+    return JSONResponse(told | {"done": True, "done_reason": reason})
+
+
+async def _answer(
+    service: ChatService,
+    asked: ChatRequest,
+    toolbox: Toolbox | None,
+    request: Request,
+    stream: bool,
+    chat: bool,
+) -> Response:
+    began = time.monotonic()
+    events = service.chat(asked, toolbox)
+    try:
+        start = await unless_hung_up(request, _next(events))
+    except BaseException:
+        await events.aclose()
+        raise
+    assert isinstance(start, Start)  # the contract of every engine
+    lines, headers = Lines(start, began, chat), chat_serializers.headers(start)
+    if stream:
+        return NdJson(lines.of(events), events, headers)
+    rest = await unless_hung_up(request, _rest(events))
+    return JSONResponse(lines.whole(rest), headers=headers)
+
+
+async def _rest(events: RoomStream) -> list[RoomEvent]:
+    async with aclosing(events):
+        return [event async for event in events]
+
+
+async def _next(events: AsyncGenerator[Any, None]) -> Any:
+    return await anext(events)
+
+
+async def _step_lines(
+    first: dict[str, Any], steps: AsyncGenerator[dict[str, Any], None]
+) -> AsyncGenerator[bytes, None]:
+    yield line(first)
+    try:
+        async for step in steps:
+            yield line(step)
+    except AutoBotError as error:  # the status is sent: an error is the last line
+        yield line({"error": error.detail})
+
+
+async def _last(
+    first: dict[str, Any], steps: AsyncGenerator[dict[str, Any], None]
+) -> dict[str, Any]:
+    last = first
+    async with aclosing(steps):
+        async for step in steps:
+            last = step
+    return {"status": last.get("status", "success")}
+
+
+async def _embedded(
+    embedder: Embedder, body: EmbedRequest, request: Request, caller: str
+) -> tuple[Vectors, int]:
+    began = time.monotonic()
+    asked = EmbeddingRequest(body.model, body.texts, body.dimensions, body.truncate, caller)
+    made = await unless_hung_up(request, embedder.embed(asked))
+    return made, int((time.monotonic() - began) * serializers.NS)
+
+
+def _made_by(made: Vectors) -> dict[str, str]:
+    return chat_serializers.headers(Start(made.model, made.engine, made.device)) | {
+        "x-autobot-cut": str(made.cut)
+    }
+
+
+class OllamaPaths:
+    """Requests as Ollama takes them. On the room's own port ``/`` and ``/api/...`` mean
+    ``/ollama/`` and ``/ollama/api/...``. Bodies are JSON, whatever their type says: curl sends
+    ``-d`` as a form.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            if path == "/" or path.startswith("/api/"):
+                path = f"/ollama{path}"
+                scope = {**scope, "path": path, "raw_path": path.encode()}
+            if path.startswith("/ollama/api/"):
+                headers = [(k, v) for k, v in scope["headers"] if k != b"content-type"]
+                scope = {**scope, "headers": [*headers, (b"content-type", b"application/json")]}
+        await self._app(scope, receive, send)

@@ -1,0 +1,132 @@
+"""Engine events as Ollama's newline-delimited JSON."""
+
+import json
+import time
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+from typing import Any
+
+from autobot.errors import AutoBotError
+from autobot.web.hangup import EventStream
+from deployments.llm.chat.tool_chat import RoomStream
+from deployments.llm.chat.tools import Calls
+from deployments.llm.engine import Delta, Finish, ModelCard, Start
+
+NS = 1_000_000_000
+FOR_EVER = "2318-01-01T00:00:00Z"
+
+
+class NdJson(EventStream):
+    """JSON objects, one a line."""
+
+    def __init__(
+        self,
+        lines: AsyncGenerator[bytes, None],
+        source: AsyncGenerator[Any, None],
+        headers: dict[str, str],
+    ) -> None:
+        super().__init__(lines, source, headers)
+        self.headers["content-type"] = "application/x-ndjson"
+
+
+class Lines:
+    """One answer in parts; `chat` decides whether text is a message's or a response's."""
+
+    def __init__(self, start: Start, asked: float, chat: bool) -> None:
+        """`asked` is the monotonic time of the request."""
+        self._model = start.model
+        self._asked = asked
+        self._started = time.monotonic()
+        self._chat = chat
+
+    async def of(self, events: RoomStream) -> AsyncGenerator[bytes, None]:
+        """The events after the `Start`. An error after the first line ends the stream with
+        Ollama's error object, never with `done`."""
+        try:
+            async for event in events:
+                yield line(self.part(event))
+        except AutoBotError as error:
+            yield line({"error": error.detail})
+
+    def part(self, event: Start | Delta | Calls | Finish) -> dict[str, Any]:
+        if isinstance(event, Delta):
+            return self._head(event.text)
+        if isinstance(event, Calls):
+            calls = [
+                {"id": call.id, "function": {"name": call.name, "arguments": call.arguments}}
+                for call in event.calls
+            ]
+            part = self._head("")
+            part["message"]["tool_calls"] = calls
+            return part
+        assert isinstance(event, Finish)
+        return self._head("") | self.end(event)
+
+    def end(self, finish: Finish) -> dict[str, Any]:
+        """Counts are the engine's; the time until the first word is reading the prompt."""
+        now = time.monotonic()
+        return {
+            "done": True,
+            "done_reason": finish.reason,
+            "total_duration": int((now - self._asked) * NS),
+            "load_duration": 0,
+            "prompt_eval_count": finish.prompt_tokens,
+            "prompt_eval_duration": int((self._started - self._asked) * NS),
+            "eval_count": finish.completion_tokens,
+            "eval_duration": int((now - self._started) * NS),
+        }
+
+    def _head(self, text: str) -> dict[str, Any]:
+        said = {"message": {"role": "assistant", "content": text}} if self._chat else {}
+        words = {} if self._chat else {"response": text}
+        return {"model": self._model, "created_at": stamp(), **said, **words, "done": False}
+
+    def whole(self, events: list[Any]) -> dict[str, Any]:
+        """The answer in one object."""
+        parts = [self.part(event) for event in events if not isinstance(event, Start)]
+        whole = parts[-1]
+        if not self._chat:
+            return whole | {"response": "".join(part["response"] for part in parts)}
+        message: dict[str, Any] = {"role": "assistant", "content": ""}
+        for part in parts:
+            message["content"] += part["message"]["content"]
+            message |= {k: v for k, v in part["message"].items() if k == "tool_calls"}
+        return whole | {"message": message}
+
+
+def line(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode() + b"\n"
+
+
+def stamp(seconds: float | None = None) -> str:
+    moment = datetime.fromtimestamp(time.time() if seconds is None else seconds, UTC)
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def tag(card: ModelCard) -> dict[str, Any]:
+    """One entry of `/api/tags`."""
+    return {
+        "name": card.name,
+        "model": card.name,
+        "modified_at": stamp(card.created),
+        "size": card.size,
+        "digest": card.digest,
+        "details": {
+            "parent_model": "",
+            "format": "gguf",
+            "family": "",
+            "families": None,
+            "parameter_size": "",
+            "quantization_level": "",
+            **card.details,
+        },
+    }
+
+
+def running(card: ModelCard) -> dict[str, Any]:
+    """One entry of `/api/ps`. What stays for ever has a date far away, as Ollama writes it."""
+    return tag(card) | {
+        "expires_at": FOR_EVER if card.expires is None else stamp(card.expires),
+        "size_vram": 0,
+        "context_length": card.context,
+    }
