@@ -6,7 +6,7 @@ import httpx
 from fastapi import Request, Response
 from starlette.datastructures import Headers
 
-from autobot.web.hangup import Streamed, unless_hung_up
+from autobot.web.disconnect import Streamed, unless_disconnected
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer"}
 OURS = {"server", "date", "vary"}  # set again on the way out
@@ -37,7 +37,7 @@ async def ask(
         headers=[*passing(request.headers), *more],
         timeout=timeout or client.timeout,
     )
-    return await unless_hung_up(request, client.send(asked, stream=True))
+    return await unless_disconnected(request, client.send(asked, stream=True))
 
 
 def passed_on(answer: httpx.Response) -> Response:

@@ -38,7 +38,7 @@ def fair(held: int, free: int) -> bool:
     return free > 0 and (held == 0 or held + 1 <= SHARE * (free - 1))
 
 
-class Lobby:
+class AdmissionQueue:
     """Lets in while there are places. ``what`` is in them, for who is told that there is none."""
 
     def __init__(
@@ -130,7 +130,7 @@ class Lobby:
             self.leave(owner)
 
 
-class SessionLobby(Lobby):
+class SessionAdmissionQueue(AdmissionQueue):
     """Places for sessions and connections, which another VM may have: see `at_once`."""
 
     async def enter(self, owner: str, patience_s: float) -> None:

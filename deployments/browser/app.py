@@ -48,12 +48,12 @@ class Browser(RoomReplica):
 
     def middleware(self) -> Sequence[Middleware]:
         from deployments.browser.affinity.peer_client import peers_client
-        from deployments.browser.affinity.router import Peers
+        from deployments.browser.affinity.router import AffinityRouter
         from deployments.browser.affinity.session_ids import OtherVms
 
         return [
             Middleware(
-                Peers,
+                AffinityRouter,
                 others=OtherVms(self.address, self.settings.browser_port, cluster_file()),
                 client=peers_client(),
             )

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator
 from typing import Any, Literal
 
 from autobot.errors import NotFound, Unavailable
-from deployments.browser.egress.connector import Dialer
+from deployments.browser.egress.connector import Connector
 from deployments.browser.engine import (
     MOST_SELECTED,
     Frame,
@@ -23,7 +23,7 @@ from deployments.browser.engine import (
     SessionState,
     told,
 )
-from deployments.browser.limiter import Gate
+from deployments.browser.limiter import JobLimiter
 from deployments.browser.pages.actions import Action, Content, Goto, Pdf, Screenshot, Wait
 
 ENGINE, DEVICE = "fake/1", "none"
@@ -59,19 +59,19 @@ def picture(action: Action, width: int, height: int, html: str) -> Rendered:
 class FakeSession:
     """Serves the `Session` contract: it remembers where it was told to go."""
 
-    def __init__(self, dialer: Dialer, spec: SessionSpec, ended: asyncio.Event) -> None:
+    def __init__(self, connector: Connector, spec: SessionSpec, ended: asyncio.Event) -> None:
         self.ended = ended
         self.url = "about:blank"
         self.inputs: list[Input] = []
         self.closed = False
-        self._dialer = dialer
+        self._connector = connector
         self._spec = spec
 
     async def act(self, action: Action) -> Rendered:
         if self.ended.is_set():
             raise Unavailable("The browser crashed while it rendered this page.")
         if isinstance(action, Goto) and action.url is not None:
-            await self._dialer.admit_url(action.url)
+            await self._connector.admit_url(action.url)
             self.url = action.url
             return told({"url": self.url, "status": 200})
         if isinstance(action, Wait) and action.seconds:
@@ -110,10 +110,10 @@ class FakeSession:
 class FakeBrowser:
     """Serves the `Browser` contract. `crash` fails what is running, as a dead process would."""
 
-    def __init__(self, dialer: Dialer, running: int = 4, waiting: int = 16) -> None:
-        self.dialer = dialer
+    def __init__(self, connector: Connector, running: int = 4, waiting: int = 16) -> None:
+        self.connector = connector
         self.sessions: list[FakeSession] = []
-        self._gate = Gate(running, waiting)
+        self._limiter = JobLimiter(running, waiting)
         self._crashed = asyncio.Event()
 
     def start(self) -> None:
@@ -127,9 +127,9 @@ class FakeBrowser:
         self._crashed = asyncio.Event()
 
     async def once(self, page: Page, action: Action) -> Rendered:
-        async with self._gate.slot(page.owner, page.timeout_s):
+        async with self._limiter.slot(page.owner, page.timeout_s):
             if page.url is not None:
-                await self.dialer.within(page.key_domains).admit_url(page.url)
+                await self.connector.within(page.key_domains).admit_url(page.url)
             if "while(true)" in (page.html or ""):
                 await self._crashed.wait()
                 raise Unavailable("The browser crashed while it rendered this page.")
@@ -137,10 +137,10 @@ class FakeBrowser:
 
     async def open(self, spec: SessionSpec) -> FakeSession:
         session = FakeSession(
-            self.dialer.within(spec.key_domains, spec.domains), spec, self._crashed
+            self.connector.within(spec.key_domains, spec.domains), spec, self._crashed
         )
         self.sessions.append(session)
         return session
 
     async def facts(self) -> dict[str, Any]:
-        return {"device": DEVICE, "engine": ENGINE, "active": self._gate.active}
+        return {"device": DEVICE, "engine": ENGINE, "active": self._limiter.active}

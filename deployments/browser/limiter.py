@@ -5,25 +5,25 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from autobot.errors import Timeout
-from deployments.browser.admission import Lobby
+from deployments.browser.admission import AdmissionQueue
 
 
-class Gate:
+class JobLimiter:
     """``running`` jobs at once and ``waiting`` more in line, both shared out fairly between keys.
 
     ``what`` is done in it, for who is refused.
     """
 
     def __init__(self, running: int, waiting: int, what: str = "pages being rendered") -> None:
-        self._lobby = Lobby(lambda _: running - self._lobby.inside, waiting, what)
+        self._admission = AdmissionQueue(lambda _: running - self._admission.inside, waiting, what)
 
     @property
     def active(self) -> int:
-        return self._lobby.inside
+        return self._admission.inside
 
     @property
     def waiting(self) -> int:
-        return self._lobby.waiting
+        return self._admission.waiting
 
     @contextlib.asynccontextmanager
     async def slot(self, owner: str, timeout_s: float) -> AsyncIterator[None]:
@@ -32,7 +32,7 @@ class Gate:
         Raises `Busy` at once when the line has no room, `Timeout` when the deadline passes.
         """
         try:
-            async with asyncio.timeout(timeout_s), self._lobby.place(owner, 2 * timeout_s):
+            async with asyncio.timeout(timeout_s), self._admission.place(owner, 2 * timeout_s):
                 yield
         except TimeoutError as error:
             raise Timeout(f"The page was not ready within {timeout_s:g} s.") from error

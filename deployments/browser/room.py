@@ -71,7 +71,7 @@ class BrowserRoom:
         meter = Meter(budget(settings.browser_memory_mib))
         sessions = Sessions(browser, replica, meter, settings.browser_sessions)
         connections = Connections(
-            browser.chosen, driver_command(), browser.dialer, sessions.lobby, meter
+            browser.chosen, driver_command(), browser.connector, sessions.admission, meter
         )
         agent = Agent(sessions, partial(PlatformModel, ingress or settings.api_url))
         return cls(browser, sessions, profiles, connections, agent, holds)

@@ -14,5 +14,5 @@ def room_routes(room: ChatRoom) -> APIRouter:
     router.include_router(chat_routes(room.service))
     router.include_router(completion_routes(room.service))
     router.include_router(response_routes(room.service, room.responses))
-    router.include_router(ollama_routes(room.service, room.shop, room.embeddings))
+    router.include_router(ollama_routes(room.service, room.manager, room.embeddings))
     return router

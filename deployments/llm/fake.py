@@ -47,7 +47,7 @@ class FakeEngine:
         self._script = list(script)
         self._vision = vision
         self.asked: list[ChatRequest] = []
-        self.gate = ConcurrencyLimiter(slots, waiting, waiting_each=WAITING_EACH, what="chats")
+        self.limiter = ConcurrencyLimiter(slots, waiting, waiting_each=WAITING_EACH, what="chats")
 
     async def models(self) -> Sequence[ModelCard]:
         return [
@@ -70,7 +70,7 @@ class FakeEngine:
                 self._context,
             )
         self.asked.append(request)
-        async with self.gate.slot(request.caller):
+        async with self.limiter.slot(request.caller):
             yield Start(request.model, self.name, "CPU")
             limit = self._context - prompt
             async for event in self._say(request, prompt, min(limit, request.max_tokens or limit)):

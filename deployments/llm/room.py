@@ -11,8 +11,8 @@ from deployments.llm.chat.service import ChatService
 from deployments.llm.engines.llamacpp.driver import LlamaCppEngine
 from deployments.llm.engines.ollama.driver import OllamaEngine
 from deployments.llm.engines.openai_compatible.driver import ExternalEngine
-from deployments.llm.models.manager import Shop
-from deployments.llm.models.registry import Library
+from deployments.llm.models.manager import ModelManager
+from deployments.llm.models.registry import ModelRegistry
 from deployments.llm.ollama_api.embeddings import OllamaOrNpu
 from deployments.llm.responses.store import ResponseStore
 
@@ -25,14 +25,14 @@ class ChatRoom:
         settings: Settings,
         embeddings: Embeddings,
         responses: Responses,
-        library: Library | None = None,
+        registry: ModelRegistry | None = None,
     ) -> None:
         """``embeddings`` are room npu's, ``responses`` are kept by room redis."""
-        self.library = library or Library(settings)
+        self.registry = registry or ModelRegistry(settings)
         self.llamacpp = LlamaCppEngine(
-            self.library.files,
+            self.registry.files,
             settings.log_dir / "llama.cpp.log",
-            pinned=self.library.default,
+            pinned=self.registry.default,
             keep_alive_s=settings.llm_keep_alive_s,
         )
         self.ollama = OllamaEngine(settings.ollama_url)
@@ -44,17 +44,19 @@ class ChatRoom:
         )
         self.service = ChatService(
             [self.llamacpp, self.ollama, self.external],
-            self.library.default,
+            self.registry.default,
             settings.chat_fallbacks,
         )
-        self.shop = Shop(self.library.catalogue, self.llamacpp, self.ollama, self.service.model)
+        self.manager = ModelManager(
+            self.registry.catalogue, self.llamacpp, self.ollama, self.service.model
+        )
         self.responses = ResponseStore(responses)
         self.embeddings = OllamaOrNpu(self.ollama, embeddings)
         self._reload: asyncio.Task[None] | None = None
 
     def warm(self) -> None:
         """Load the default model when it is a file of this machine. Blocks for seconds."""
-        name = self.library.default()
+        name = self.registry.default()
         if name and self._is_file(name):
             self.llamacpp.preload(name)
 
@@ -62,14 +64,14 @@ class ChatRoom:
         """What runs. Raises `Unavailable` while the default model's engine is down, and starts it
         again: a killed engine is back without waiting for the next chat."""
         cards = await self.service.models()
-        default = self.library.default()
-        gates = [engine.gate for engine in (self.llamacpp, self.ollama, self.external)]
+        default = self.registry.default()
+        gates = [engine.limiter for engine in (self.llamacpp, self.ollama, self.external)]
         facts: dict[str, Any] = {
             "models": [card.name for card in cards],
             "default": default,
             "ollama": self.ollama.reason or "ok",
-            "running": sum(gate.running for gate in gates),
-            "waiting": sum(gate.queued for gate in gates),
+            "running": sum(limiter.running for limiter in gates),
+            "waiting": sum(limiter.queued for limiter in gates),
         }
         if default is None:
             raise Unavailable("No chat model is installed: `autobot models pull` gets one.")
@@ -107,4 +109,4 @@ class ChatRoom:
             task.result()
 
     def _is_file(self, name: str) -> bool:
-        return any(file.name == name for file in self.library.files())
+        return any(file.name == name for file in self.registry.files())

@@ -4,7 +4,7 @@ from typing import Any
 
 OPENAI = KSERVE = "application/json"
 PROBLEM = "application/problem+json"
-REFUSALS: dict[int, str] = {
+ERRORS: dict[int, str] = {
     401: "No API key, or an unknown one",
     403: "The key lacks the scope `npu`",
     413: "More than one request may carry",
@@ -14,17 +14,17 @@ REFUSALS: dict[int, str] = {
 }
 
 
-def refusals(
+def error_responses(
     media_type: str, more: dict[int, str] | None = None
 ) -> dict[int | str, dict[str, Any]]:
-    """Return `REFUSALS` and ``more`` as FastAPI's ``responses``."""
+    """Return `ERRORS` and ``more`` as FastAPI's ``responses``."""
     return {
         status: {"description": text, "content": {media_type: {}}}
-        for status, text in sorted({**REFUSALS, **(more or {})}.items())
+        for status, text in sorted({**ERRORS, **(more or {})}.items())
     }
 
 
-def provenance(model: str, device: str, engine: str) -> dict[str, str]:
+def origin_headers(model: str, device: str, engine: str) -> dict[str, str]:
     """The headers that say where an answer was made; room and node are added further out.
 
     An owner's model may be called anything that a file can be, and a header may not.

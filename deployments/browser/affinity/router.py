@@ -46,7 +46,7 @@ PASSED_ON = SimpleNamespace(path="passed on")
 """What the metrics call a request whose own name is counted on another VM."""
 
 
-class Peers:
+class AffinityRouter:
     """Middleware that decides who answers.
 
     ``others`` gives the room's other VMs as they are named now: address -> ``host:port``.

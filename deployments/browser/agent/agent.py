@@ -11,11 +11,11 @@ from autobot.errors import AutoBotError
 from deployments.browser.affinity.session_ids import short
 from deployments.browser.agent.extract import fill
 from deployments.browser.agent.model import Models
-from deployments.browser.agent.run import Pursuit
+from deployments.browser.agent.run import AgentRun
 from deployments.browser.agent.schemas import NewTask
 from deployments.browser.agent.service import Task, Tasks
 from deployments.browser.agent.steps import Schema
-from deployments.browser.agent.tools import Hands
+from deployments.browser.agent.tools import BrowserTools
 from deployments.browser.egress.policy import Domains
 from deployments.browser.pages.schemas import Extension
 from deployments.browser.sessions.service import Sessions
@@ -50,10 +50,10 @@ class Agent:
 
     async def _pursue(self, task: Task) -> None:
         model = self._models(task.wanted.model, task.key)
-        hands = Hands(self.sessions, task.record)
+        hands = BrowserTools(self.sessions, task.record)
         task.tell("start", session=task.record.id, goal=task.wanted.goal)
         try:
-            ending = await Pursuit(task, hands, model).ending()
+            ending = await AgentRun(task, hands, model).ending()
         except Exception as error:  # a bug here must end this task and no other
             log.error("browser.task_crashed", task=short(task.id), exc_info=error)
             fault = AutoBotError()

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import SecretStr
 
 from autobot.web.auth import presented_key, require
-from autobot.web.hangup import EventStream, unless_hung_up
+from autobot.web.disconnect import EventStream, unless_disconnected
 from deployments.browser.agent.agent import Agent
 from deployments.browser.agent.schemas import NewTask, PersonsAnswer, TaskList, TaskView
 from deployments.browser.agent.service import Event, Task
@@ -57,13 +57,13 @@ def task_routes(agent: Agent) -> APIRouter:
         """
         secret = SecretStr(presented_key(request) or "")
         starting = agent.start(body, key.id, secret, domains_of_key(key))
-        task = await unless_hung_up(request, starting)
+        task = await unless_disconnected(request, starting)
         where = {"location": f"/api/browser/tasks/{task.id}", "x-autobot-task": task.id}
         if body.stream:
             return _stream(task, 0, 201, where)
         response.headers.update(where)
         if wait:
-            await unless_hung_up(request, task.until_ended(wait))
+            await unless_disconnected(request, task.until_ended(wait))
         return task.describe()
 
     @router.get("", response_model=TaskList, responses=problems())

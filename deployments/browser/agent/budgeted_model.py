@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from deployments.browser.agent.model import Answered, Model, Question
 from deployments.browser.agent.schemas import Limit
 from deployments.browser.agent.service import Task
-from deployments.browser.agent.tools import Hands
+from deployments.browser.agent.tools import BrowserTools
 from deployments.browser.engine import WheelTaken
 
 POLL_S = 0.1
@@ -21,10 +21,10 @@ class Stopped(Exception):
         self.limit: Limit = limit
 
 
-class Asking:
+class BudgetedModel:
     """Asks ``model`` for ``task``, whose session is in ``hands``. Serves the `Model` contract."""
 
-    def __init__(self, task: Task, hands: Hands, model: Model) -> None:
+    def __init__(self, task: Task, hands: BrowserTools, model: Model) -> None:
         self._task, self._hands, self._model = task, hands, model
         self._limits = task.wanted.limits
         self._clock = asyncio.timeout(None)

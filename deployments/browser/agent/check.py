@@ -8,7 +8,7 @@ one with figures that the page does not say, or words that neither page nor goal
 import re
 
 from deployments.browser.agent.model import Question
-from deployments.browser.agent.prompt import Memory, Sight, place
+from deployments.browser.agent.prompt import Memory, Observation, place
 from deployments.browser.agent.steps import MOST_ANSWER, NAMED, Schema
 
 NAME = "check"
@@ -30,7 +30,7 @@ STEM = 4
 """Letters by which two forms of a word are known as one; shorter words prove nothing."""
 
 
-def page_text(sight: Sight) -> str:
+def page_text(sight: Observation) -> str:
     """What of the page is in sight, without the references that only an action needs.
 
     And without what fields hold: that was written there and says nothing of what came of it.

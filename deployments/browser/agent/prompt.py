@@ -83,7 +83,7 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Sight:
+class Observation:
     """What is seen in this step: lines ``start`` to ``end`` of the page, and what has been read."""
 
     view: View
@@ -105,7 +105,7 @@ def place(view: View) -> str:
     return f"{short(view.title, 80)} ({short(view.url, 120)})"
 
 
-def page(sight: Sight) -> str:
+def page(sight: Observation) -> str:
     """The page, bounded: title and address, the window's lines, what changed, what was read."""
     view = sight.view
     parts = [f"Page: {place(view)}"]
@@ -128,7 +128,7 @@ def changed(before: View, after: View) -> str:
     return text if len(text) <= room else text[:room] + "..."
 
 
-def prompt(memory: Memory, sight: Sight, left: int) -> str:
+def prompt(memory: Memory, sight: Observation, left: int) -> str:
     """The whole of one step's question. ``left`` is how many steps remain, this one included."""
     parts = [f"Goal: {memory.goal}", "Steps so far:", memory.story()]
     if memory.notes:

@@ -18,16 +18,16 @@ from autobot.errors import (
     Invalid,
 )
 from deployments.browser.agent import check
-from deployments.browser.agent.budgeted_model import Asking, Stopped
+from deployments.browser.agent.budgeted_model import BudgetedModel, Stopped
 from deployments.browser.agent.consent import REFUSAL, asked_for, uncalled_for
 from deployments.browser.agent.extract import fill
 from deployments.browser.agent.model import Answered, Model, ModelFailed, Question
 from deployments.browser.agent.observation.view import View
-from deployments.browser.agent.prompt import RULES, Memory, Past, Sight, look, prompt, short
+from deployments.browser.agent.prompt import RULES, Memory, Observation, Past, look, prompt, short
 from deployments.browser.agent.repeats import Repeats
 from deployments.browser.agent.service import Task
 from deployments.browser.agent.steps import Decision, Do, Next, schema_for
-from deployments.browser.agent.tools import Hands
+from deployments.browser.agent.tools import BrowserTools
 from deployments.browser.engine import SessionEnded, WheelTaken
 
 log = structlog.get_logger()
@@ -42,12 +42,12 @@ BOLD = 0.7
 """Temperature for a model that repeats itself: the same question would get the same answer."""
 
 
-class Pursuit:
+class AgentRun:
     """Pursues ``task`` with ``model`` and ``hands``."""
 
-    def __init__(self, task: Task, hands: Hands, model: Model) -> None:
+    def __init__(self, task: Task, hands: BrowserTools, model: Model) -> None:
         self._task, self._hands = task, hands
-        self._asking = Asking(task, hands, model)
+        self._asking = BudgetedModel(task, hands, model)
         self._limits = task.wanted.limits
         self._memory = Memory(task.wanted.goal)
         self._asked = task.wanted.goal
@@ -130,7 +130,7 @@ class Pursuit:
     async def _answered(self, view: View) -> str | None:
         """The answer, when what is in sight gives it; each sight is asked about once."""
         start, end = look(view, self._start, self._budget, self._read)
-        page = check.page_text(Sight(view, start, end, read=self._read))
+        page = check.page_text(Observation(view, start, end, read=self._read))
         sight = hash((page, *self._memory.notes))
         if sight in self._checked:
             return None
@@ -159,11 +159,11 @@ class Pursuit:
             url=view.url,
         )
 
-    async def _decide(self, view: View) -> tuple[Sight, Decision | None]:
+    async def _decide(self, view: View) -> tuple[Observation, Decision | None]:
         """Ask the model; None when it said nothing of use."""
         while True:
             start, end = look(view, self._start, self._budget, self._read)
-            sight = Sight(view, start, end, self._before, self._read, self._warning)
+            sight = Observation(view, start, end, self._before, self._read, self._warning)
             left = self._limits.steps - len(self._task.steps)
             more = ["up"] * (start > 0) + ["down"] * (end < len(view.lines))
             schema = schema_for(
@@ -209,12 +209,12 @@ class Pursuit:
         """
         if view.url in self._doubted or self._useless == MOST_FAILURES - 1:
             return
-        page = check.page_text(Sight(view, 0, len(view.lines), read=self._read))
+        page = check.page_text(Observation(view, 0, len(view.lines), read=self._read))
         if check.doubtful(answer, page, self._memory):
             self._doubted.add(view.url)
             raise ModelFailed(f"The page does not say '{short(answer, 100)}': look again.")
 
-    async def _outcome(self, step: Do, view: View, sight: Sight) -> str:
+    async def _outcome(self, step: Do, view: View, sight: Observation) -> str:
         """Do it and say what came of it, in the words the model is told."""
         if step.kind == "ask":
             return await self._ask(step.text)

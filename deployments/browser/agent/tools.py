@@ -26,7 +26,7 @@ SNAPSHOT_TOKENS = 50_000
 PICTURE = a.Screenshot(format="jpeg", quality=40, timeout_s=5)
 
 
-class Hands:
+class BrowserTools:
     """Looks at one session's newest tab and acts in it.
 
     Raises `SessionEnded` when the session is gone or its browser crashed, else as actions do.

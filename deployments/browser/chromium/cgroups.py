@@ -36,7 +36,7 @@ class Bounds:
 
 
 @dataclass(frozen=True)
-class Cage:
+class Cgroup:
     """The groups a browser enters. ``holds`` is what the kernel says they bound; else ``why``."""
 
     groups: tuple[Path, ...] = ()
@@ -64,7 +64,7 @@ class Cage:
                 group.rmdir()
 
 
-UNCAGED = Cage()
+UNCAGED = Cgroup()
 
 
 def delegated(unit: Path) -> bool:
@@ -81,7 +81,7 @@ def prepare(
     root: Path = ROOT,
     own: str | None = None,
     may: Callable[[Path], bool] = delegated,
-) -> Cage:
+) -> Cgroup:
     """Make the groups of this replica. ``own`` is what ``/proc/self/cgroup`` says. Never raises."""
     own = Path("/proc/self/cgroup").read_text() if own is None else own
     places = dict(line.split(":", 2)[1:] for line in own.splitlines())
@@ -90,13 +90,13 @@ def prepare(
             return _version_2(bounds, root / places[""].strip("/"), may)
         return _version_1(bounds, root, places)
     except (OSError, KeyError) as error:
-        return Cage(why=f"no control group can be made: {error}")
+        return Cgroup(why=f"no control group can be made: {error}")
 
 
-def _version_2(bounds: Bounds, here: Path, may: Callable[[Path], bool]) -> Cage:
+def _version_2(bounds: Bounds, here: Path, may: Callable[[Path], bool]) -> Cgroup:
     unit = here.parent if here.name == REST else here
     if not may(unit):
-        return Cage(why=f"control group {unit} is not delegated to this room")
+        return Cgroup(why=f"control group {unit} is not delegated to this room")
     rest = unit / REST
     rest.mkdir(exist_ok=True)
     for _ in range(MOVES):
@@ -112,20 +112,20 @@ def _version_2(bounds: Bounds, here: Path, may: Callable[[Path], bool]) -> Cage:
     limits = {"memory.max": bounds.memory, "pids.max": bounds.tasks, "cpu.max": quota}
     for file, value in limits.items():
         (group / file).write_text(str(value))
-    return Cage((group,), _held(group, group, group, "cpu.max"))
+    return Cgroup((group,), _held(group, group, group, "cpu.max"))
 
 
-def _version_1(bounds: Bounds, root: Path, places: Mapping[str, str]) -> Cage:
+def _version_1(bounds: Bounds, root: Path, places: Mapping[str, str]) -> Cgroup:
     found = [next((n for n in places if name in n.split(",")), "") for name in CONTROLLERS]
     if not all(found):
-        return Cage(why="this machine has no control groups for memory, processes and CPU")
+        return Cgroup(why="this machine has no control groups for memory, processes and CPU")
     memory, pids, cpu = (_made(root / names / places[names].strip("/")) for names in found)
     (memory / "memory.limit_in_bytes").write_text(str(bounds.memory))
     (pids / "pids.max").write_text(str(bounds.tasks))
     (cpu / "cpu.cfs_period_us").write_text(str(CPU_PERIOD_US))
     (cpu / "cpu.cfs_quota_us").write_text(str(round(bounds.cpus * CPU_PERIOD_US)))
     # Controllers that are mounted together share one directory.
-    return Cage(tuple(dict.fromkeys((memory, pids, cpu))), _held(memory, pids, cpu, ""))
+    return Cgroup(tuple(dict.fromkeys((memory, pids, cpu))), _held(memory, pids, cpu, ""))
 
 
 def _made(parent: Path) -> Path:

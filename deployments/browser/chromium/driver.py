@@ -28,7 +28,7 @@ from deployments.browser.chromium import (
     namespaces,
 )
 from deployments.browser.chromium.errors import translated
-from deployments.browser.egress.connector import Dialer
+from deployments.browser.egress.connector import Connector
 from deployments.browser.egress.proxy import EgressProxy, nowhere
 from deployments.browser.engine import SessionSpec
 from deployments.browser.pages.reader import Readers
@@ -92,7 +92,7 @@ class Chromium:
             chosen = launch.Launch(
                 launch.find_chromium(settings.chromium, playwright.chromium.executable_path),
                 sandbox=not settings.browser_no_sandbox,
-                cage=await asyncio.to_thread(cgroups.prepare, bounds),
+                cgroup=await asyncio.to_thread(cgroups.prepare, bounds),
                 namespaces=await asyncio.to_thread(namespaces.prepare, mine),
             )
             run_dir = settings.run_dir / "browser"
@@ -187,16 +187,21 @@ class Chromium:
         return {kind: launch.seen_from_here(family, pids, shut_in) for kind, pids in said.items()}
 
     async def open(
-        self, spec: SessionSpec, dialer: Dialer, *, max_tabs: int = MAX_TABS, downloads: bool = True
+        self,
+        spec: SessionSpec,
+        connector: Connector,
+        *,
+        max_tabs: int = MAX_TABS,
+        downloads: bool = True,
     ) -> ChromiumSession:
         """Open a fresh context behind a proxy of its own, with one tab."""
-        proxy = EgressProxy(dialer.open, budget=SESSION_BUDGET if downloads else PAGE_BUDGET)
+        proxy = EgressProxy(connector.open, budget=SESSION_BUDGET if downloads else PAGE_BUDGET)
         context: BrowserContext | None = None
         self._open += 1
         try:
             with translated():
                 context = await self._fresh_context(await proxy.start(), spec, downloads)
-            session = ChromiumSession(context, proxy, dialer, spec, self, max_tabs)
+            session = ChromiumSession(context, proxy, connector, spec, self, max_tabs)
             await session.begin()
         except BaseException:
             await self._undo(context, proxy)

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from autobot.errors import SetupError
-from deployments.browser.chromium.cgroups import UNCAGED, Cage
+from deployments.browser.chromium.cgroups import UNCAGED, Cgroup
 from deployments.browser.chromium.folders import Folders
 from deployments.browser.chromium.namespaces import NO_NAMESPACES, Namespaces, unprivileged
 
@@ -101,7 +101,7 @@ class Launch:
 
     binary: Path
     sandbox: bool
-    cage: Cage = UNCAGED
+    cgroup: Cgroup = UNCAGED
     namespaces: Namespaces = NO_NAMESPACES
 
     def command(
@@ -111,7 +111,7 @@ class Launch:
 
         It sees ``readable`` beside its folders. With ``pipe`` it gets a debugging pipe.
         """
-        entrance = f"set -eu\n{self.cage.entrance()}ulimit -c 0\n{TO_PIPE * pipe}"
+        entrance = f"set -eu\n{self.cgroup.entrance()}ulimit -c 0\n{TO_PIPE * pipe}"
         seen = (self.binary.parent, *readable)
         # A set-user-id sandbox helper needs what this takes away; user namespaces do not.
         helped = (self.binary.parent / "chrome-sandbox").exists()

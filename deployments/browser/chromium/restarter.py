@@ -28,7 +28,7 @@ class Mortal(Protocol):
 T = TypeVar("T", bound=Mortal)
 
 
-class Keeper(Generic[T]):
+class Restarter(Generic[T]):
     """Holds the living ``T``. One that fails or dies young is tried again, ever more slowly."""
 
     def __init__(self, start: Callable[[], Awaitable[T]]) -> None:

@@ -11,11 +11,11 @@ from deployments.browser.chromium import accounts
 from deployments.browser.chromium.driver import Chromium
 from deployments.browser.chromium.errors import translated
 from deployments.browser.chromium.launch import Launch
-from deployments.browser.chromium.restarter import Keeper
-from deployments.browser.egress.connector import ClusterAddresses, Dialer, own_addresses
+from deployments.browser.chromium.restarter import Restarter
+from deployments.browser.egress.connector import ClusterAddresses, Connector, own_addresses
 from deployments.browser.egress.policy import Policy, parse_allowed
 from deployments.browser.engine import Page, Rendered, SessionSpec
-from deployments.browser.limiter import Gate
+from deployments.browser.limiter import JobLimiter
 from deployments.browser.pages.actions import Action, Download, Goto
 from deployments.browser.sessions.driver import ChromiumSession
 
@@ -25,34 +25,34 @@ DEVICE = "CPU"  # launch.FLAGS turns graphics hardware off, so this is a fact an
 class ChromiumBrowser:
     """Serves the `Browser` contract with a real Chromium."""
 
-    def __init__(self, settings: Settings, dialer: Dialer | None = None) -> None:
+    def __init__(self, settings: Settings, connector: Connector | None = None) -> None:
         allowed = parse_allowed(settings.browser_allow)
         cluster = ClusterAddresses(cluster_file())
-        self.dialer = dialer or Dialer(Policy(allowed, own_addresses(), cluster))
+        self.connector = connector or Connector(Policy(allowed, own_addresses(), cluster))
         self._sandbox = "off" if settings.browser_no_sandbox else "on"
-        self._gate = Gate(settings.browser_concurrency, 4 * settings.browser_concurrency)
-        self.keeper: Keeper[Chromium] = Keeper(lambda: Chromium.start(settings))
+        self._limiter = JobLimiter(settings.browser_concurrency, 4 * settings.browser_concurrency)
+        self.restarter: Restarter[Chromium] = Restarter(lambda: Chromium.start(settings))
 
     def start(self) -> None:
-        self.keeper.begin()
+        self.restarter.begin()
 
     async def close(self) -> None:
-        cage = None
+        cgroup = None
         with contextlib.suppress(Unavailable):
-            cage = self.keeper.peek().chosen.cage
-        await self.keeper.close()
-        if cage is not None:  # not with each life of the browser: connections are in it as well
-            cage.close()
+            cgroup = self.restarter.peek().chosen.cgroup
+        await self.restarter.close()
+        if cgroup is not None:  # not with each life of the browser: connections are in it as well
+            cgroup.close()
 
     async def once(self, page: Page, action: Action) -> Rendered:
-        async with self._gate.slot(page.owner, page.timeout_s):
-            dialer = self.dialer.within(page.key_domains)
+        async with self._limiter.slot(page.owner, page.timeout_s):
+            connector = self.connector.within(page.key_domains)
             if page.url is not None:
-                await dialer.admit_url(page.url)
-            chromium = await self.keeper.get()
+                await connector.admit_url(page.url)
+            chromium = await self.restarter.get()
             spec = SessionSpec(width=page.width, height=page.height, owner=page.owner)
             downloads = isinstance(action, Download)
-            session = await chromium.open(spec, dialer, max_tabs=1, downloads=downloads)
+            session = await chromium.open(spec, connector, max_tabs=1, downloads=downloads)
             try:
                 rendered = await _visit(session, page, action)
             finally:
@@ -61,27 +61,27 @@ class ChromiumBrowser:
         return replace(rendered, engine=chromium.engine, device=DEVICE, page_status=status)
 
     async def open(self, spec: SessionSpec) -> ChromiumSession:
-        chromium = await self.keeper.get()
-        return await chromium.open(spec, self.dialer.within(spec.key_domains, spec.domains))
+        chromium = await self.restarter.get()
+        return await chromium.open(spec, self.connector.within(spec.key_domains, spec.domains))
 
     async def chosen(self) -> Launch:
         """Say how browsers are started here; the sandbox of one has been proved."""
-        return (await self.keeper.get()).chosen
+        return (await self.restarter.get()).chosen
 
     async def facts(self) -> dict[str, Any]:
-        chromium = self.keeper.peek()
+        chromium = self.restarter.peek()
         processes = await chromium.processes()
         return {
             "device": DEVICE,
             "engine": chromium.engine,
             "sandbox": self._sandbox,
-            "limits": chromium.chosen.cage.told(processes["browser"][0]),
+            "limits": chromium.chosen.cgroup.told(processes["browser"][0]),
             "isolation": isolation(chromium.chosen, processes["browser"][0]),
             "user": chromium.user,
             "processes": sum(map(len, processes.values())),
-            "active": self._gate.active,
-            "waiting": self._gate.waiting,
-            "restarts": self.keeper.starts - 1,
+            "active": self._limiter.active,
+            "waiting": self._limiter.waiting,
+            "restarts": self.restarter.starts - 1,
         }
 
 

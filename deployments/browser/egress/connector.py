@@ -70,7 +70,7 @@ def unreachable(target: Target, error: Exception) -> PageFailed:
     return PageFailed(f"{target} cannot be reached: {error or 'no answer in time'}.")
 
 
-class Dialer:
+class Connector:
     """Connects pages to the world under a `Policy`, and under every one of ``lists``."""
 
     def __init__(
@@ -81,9 +81,9 @@ class Dialer:
         self._lists = lists
         self._names = asyncio.Semaphore(MOST_NAMES)
 
-    def within(self, *lists: Domains) -> "Dialer":
-        """Return a dialer that keeps to ``lists`` as well as to its own."""
-        return Dialer(self._policy, self._resolve, (*self._lists, *lists))
+    def within(self, *lists: Domains) -> "Connector":
+        """Return a connector that keeps to ``lists`` as well as to its own."""
+        return Connector(self._policy, self._resolve, (*self._lists, *lists))
 
     async def admit(self, target: Target) -> list[Address]:
         """Return the addresses of ``target`` after checking all of them.

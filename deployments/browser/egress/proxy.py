@@ -2,8 +2,8 @@
 
 Every browser context gets a proxy of its own, on a port of its own, for as long as it lives. Pages,
 redirects, sub-resources, WebSockets and service workers all pass here, and each connection is
-resolved, checked and pinned by the `Dialer`. Plain http carries one request per connection and the
-answer says `Connection: close`: a server that kept its connection would answer for other hosts.
+resolved, checked and pinned by the `Connector`. Plain http carries one request per connection, and
+the answer says `Connection: close`: a server that kept its connection would answer for other hosts.
 """
 
 import asyncio

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, Depends, FastAPI, Request, Response
 
 from autobot.keys import KeyRecord
 from autobot.web.auth import require
-from autobot.web.hangup import unless_hung_up
+from autobot.web.disconnect import unless_disconnected
 from deployments.browser.egress.policy import Domains, listed_domain
 from deployments.browser.engine import Browser, Rendered
 from deployments.browser.pages.actions import Action, Evaluate
@@ -35,11 +35,11 @@ PROBLEMS: dict[int, str] = {
 def responses(*media_types: str) -> dict[int | str, dict[str, Any]]:
     binary = {"schema": {"type": "string", "format": "binary"}}
     contents = {kind: {} if kind == "application/json" else binary for kind in media_types}
-    refusals = {
+    error_responses = {
         status: {"description": text, "content": {"application/problem+json": {}}}
         for status, text in PROBLEMS.items()
     }
-    return {200: {"content": contents}, **refusals}
+    return {200: {"content": contents}, **error_responses}
 
 
 def answer(rendered: Rendered) -> Response:
@@ -96,7 +96,7 @@ def _once(
 ) -> Callable[..., Awaitable[Response]]:
     async def once(request: Request, key: Owner, body: PageRequest) -> Response:
         work = browser.once(body.page(key.id, domains_of_key(key)), body.action(kind))
-        return answer(await unless_hung_up(request, work))
+        return answer(await unless_disconnected(request, work))
 
     # FastAPI reads the model from the annotation; this one is made, not written.
     once.__annotations__["body"] = Annotated[model, Body()]

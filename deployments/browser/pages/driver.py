@@ -37,7 +37,7 @@ def where(tab: Tab) -> Rendered:
 async def goto(session: "ChromiumSession", tab: Tab, action: a.Goto) -> Rendered:
     options: dict[str, Any] = {"wait_until": action.wait_until, "timeout": ms(action)}
     if action.url is not None:
-        await session.dialer.admit_url(action.url)
+        await session.connector.admit_url(action.url)
         response = await tab.goto(action.url, **options)
     elif action.history == "back":
         response = await tab.go_back(**options)
@@ -136,7 +136,7 @@ async def upload(session: "ChromiumSession", tab: Tab, action: a.Upload) -> Rend
 
 async def download(session: "ChromiumSession", tab: Tab, action: a.Download) -> Rendered:
     if action.link is not None:
-        await session.dialer.admit_url(action.link)
+        await session.connector.admit_url(action.link)
     async with tab.expect_download(timeout=ms(action)) as coming:
         if action.link is None:
             await locate(tab, action).click(timeout=ms(action))

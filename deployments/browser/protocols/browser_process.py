@@ -28,7 +28,7 @@ MAX_MESSAGE = 64 << 20
 NO_BYPASS = "<-loopback>"
 
 
-class Remote(Protocol):
+class BrowserProcess(Protocol):
     """A browser that is spoken to in messages of text."""
 
     async def send(self, text: str) -> None: ...
@@ -79,7 +79,7 @@ class PlaywrightServer:
 @contextlib.asynccontextmanager
 async def chromium_by_pipe(
     chosen: launch.Launch, folders: Folders, proxy_url: str
-) -> AsyncIterator[Remote]:
+) -> AsyncIterator[BrowserProcess]:
     """Run a Chromium whose only way out is ``proxy_url`` and whose files are in ``folders``."""
     arguments = [
         *launch.FLAGS,
@@ -100,7 +100,7 @@ async def chromium_by_pipe(
 @contextlib.asynccontextmanager
 async def playwright_server(
     chosen: launch.Launch, folders: Folders, proxy_url: str, driver: tuple[str, str]
-) -> AsyncIterator[Remote]:
+) -> AsyncIterator[BrowserProcess]:
     """Run ``driver``'s server around a Chromium whose only way out is ``proxy_url``."""
     options = {
         "executablePath": str(await asyncio.to_thread(launch.plain_wrapper, chosen, folders)),

@@ -10,8 +10,8 @@ from deployments.browser.chromium.files import plain
 from deployments.browser.protocols.filter import (
     NEVER,
     NO_PATHS,
-    Guard,
     Message,
+    ProtocolFilter,
     Refusals,
     check_headers,
     check_mentioned,
@@ -48,7 +48,7 @@ def shapes() -> Shapes:
     return Shapes.read(LIST)
 
 
-class CdpGuard(Guard):
+class CdpFilter(ProtocolFilter):
     """Judges CDP. ``folder`` is the only place of this machine a client may name."""
 
     def __init__(self, refusals: Refusals, folder: Path) -> None:

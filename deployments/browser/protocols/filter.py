@@ -75,7 +75,7 @@ def check_headers(headers: Any) -> None:
             raise Refused(NO_HOST)
 
 
-class Guard:
+class ProtocolFilter:
     """Reads both directions of one connection.
 
     ``refusals`` says how often its proxy has refused an address, and why the last time.

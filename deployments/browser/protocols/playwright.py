@@ -10,8 +10,8 @@ from deployments.browser.chromium.files import plain
 from deployments.browser.protocols import cdp
 from deployments.browser.protocols.filter import (
     NO_PATHS,
-    Guard,
     Message,
+    ProtocolFilter,
     Refusals,
     check_headers,
     check_mentioned,
@@ -58,7 +58,7 @@ def about_calls() -> Shapes:
     )
 
 
-class PlaywrightGuard(Guard):
+class PlaywrightFilter(ProtocolFilter):
     """Judges Playwright's protocol. It learns from the server what kind of thing each id is."""
 
     def __init__(self, refusals: Refusals, folder: Path) -> None:

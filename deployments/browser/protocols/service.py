@@ -15,24 +15,24 @@ from typing import Any, Literal
 import structlog
 
 from autobot.errors import NotFound
-from deployments.browser.admission import Lobby
+from deployments.browser.admission import AdmissionQueue
 from deployments.browser.chromium import launch
 from deployments.browser.chromium.files import read_bounded
 from deployments.browser.chromium.memory import PER_CONNECTION, Meter
-from deployments.browser.egress.connector import Dialer
+from deployments.browser.egress.connector import Connector
 from deployments.browser.egress.policy import Domains
 from deployments.browser.egress.proxy import EgressProxy
 from deployments.browser.engine import Rendered
 from deployments.browser.first_completed import until_one_ends
 from deployments.browser.protocols.browser_process import (
-    Remote,
+    BrowserProcess,
     chromium_by_pipe,
     folders_for_one,
     playwright_server,
 )
-from deployments.browser.protocols.cdp import CdpGuard
-from deployments.browser.protocols.filter import LONG, Guard
-from deployments.browser.protocols.playwright import PlaywrightGuard
+from deployments.browser.protocols.cdp import CdpFilter
+from deployments.browser.protocols.filter import LONG, ProtocolFilter
+from deployments.browser.protocols.playwright import PlaywrightFilter
 
 log = structlog.get_logger()
 
@@ -46,13 +46,13 @@ Send = Callable[[str], Awaitable[None]]
 
 
 @dataclass(frozen=True, eq=False)
-class Link:
+class ProtocolConnection:
     """One client's browser, ready to be spoken to."""
 
     owner: str
     folder: Path
-    remote: Remote
-    guard: Guard
+    remote: BrowserProcess
+    filter_: ProtocolFilter
     kind: Kind
     proxy: EgressProxy
     created: float
@@ -74,48 +74,52 @@ class Connections:
         self,
         chosen: Callable[[], Awaitable[launch.Launch]],
         driver: tuple[str, str],
-        dialer: Dialer,
-        lobby: Lobby,
+        connector: Connector,
+        admission: AdmissionQueue,
         meter: Meter,
     ) -> None:
         self._chosen = chosen
         self._driver = driver
-        self._dialer = dialer
-        self._lobby = lobby
+        self._connector = connector
+        self._admission = admission
         self._meter = meter
-        self._open: set[Link] = set()
+        self._open: set[ProtocolConnection] = set()
 
     @property
     def open_now(self) -> int:
         return len(self._open)
 
     @contextlib.asynccontextmanager
-    async def link(self, owner: str, kind: Kind, *lists: Domains) -> AsyncIterator[Link]:
+    async def link(
+        self, owner: str, kind: Kind, *lists: Domains
+    ) -> AsyncIterator[ProtocolConnection]:
         """Start a browser for ``owner`` that keeps to every one of ``lists``.
 
         Raises `Busy` when there is no place for it.
         """
         async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(self._lobby.place(owner, QUEUE_S))
+            await stack.enter_async_context(self._admission.place(owner, QUEUE_S))
             self._meter.opened(PER_CONNECTION)
             chosen = await self._chosen()
             folders = await stack.enter_async_context(folders_for_one())
-            proxy = EgressProxy(self._dialer.within(*lists).open, budget=1 << 30)
+            proxy = EgressProxy(self._connector.within(*lists).open, budget=1 << 30)
             stack.push_async_callback(proxy.close)
             url = await proxy.start()
 
             def refusals() -> tuple[int, str]:
                 return proxy.refusals, proxy.last_refusal
 
-            guard: Guard
+            filter_: ProtocolFilter
             if kind == "cdp":
                 browser = chromium_by_pipe(chosen, folders, url)
-                guard = CdpGuard(refusals, folders.files)
+                filter_ = CdpFilter(refusals, folders.files)
             else:
                 browser = playwright_server(chosen, folders, url, self._driver)
-                guard = PlaywrightGuard(refusals, folders.files)
+                filter_ = PlaywrightFilter(refusals, folders.files)
             remote = await stack.enter_async_context(browser)
-            link = Link(owner, folders.files, remote, guard, kind, proxy, time.time())
+            link = ProtocolConnection(
+                owner, folders.files, remote, filter_, kind, proxy, time.time()
+            )
             self._open.add(link)
             stack.callback(self._open.discard, link)
             log.info("browser.connected", kind=kind)
@@ -139,7 +143,9 @@ class Connections:
         raise NotFound("There is no such download in an open connection.")
 
 
-async def talk(link: Link, receive: Receive, send: Send, longest_s: float = LONGEST_S) -> str:
+async def talk(
+    link: ProtocolConnection, receive: Receive, send: Send, longest_s: float = LONGEST_S
+) -> str:
     """Pass messages both ways until either side ends; return why it ended."""
     heard = time.monotonic()
 
@@ -148,9 +154,9 @@ async def talk(link: Link, receive: Receive, send: Send, longest_s: float = LONG
         while (text := await receive()) is not None:
             heard = time.monotonic()
             if len(text) > LONG:
-                verdict = await asyncio.to_thread(link.guard.judge, text)
+                verdict = await asyncio.to_thread(link.filter_.judge, text)
             else:
-                verdict = link.guard.judge(text)
+                verdict = link.filter_.judge(text)
             if verdict.forward is not None:
                 await link.remote.send(verdict.forward)
             elif verdict.reply is not None:
@@ -161,7 +167,7 @@ async def talk(link: Link, receive: Receive, send: Send, longest_s: float = LONG
         nonlocal heard
         while (text := await link.remote.receive()) is not None:
             heard = time.monotonic()
-            await send(link.guard.explain(text))
+            await send(link.filter_.explain(text))
         return "the browser has ended"
 
     async def patience() -> str:

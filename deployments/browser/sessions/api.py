@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Body, Request, Response
 
 from autobot.contracts.profiles import Profiles
-from autobot.web.hangup import unless_hung_up
+from autobot.web.disconnect import unless_disconnected
 from deployments.browser.pages.actions import ACTIONS, Action
 from deployments.browser.pages.api import Owner, answer, domains_of_key, responses, scope_of
 from deployments.browser.pages.schemas import Extension, NewSession
@@ -23,7 +23,7 @@ def session_routes(sessions: Sessions, profiles: Profiles) -> APIRouter:
         """Open a session: a browser context that shares nothing with any other."""
         profile = profile_of(request, key, body, profiles)
         opening = sessions.open(key.id, body, domains_of_key(key), profile)
-        record = await unless_hung_up(request, opening)
+        record = await unless_disconnected(request, opening)
         return record.describe()
 
     @router.get("")
@@ -89,7 +89,7 @@ def session_routes(sessions: Sessions, profiles: Profiles) -> APIRouter:
 
 def _act(sessions: Sessions, kind: type[Action]) -> Callable[..., Awaitable[Response]]:
     async def act(request: Request, key: Owner, session: str, body: Action) -> Response:
-        return answer(await unless_hung_up(request, sessions.act(key.id, session, body)))
+        return answer(await unless_disconnected(request, sessions.act(key.id, session, body)))
 
     act.__annotations__["body"] = Annotated[kind, Body()]
     return act

@@ -12,7 +12,7 @@ from playwright.async_api import Page as Tab
 
 from autobot.errors import BlockedAddress, NotFound, Timeout
 from deployments.browser.chromium.errors import translated
-from deployments.browser.egress.connector import Dialer
+from deployments.browser.egress.connector import Connector
 from deployments.browser.egress.proxy import EgressProxy
 from deployments.browser.engine import (
     Frame,
@@ -44,13 +44,13 @@ class ChromiumSession:
         self,
         context: BrowserContext,
         proxy: EgressProxy,
-        dialer: Dialer,
+        connector: Connector,
         spec: SessionSpec,
         chromium: "Chromium",
         max_tabs: int = MAX_TABS,
     ) -> None:
         self.context = context
-        self.dialer = dialer
+        self.connector = connector
         self.ended = chromium.ended
         self.files = chromium.folders.files
         self._chromium = chromium

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from autobot.errors import AutoBotError, Busy, Conflict, NotFound
-from deployments.browser.admission import SessionLobby
+from deployments.browser.admission import SessionAdmissionQueue
 from deployments.browser.affinity.session_ids import replica_of, short, vm_of
 from deployments.browser.chromium.memory import MEASURED_EVERY_S, Meter
 from deployments.browser.egress.policy import Domains
@@ -22,7 +22,7 @@ from deployments.browser.engine import Browser, Rendered, Session, SessionEnded
 from deployments.browser.pages.actions import Action
 from deployments.browser.pages.schemas import Extension, Limits, NewSession
 from deployments.browser.profiles.service import RENEWED_EVERY_S, Profile
-from deployments.browser.sessions.control import Wheel
+from deployments.browser.sessions.wheel import Wheel
 
 log = structlog.get_logger()
 
@@ -116,8 +116,8 @@ class Sessions:
     """Opens, finds and ends sessions. Another key's session is as good as none: `NotFound`."""
 
     def __init__(self, browser: Browser, replica: str, meter: Meter, most: int) -> None:
-        self.lobby = SessionLobby(
-            lambda newcomer: min(most - self.lobby.inside, meter.places(newcomer))
+        self.admission = SessionAdmissionQueue(
+            lambda newcomer: min(most - self.admission.inside, meter.places(newcomer))
         )
         self._browser = browser
         self._replica = replica
@@ -148,8 +148,8 @@ class Sessions:
         profile.
         """
         async with contextlib.AsyncExitStack() as undo:
-            await self.lobby.enter(owner, new.queue_s)
-            undo.callback(self.lobby.leave, owner)
+            await self.admission.enter(owner, new.queue_s)
+            undo.callback(self.admission.leave, owner)
             self._meter.opened()
             storage = new.storage
             if profile is not None:
@@ -264,7 +264,7 @@ class Sessions:
         finally:
             if record.profile is not None:
                 await record.profile.release()
-            self.lobby.leave(record.owner)
+            self.admission.leave(record.owner)
 
     async def _save_last(self, record: Record) -> None:
         """Save what nobody asked to save: there is nobody to tell but the log."""
@@ -284,10 +284,10 @@ class Sessions:
             if time.monotonic() - renewed > RENEWED_EVERY_S:
                 renewed = time.monotonic()
                 self._spawn(self._renew())
-            if self.lobby.inside and time.monotonic() - measured > MEASURED_EVERY_S:
+            if self.admission.inside and time.monotonic() - measured > MEASURED_EVERY_S:
                 await self._meter.measure()
                 measured = time.monotonic()
-                self.lobby.admit()
+                self.admission.admit()
 
     async def _renew(self) -> None:
         held = [record.profile for record in self._open.values() if record.profile]
@@ -300,8 +300,8 @@ class Sessions:
 
     def facts(self) -> dict[str, Any]:
         return {
-            "sessions": self.lobby.inside,
-            "sessions_waiting": self.lobby.waiting,
+            "sessions": self.admission.inside,
+            "sessions_waiting": self.admission.waiting,
             "memory_mib": self._meter.used >> 20,
             "memory_budget_mib": self._meter.budget >> 20,
         }

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from autobot.keys import KeyRecord
 from autobot.web.auth import require
-from autobot.web.hangup import EventStream, unless_hung_up
+from autobot.web.disconnect import EventStream, unless_disconnected
 from deployments.llm.chat import serializers
 from deployments.llm.chat.answers import ChatCompletion, Model, ModelList
 from deployments.llm.chat.n_sampling import Indexed, choices, repeated
@@ -69,7 +69,7 @@ def chat_routes(service: ChatService) -> APIRouter:
             start = await first(request, events)
             chunks = serializers.Chunks(start, n, body.wants_usage).of(events)
             return EventStream(chunks, events, serializers.headers(start))
-        answers = await unless_hung_up(request, gather_all(events, n))
+        answers = await unless_disconnected(request, gather_all(events, n))
         whole = serializers.completion(answers).model_dump(exclude_none=False)
         return JSONResponse(_trimmed(whole), headers=serializers.headers(answers[0].start))
 
@@ -79,7 +79,7 @@ def chat_routes(service: ChatService) -> APIRouter:
 async def first(request: Request, events: Indexed) -> Start:
     """Begin the answer only when the engine has: until then an error still has its own status."""
     try:
-        _, start = await unless_hung_up(request, _next(events))
+        _, start = await unless_disconnected(request, _next(events))
     except BaseException:
         await events.aclose()
         raise

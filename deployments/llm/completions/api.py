@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from autobot.errors import AutoBotError
-from autobot.web.hangup import EventStream, unless_hung_up
+from autobot.web.disconnect import EventStream, unless_disconnected
 from deployments.llm.chat import serializers
 from deployments.llm.chat.api import Key, authorised, first, gather_all, or_gone
 from deployments.llm.chat.n_sampling import Indexed, choices
@@ -38,7 +38,7 @@ def completion_routes(service: ChatService) -> APIRouter:
             start = await first(request, events)
             stream = _Stream(body, start).of(events)
             return EventStream(stream, events, serializers.headers(start))
-        answers = await unless_hung_up(request, gather_all(events, len(requests)))
+        answers = await unless_disconnected(request, gather_all(events, len(requests)))
         whole = _completion(answers[0].start, _choices(body, answers))
         finishes = [answer.finish for answer in answers]
         whole.usage = serializers.usage(finishes, per_prompt=body.n or 1)

@@ -24,7 +24,7 @@ class Loaded(Protocol):
 Model = TypeVar("Model", bound=Loaded)
 
 
-class Shelf(Generic[Model]):
+class ModelCache(Generic[Model]):
     """Keeps at most `room` models in memory, an idle one for `keep_alive_s` (negative: for ever).
 
     `load` blocks, is run in a thread and says no by raising. The model `pinned` names stays.

@@ -32,7 +32,7 @@ class Engine(Protocol):
     async def load(self, name: str, keep_alive_s: float | None) -> None: ...
 
 
-class Shop:
+class ModelManager:
     """Names are those of the room's models; an Ollama name may lack its tag ``:latest``."""
 
     def __init__(

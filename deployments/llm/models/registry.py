@@ -9,7 +9,7 @@ from autobot.settings import Settings
 from deployments.llm.engines.llamacpp.driver import ModelFile
 
 
-class Library:
+class ModelRegistry:
     """Looks at the disk each time: a model pulled a moment ago can be used at once."""
 
     def __init__(self, settings: Settings, catalogue: Catalogue | None = None) -> None:

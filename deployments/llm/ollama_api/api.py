@@ -14,14 +14,14 @@ from autobot import __version__
 from autobot.contracts.embeddings import EmbeddingRequest, Vectors
 from autobot.errors import AutoBotError, Invalid
 from autobot.web.auth import require
-from autobot.web.hangup import unless_hung_up
+from autobot.web.disconnect import unless_disconnected
 from deployments.llm.chat import serializers as chat_serializers
 from deployments.llm.chat.api import Key, authorised, or_gone
 from deployments.llm.chat.service import ChatService
 from deployments.llm.chat.tool_chat import RoomEvent, RoomStream
 from deployments.llm.chat.tools import Toolbox
 from deployments.llm.engine import ChatRequest, Start
-from deployments.llm.models.manager import Shop
+from deployments.llm.models.manager import ModelManager
 from deployments.llm.ollama_api import serializers
 from deployments.llm.ollama_api.schemas import (
     Asked,
@@ -39,12 +39,12 @@ class Embedder(Protocol):
     async def embed(self, request: EmbeddingRequest) -> Vectors: ...
 
 
-def ollama_routes(service: ChatService, shop: Shop, embedder: Embedder) -> APIRouter:
+def ollama_routes(service: ChatService, manager: ModelManager, embedder: Embedder) -> APIRouter:
     """Chats need a key of scope `llm`; fetching and deleting models one of scope `admin`."""
     router = APIRouter(tags=["ollama"])
-    router.include_router(_talking(service, shop, embedder), prefix="/ollama/api")
-    router.include_router(_models(service, shop), prefix="/ollama/api")
-    router.include_router(_keeping(shop), prefix="/ollama/api")
+    router.include_router(_talking(service, manager, embedder), prefix="/ollama/api")
+    router.include_router(_models(service, manager), prefix="/ollama/api")
+    router.include_router(_keeping(manager), prefix="/ollama/api")
 
     @router.get("/ollama", include_in_schema=False)
     @router.get("/ollama/")
@@ -57,14 +57,14 @@ def ollama_routes(service: ChatService, shop: Shop, embedder: Embedder) -> APIRo
     return router
 
 
-def _talking(service: ChatService, shop: Shop, embedder: Embedder) -> APIRouter:
+def _talking(service: ChatService, manager: ModelManager, embedder: Embedder) -> APIRouter:
     router = APIRouter(dependencies=[Depends(authorised)])
 
     @router.post("/chat", response_model=None)
     @or_gone
     async def chat(body: OllamaChatRequest, request: Request, key: Key) -> Response:
         if not body.messages:
-            return await _loaded(shop, body.model, body.keep_alive, {"message": _EMPTY})
+            return await _loaded(manager, body.model, body.keep_alive, {"message": _EMPTY})
         asked, toolbox = replace(body.to_engine(), caller=key.id), body.toolbox()
         return await _answer(service, asked, toolbox, request, body.stream, chat=True)
 
@@ -72,7 +72,7 @@ def _talking(service: ChatService, shop: Shop, embedder: Embedder) -> APIRouter:
     @or_gone
     async def generate(body: GenerateRequest, request: Request, key: Key) -> Response:
         if not body.prompt:
-            return await _loaded(shop, body.model, body.keep_alive, {"response": ""})
+            return await _loaded(manager, body.model, body.keep_alive, {"response": ""})
         asked = replace(body.to_engine(), caller=key.id)
         return await _answer(service, asked, None, request, body.stream, chat=False)
 
@@ -106,7 +106,7 @@ def _talking(service: ChatService, shop: Shop, embedder: Embedder) -> APIRouter:
     return router
 
 
-def _models(service: ChatService, shop: Shop) -> APIRouter:
+def _models(service: ChatService, manager: ModelManager) -> APIRouter:
     router = APIRouter(dependencies=[Depends(require("llm"))])
 
     @router.get("/tags")
@@ -115,11 +115,11 @@ def _models(service: ChatService, shop: Shop) -> APIRouter:
 
     @router.get("/ps")
     async def ps() -> dict[str, Any]:
-        return {"models": [serializers.running(card) for card in await shop.running()]}
+        return {"models": [serializers.running(card) for card in await manager.running()]}
 
     @router.post("/show")
     async def show(body: Asked) -> dict[str, Any]:
-        return await shop.show(body.model)
+        return await manager.show(body.model)
 
     @router.get("/version")
     async def version() -> dict[str, str]:
@@ -128,23 +128,23 @@ def _models(service: ChatService, shop: Shop) -> APIRouter:
     return router
 
 
-def _keeping(shop: Shop) -> APIRouter:
+def _keeping(manager: ModelManager) -> APIRouter:
     router = APIRouter(dependencies=[Depends(require("admin"))])
 
     @router.post("/pull", response_model=None)
     @or_gone
     async def pull(body: Asked, request: Request) -> Response:
         """Fetch a model of the catalogue, or through the Ollama server; progress line by line."""
-        steps = shop.pull(body.model)
-        first = await unless_hung_up(request, _next(steps))
+        steps = manager.pull(body.model)
+        first = await unless_disconnected(request, _next(steps))
         if body.stream:
             return NdJson(_step_lines(first, steps), steps, {})
-        last = await unless_hung_up(request, _last(first, steps))
+        last = await unless_disconnected(request, _last(first, steps))
         return JSONResponse(last)
 
     @router.delete("/delete")
     async def delete(body: Asked) -> Response:
-        await shop.delete(body.model)
+        await manager.delete(body.model)
         return Response(status_code=200)
 
     return router
@@ -154,9 +154,9 @@ _EMPTY = {"role": "assistant", "content": ""}
 
 
 async def _loaded(
-    shop: Shop, name: str, keep_alive_s: float | None, empty: dict[str, Any]
+    manager: ModelManager, name: str, keep_alive_s: float | None, empty: dict[str, Any]
 ) -> Response:
-    card = await shop.load(name, keep_alive_s)
+    card = await manager.load(name, keep_alive_s)
     reason = "unload" if keep_alive_s == 0 else "load"
     told = {"model": card.name, "created_at": serializers.stamp(), **empty}
     return JSONResponse(told | {"done": True, "done_reason": reason})
@@ -173,7 +173,7 @@ async def _answer(
     began = time.monotonic()
     events = service.chat(asked, toolbox)
     try:
-        start = await unless_hung_up(request, _next(events))
+        start = await unless_disconnected(request, _next(events))
     except BaseException:
         await events.aclose()
         raise
@@ -181,7 +181,7 @@ async def _answer(
     lines, headers = Lines(start, began, chat), chat_serializers.headers(start)
     if stream:
         return NdJson(lines.of(events), events, headers)
-    rest = await unless_hung_up(request, _rest(events))
+    rest = await unless_disconnected(request, _rest(events))
     return JSONResponse(lines.whole(rest), headers=headers)
 
 
@@ -220,7 +220,7 @@ async def _embedded(
 ) -> tuple[Vectors, int]:
     began = time.monotonic()
     asked = EmbeddingRequest(body.model, body.texts, body.dimensions, body.truncate, caller)
-    made = await unless_hung_up(request, embedder.embed(asked))
+    made = await unless_disconnected(request, embedder.embed(asked))
     return made, int((time.monotonic() - began) * serializers.NS)
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from autobot.errors import AutoBotError
-from autobot.web.hangup import EventStream
+from autobot.web.disconnect import EventStream
 from deployments.llm.chat.tool_chat import RoomStream
 from deployments.llm.chat.tools import Calls
 from deployments.llm.engine import Delta, Finish, ModelCard, Start

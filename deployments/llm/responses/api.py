@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import TypeAdapter
 
 from autobot.errors import AutoBotError, ContextLengthExceeded
-from autobot.web.hangup import EventStream, unless_hung_up
+from autobot.web.disconnect import EventStream, unless_disconnected
 from deployments.llm.chat import serializers
 from deployments.llm.chat.api import Key, authorised, or_gone
 from deployments.llm.chat.history import History
@@ -38,7 +38,7 @@ def response_routes(service: ChatService, store: ResponseStore) -> APIRouter:
         said = [*earlier, *(item.model_dump(exclude_none=True) for item in body.items)]
         asked = replace(body.to_engine(ITEMS.validate_python(said)), caller=key.id)
         trim = body.truncation == "auto"
-        begun = await unless_hung_up(request, _begin(service, asked, body.toolbox(), trim))
+        begun = await unless_disconnected(request, _begin(service, asked, body.toolbox(), trim))
         start, events, dropped = begun
         writer = ResponseWriter(body, start.model, dropped)
         headers = serializers.headers(start) | {"x-autobot-dropped": str(dropped)}
@@ -49,7 +49,7 @@ def response_routes(service: ChatService, store: ResponseStore) -> APIRouter:
 
         if body.stream:
             return EventStream(_told(writer, events, keep), events, headers)
-        await unless_hung_up(request, _run(writer, events))
+        await unless_disconnected(request, _run(writer, events))
         await keep()
         return JSONResponse(writer.response, headers=headers)
 

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from autobot.keys import KeyRecord
 from autobot.web.auth import require
-from autobot.web.hangup import unless_hung_up
+from autobot.web.disconnect import unless_disconnected
 from deployments.npu.embeddings.schemas import EmbeddingList, EmbeddingRequest, encode_base64
 from deployments.npu.embeddings.service import Embedded, Embedder
-from deployments.npu.error_responses import OPENAI, provenance, refusals
+from deployments.npu.error_responses import OPENAI, error_responses, origin_headers
 
 
 def embedding_routes(embedder: Embedder, engine: str) -> APIRouter:
@@ -21,7 +21,9 @@ def embedding_routes(embedder: Embedder, engine: str) -> APIRouter:
     @router.post(
         "/v1/embeddings",
         response_model=EmbeddingList,
-        responses=refusals(OPENAI, {400: "A text is empty or too long", 404: "No such model"}),
+        responses=error_responses(
+            OPENAI, {400: "A text is empty or too long", 404: "No such model"}
+        ),
     )
     async def embeddings(
         body: EmbeddingRequest,
@@ -30,10 +32,10 @@ def embedding_routes(embedder: Embedder, engine: str) -> APIRouter:
     ) -> Response:
         """Turn texts into vectors of length one."""
         work = embedder.embed(body.texts, body.model, body.dimensions, key=key.id)
-        embedded = await unless_hung_up(request, work)
+        embedded = await unless_disconnected(request, work)
         # Writing thousands of numbers takes long enough to be felt by everybody else.
         content = await asyncio.to_thread(_written, embedded, body.encoding_format == "base64")
-        headers = provenance(embedded.model, embedded.device, engine)
+        headers = origin_headers(embedded.model, embedded.device, engine)
         return Response(content, media_type="application/json", headers=headers)
 
     return router

@@ -12,26 +12,26 @@ from openvino import opset13 as ops
 from autobot.errors import Unavailable
 from autobot.settings import Settings
 from deployments.npu.batching.batcher import Tokens, Vector
-from deployments.npu.batching.model_cache import Shelf
 from deployments.npu.openvino.driver import Device
 from deployments.npu.openvino.encoder import Encoder
+from deployments.npu.openvino.text_encoders import TextEncoders
 
 
 class OpenVinoEmbeddingModels:
     """The embedding models that are on this machine."""
 
     def __init__(self, settings: Settings, device: Device) -> None:
-        self._shelf = Shelf(settings)
+        self._encoders = TextEncoders(settings)
         self._device = device
 
     def installed(self) -> list[str]:
-        return self._shelf.installed()
+        return self._encoders.installed()
 
     def resolve(self, name: str) -> str:
-        return self._shelf.find(self._shelf.default if name == "default" else name).name
+        return self._encoders.find(self._encoders.default if name == "default" else name).name
 
     def load(self, name: str) -> "OpenVinoEmbeddingModel":
-        found = self._shelf.verified(name)
+        found = self._encoders.verified(name)
         try:
             return OpenVinoEmbeddingModel(found.name, found.folder, found.max_tokens, self._device)
         except Exception as error:  # tokenizers raises bare Exception, OpenVINO RuntimeError

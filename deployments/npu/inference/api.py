@@ -9,8 +9,8 @@ from autobot import __version__
 from autobot.errors import BadRequest, NotFound
 from autobot.keys import KeyRecord
 from autobot.web.auth import require
-from autobot.web.hangup import unless_hung_up
-from deployments.npu.error_responses import KSERVE, provenance, refusals
+from autobot.web.disconnect import unless_disconnected
+from deployments.npu.error_responses import KSERVE, error_responses, origin_headers
 from deployments.npu.inference.body import (
     EXTENSION,
     HEADER_LENGTH,
@@ -38,7 +38,7 @@ def kserve_routes(inference: Inference, engine: str) -> APIRouter:
     router = APIRouter(tags=["npu"])
     keyed = APIRouter(
         dependencies=[Depends(require("npu"))],
-        responses=refusals(KSERVE, {400: "Not what the model takes", 404: "No such model"}),
+        responses=error_responses(KSERVE, {400: "Not what the model takes", 404: "No such model"}),
     )
     versioned = [Depends(_known)]
 
@@ -92,9 +92,9 @@ def kserve_routes(inference: Inference, engine: str) -> APIRouter:
         async with inference.reading.slot(key.id):
             wanted, feed = await asyncio.to_thread(parse, body, length)
         work = inference.infer(name, feed, wanted.wanted, key.id)
-        model, made = await unless_hung_up(request, work)
+        model, made = await unless_disconnected(request, work)
         content, json_length = await asyncio.to_thread(write, wanted, model, made)
-        headers = provenance(model.name, model.device(), engine)
+        headers = origin_headers(model.name, model.device(), engine)
         if json_length is None:
             return Response(content, media_type="application/json", headers=headers)
         headers[HEADER_LENGTH] = str(json_length)

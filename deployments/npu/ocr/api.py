@@ -8,9 +8,9 @@ from starlette.datastructures import UploadFile
 from autobot.errors import Invalid
 from autobot.keys import KeyRecord
 from autobot.web.auth import require
-from autobot.web.hangup import unless_hung_up
+from autobot.web.disconnect import unless_disconnected
 from deployments.npu.embeddings.schemas import OcrAnswer
-from deployments.npu.error_responses import PROBLEM, provenance, refusals
+from deployments.npu.error_responses import PROBLEM, error_responses, origin_headers
 from deployments.npu.ocr.service import MAX_IMAGE_BYTES, Reader, too_large
 
 OCR_BODY: dict[str, Any] = {
@@ -37,7 +37,7 @@ def ocr_routes(reader: Reader, engine: str) -> APIRouter:
     @router.post(
         "/api/ocr",
         openapi_extra={"requestBody": OCR_BODY},
-        responses=refusals(PROBLEM),
+        responses=error_responses(PROBLEM),
     )
     async def ocr(
         request: Request,
@@ -49,8 +49,8 @@ def ocr_routes(reader: Reader, engine: str) -> APIRouter:
         form with a field `file`. Without `page` every page is read, of which there may be 20; of
         an animation it is the first picture."""
         image = await _image_of(request)
-        reading = await unless_hung_up(request, reader.read(image, page, key.id))
-        response.headers.update(provenance(reading.model, reading.device, engine))
+        reading = await unless_disconnected(request, reader.read(image, page, key.id))
+        response.headers.update(origin_headers(reading.model, reading.device, engine))
         return OcrAnswer.of(reading, engine)
 
     return router

@@ -19,7 +19,7 @@ import numpy as np
 
 from autobot.errors import SetupError
 from autobot.settings import Settings
-from deployments.npu.batching.model_cache import INT8, MANIFEST, Shelf, sha256
+from deployments.npu.openvino.text_encoders import INT8, MANIFEST, TextEncoders, sha256
 
 SAMPLES = 256
 
@@ -37,8 +37,8 @@ def quantise(name: str, settings: Settings) -> Path:
         ) from error
     import openvino
 
-    shelf = Shelf(settings)
-    source = shelf.find(name)
+    encoders = TextEncoders(settings)
+    source = encoders.find(name)
     model = openvino.Core().read_model(source.folder / "model.onnx")
     inputs = {port.get_any_name() for port in model.inputs}
     feeds = [
@@ -52,14 +52,14 @@ def quantise(name: str, settings: Settings) -> Path:
         subset_size=len(feeds),
         preset=nncf.QuantizationPreset.MIXED,
     )
-    folder = shelf.int8_folder(name + INT8)
+    folder = encoders.int8_folder(name + INT8)
     staging = folder.with_name(folder.name + ".part")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     openvino.save_model(made, staging / "model.xml", compress_to_fp16=False)
     shutil.copy(source.folder / "tokenizer.json", staging)
     manifest = {
-        "source_sha256": shelf.source_digest(name),
+        "source_sha256": encoders.source_digest(name),
         "made_by": f"nncf {nncf.__version__}, openvino {openvino.__version__}",
         "calibration": f"{len(feeds)} of Python {sys.version.split()[0]}'s own docstrings",
         "sha256": {file.name: sha256(file) for file in sorted(staging.iterdir())},

@@ -8,9 +8,9 @@ from pydantic import BaseModel, Field
 
 from autobot.keys import KeyRecord
 from autobot.web.auth import require
-from autobot.web.hangup import unless_hung_up
+from autobot.web.disconnect import unless_disconnected
 from deployments.npu.embeddings.schemas import Text
-from deployments.npu.error_responses import OPENAI, provenance, refusals
+from deployments.npu.error_responses import OPENAI, error_responses, origin_headers
 from deployments.npu.rerank.service import MAX_DOCUMENTS, Ranked, Reranker
 
 
@@ -64,7 +64,7 @@ def rerank_routes(reranker: Reranker, engine: str) -> APIRouter:
     refused = {400: "A text is empty or the query too long", 404: "No such model"}
 
     @router.post(
-        "/v1/rerank", response_model_exclude_none=True, responses=refusals(OPENAI, refused)
+        "/v1/rerank", response_model_exclude_none=True, responses=error_responses(OPENAI, refused)
     )
     async def rerank(
         body: RerankRequest,
@@ -74,8 +74,8 @@ def rerank_routes(reranker: Reranker, engine: str) -> APIRouter:
     ) -> RerankAnswer:
         """Order documents by how well they answer a query."""
         work = reranker.rerank(body.query, body.texts, body.model, body.top_n, key.id)
-        ranked = await unless_hung_up(request, work)
-        response.headers.update(provenance(ranked.model, ranked.device, engine))
+        ranked = await unless_disconnected(request, work)
+        response.headers.update(origin_headers(ranked.model, ranked.device, engine))
         return _answer(ranked, body)
 
     return router

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from autobot.errors import ModelNotFound, Unavailable
 from autobot.settings import Settings
 from deployments.npu.batching.batcher import Tokens
-from deployments.npu.batching.model_cache import Found, Shelf
 from deployments.npu.embeddings.driver import token_vectors
 from deployments.npu.openvino.driver import Device
 from deployments.npu.openvino.encoder import Encoder
+from deployments.npu.openvino.text_encoders import Found, TextEncoders
 from deployments.npu.rerank.service import Passage
 
 PREFERRED = "all-minilm-l6-v2"
@@ -30,17 +30,17 @@ class OpenVinoRerankModels:
     """The embedding models on this machine, used for reranking."""
 
     def __init__(self, settings: Settings, device: Device) -> None:
-        self._shelf = Shelf(settings)
+        self._encoders = TextEncoders(settings)
         self._device = device
 
     def installed(self) -> list[str]:
-        return self._shelf.installed()
+        return self._encoders.installed()
 
     def resolve(self, name: str) -> str:
-        return self._shelf.find(self._default() if name == "default" else name).name
+        return self._encoders.find(self._default() if name == "default" else name).name
 
     def load(self, name: str) -> "LateInteraction":
-        found = self._shelf.verified(name)
+        found = self._encoders.verified(name)
         try:
             return LateInteraction(found, self._device)
         except Exception as error:  # tokenizers raises bare Exception, OpenVINO RuntimeError
@@ -52,9 +52,9 @@ class OpenVinoRerankModels:
     def _default(self) -> str:
         # Scores of one answer are compared with each other only, so this may change underway.
         try:
-            return self._shelf.find(PREFERRED).name
+            return self._encoders.find(PREFERRED).name
         except ModelNotFound:
-            return self._shelf.default
+            return self._encoders.default
 
 
 class LateInteraction(Encoder):

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from autobot.errors import Invalid
 from autobot.keys import KeyRecord
 from autobot.web.auth import require
-from autobot.web.hangup import unless_hung_up
-from deployments.npu.error_responses import OPENAI, provenance, refusals
+from autobot.web.disconnect import unless_disconnected
+from deployments.npu.error_responses import OPENAI, error_responses, origin_headers
 from deployments.npu.speech.languages import code_of, word_of
 from deployments.npu.speech.service import Asked, Transcriber, Transcript
 from deployments.npu.speech.subtitles import srt, vtt
@@ -65,7 +65,7 @@ def speech_routes(transcriber: Transcriber, engine: str) -> APIRouter:
     @router.post(
         "/v1/audio/transcriptions",
         response_model=Transcription,
-        responses={200: {"content": {"text/plain": {}}}, **refusals(OPENAI, refused)},
+        responses={200: {"content": {"text/plain": {}}}, **error_responses(OPENAI, refused)},
     )
     async def transcriptions(
         form: Annotated[SpeechRequest, Form()],
@@ -76,9 +76,9 @@ def speech_routes(transcriber: Transcriber, engine: str) -> APIRouter:
         asked = form.asked()
         audio = await form.file.read()
         work = transcriber.transcribe(audio, form.model, asked, key.id)
-        transcript = await unless_hung_up(request, work)
+        transcript = await unless_disconnected(request, work)
         answer = written(transcript, form.response_format)
-        answer.headers.update(provenance(transcript.model, transcript.device, engine))
+        answer.headers.update(origin_headers(transcript.model, transcript.device, engine))
         return answer
 
     return router

@@ -42,7 +42,7 @@ async def connected(
     """A client's browser. Afterwards the room has forgotten it: to the client a connection is over
     when it has said so, to the room when processes have ended and files are gone.
     """
-    inside = served.room.sessions.lobby.inside
+    inside = served.room.sessions.admission.inside
     headers = {"Authorization": f"Bearer {key}"}
     url = served.url(kind, f"?{query}")
     if kind == "cdp":
@@ -53,4 +53,4 @@ async def connected(
         yield browser
     finally:
         await browser.close()
-        await until(lambda: served.room.sessions.lobby.inside <= inside)
+        await until(lambda: served.room.sessions.admission.inside <= inside)

@@ -22,7 +22,7 @@ from autobot.settings import Settings
 from autobot.web.app import create_app
 from deployments.browser.chromium.memory import Meter
 from deployments.browser.chromium.service import ChromiumBrowser
-from deployments.browser.egress.connector import Dialer
+from deployments.browser.egress.connector import Connector
 from deployments.browser.egress.policy import Policy, Target
 from deployments.browser.engine import Browser
 from deployments.browser.fake import FakeBrowser
@@ -73,7 +73,7 @@ async def chromium(
     browser.start()
 
     async def crash() -> None:
-        alive = await browser.keeper.get()
+        alive = await browser.restarter.get()
         for pid in (await alive.processes())["browser"]:
             os.kill(pid, signal.SIGKILL)
         await alive.ended.wait()
@@ -85,7 +85,7 @@ async def chromium(
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def fake(site: Site, trap: Trap) -> AsyncIterator[Rig]:
     allowed = frozenset([Target("127.0.0.1", site.port)])
-    browser = FakeBrowser(Dialer(Policy(allowed)), running=2, waiting=2)
+    browser = FakeBrowser(Connector(Policy(allowed)), running=2, waiting=2)
     browser.start()
     yield Rig(browser, browser.crash, site, trap)
     await browser.close()
@@ -96,10 +96,10 @@ def rig(request: pytest.FixtureRequest) -> Rig:
     return request.getfixturevalue(request.param)
 
 
-def real_browser(home: Path, allow: str, dialer: Dialer | None = None) -> ChromiumBrowser:
+def real_browser(home: Path, allow: str, connector: Connector | None = None) -> ChromiumBrowser:
     """A real browser with two slots and eight places in line, for whoever must start their own."""
     settings = Settings(home=home, browser_allow=allow, browser_concurrency=2)
-    return ChromiumBrowser(settings, dialer)
+    return ChromiumBrowser(settings, connector)
 
 
 def room_of(browser: Browser, most: int = 4, profiles: Profiles | None = None) -> BrowserRoom:
@@ -194,7 +194,7 @@ async def page(browser: ClientBrowser, served: Served) -> AsyncIterator[Page]:
 
 async def processes(rig: Rig) -> dict[str, list[int]]:
     assert isinstance(rig.browser, ChromiumBrowser)
-    return await (await rig.browser.keeper.get()).processes()
+    return await (await rig.browser.restarter.get()).processes()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -59,7 +59,7 @@ class Raw:
 
 @contextlib.asynccontextmanager
 async def raw(served: Served, kind: str, key: str = KEY) -> AsyncIterator[Raw]:
-    inside = served.room.sessions.lobby.inside
+    inside = served.room.sessions.admission.inside
     connecting = connect(
         served.url(kind),
         additional_headers={"Authorization": f"Bearer {key}"},
@@ -69,7 +69,7 @@ async def raw(served: Served, kind: str, key: str = KEY) -> AsyncIterator[Raw]:
     )
     async with connecting as connection:
         yield Raw(connection)
-    await until(lambda: served.room.sessions.lobby.inside <= inside)
+    await until(lambda: served.room.sessions.admission.inside <= inside)
 
 
 class Tab:

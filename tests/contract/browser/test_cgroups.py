@@ -34,33 +34,33 @@ async def browser(tmp_path: Path, browser_user: None) -> AsyncIterator[ChromiumB
 
 
 async def test_every_process_of_the_browser_is_inside_its_bounds(browser: ChromiumBrowser) -> None:
-    chromium = await browser.keeper.get()
-    cage = chromium.chosen.cage
+    chromium = await browser.restarter.get()
+    cgroup = chromium.chosen.cgroup
     expected = memory.bounds(None)
     limits = (await browser.facts())["limits"]
     assert "missing" not in limits, limits
     assert abs(limits["memory_mib"] - (expected.memory >> 20)) <= 1
     assert (limits["tasks"], limits["cpus"]) == (expected.tasks, round(expected.cpus, 2))
     found = await chromium.processes()
-    inside = f"/{cage.groups[0].name}"
+    inside = f"/{cgroup.groups[0].name}"
     for pid in (pid for pids in found.values() for pid in pids):
         entered = [line for line in groups_of(pid) if line.endswith(inside)]
-        assert len(entered) == len(cage.groups)
+        assert len(entered) == len(cgroup.groups)
 
 
 async def test_the_replica_itself_is_outside(browser: ChromiumBrowser) -> None:
-    chromium = await browser.keeper.get()
+    chromium = await browser.restarter.get()
     driver = launch.family(chromium.folders)[0].ppid()
     for pid in (psutil.Process().pid, driver):
         assert not [line for line in groups_of(pid) if cgroups.OURS in line]
 
 
 async def test_the_bounds_go_with_the_browser(browser: ChromiumBrowser) -> None:
-    groups = (await browser.keeper.get()).chosen.cage.groups
+    groups = (await browser.restarter.get()).chosen.cgroup.groups
     await browser.close()
 
     def gone() -> bool:
-        cgroups.Cage(groups).close()  # as the next replica does
+        cgroups.Cgroup(groups).close()  # as the next replica does
         return not any(group.exists() for group in groups)
 
     await until(gone)
@@ -82,6 +82,6 @@ async def test_a_protocol_connections_processes_are_inside_too(
             with contextlib.suppress(OSError, psutil.Error):  # short-lived ones may be over
                 entered = [line for line in groups_of(process.pid) if cgroups.OURS in line]
                 if process.status() != psutil.STATUS_ZOMBIE:
-                    assert len(entered) == len(chosen.cage.groups), process
+                    assert len(entered) == len(chosen.cgroup.groups), process
                     inside += 1
         assert inside > 2

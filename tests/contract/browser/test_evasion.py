@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from autobot.errors import BlockedAddress, Timeout
-from deployments.browser.egress.connector import Dialer
+from deployments.browser.egress.connector import Connector
 from deployments.browser.egress.policy import Address, Policy, Target
 from deployments.browser.engine import Page, PageFailed, SessionSpec
 from deployments.browser.pages.actions import Goto
@@ -228,7 +228,7 @@ async def test_a_name_that_changes_its_address_is_blocked(
         answers.append(ip_address("8.8.8.8" if not answers else "127.0.0.1"))
         return [answers[-1]]
 
-    browser = real_browser(tmp_path, "", Dialer(Policy(), rebinding))
+    browser = real_browser(tmp_path, "", Connector(Policy(), rebinding))
     browser.start()
     try:
         before = trap.tcp
@@ -251,7 +251,7 @@ async def test_names_are_resolved_by_the_proxy_and_never_by_chromium(
         return [ip_address("127.0.0.1")]
 
     allowed = frozenset([Target("127.0.0.1", site.port)])
-    browser = real_browser(tmp_path, "", Dialer(Policy(allowed), resolver))
+    browser = real_browser(tmp_path, "", Connector(Policy(allowed), resolver))
     browser.start()
     try:
         site.put("/named", "<body>named")

@@ -8,7 +8,7 @@ import pytest_asyncio
 import structlog
 
 from autobot.keys import NewKey, make_key
-from deployments.browser.egress.connector import Dialer
+from deployments.browser.egress.connector import Connector
 from deployments.browser.egress.policy import Domains, Policy, Target, target_of
 from deployments.browser.engine import Rendered
 from deployments.browser.pages.api import domains_of_key
@@ -90,6 +90,6 @@ async def test_lists_add_up_and_never_replace_each_other() -> None:
     from autobot.errors import BlockedAddress
 
     allowed = frozenset([Target("127.0.0.1", 1)])
-    dialer = Dialer(Policy(allowed)).within(Domains(deny=("127.0.0.1",), whose="API key"))
+    connector = Connector(Policy(allowed)).within(Domains(deny=("127.0.0.1",), whose="API key"))
     with pytest.raises(BlockedAddress, match="API key"):
-        await dialer.within(Domains(allow=("127.0.0.1",))).admit(target_of("http://127.0.0.1:1"))
+        await connector.within(Domains(allow=("127.0.0.1",))).admit(target_of("http://127.0.0.1:1"))

@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from autobot.keys import NewKey, make_key
 from autobot.web.app import create_app
-from deployments.browser.egress.connector import Dialer
+from deployments.browser.egress.connector import Connector
 from deployments.browser.egress.policy import Policy, Target
 from deployments.browser.engine import MOST_SELECTED, Browser
 from deployments.browser.fake import FakeBrowser
@@ -55,7 +55,7 @@ async def room(
 ) -> AsyncIterator[Room]:
     async with playground() as port:
         allowed = frozenset({Target("127.0.0.1", port)})
-        browser: Browser = FakeBrowser(Dialer(Policy(allowed)))
+        browser: Browser = FakeBrowser(Connector(Policy(allowed)))
         if request.param == "chromium":
             browser = real_browser(tmp_path_factory.mktemp("home"), f"127.0.0.1:{port}")
         app = create_app("browser", [room_of(browser, most=8).router()], await ring(RECORD, OTHER))

@@ -42,7 +42,7 @@ async def milliseconds(work: Callable[[], Awaitable[Any]]) -> float:
 
 async def test_a_session_opens_as_fast_as_a_bare_context_and_page(chromium: Rig) -> None:
     assert isinstance(chromium.browser, ChromiumBrowser)
-    bare_chromium = (await chromium.browser.keeper.get())._browser
+    bare_chromium = (await chromium.browser.restarter.get())._browser
     sessions = Sessions(chromium.browser, "here", Meter(1 << 40, lambda: 0), 8)
 
     async def bare() -> None:

@@ -122,7 +122,7 @@ async def test_who_finds_no_place_here_gets_one_there(vms: Vms, queue_s: int) ->
         assert answer.status_code == 429
         assert answer.headers["retry-after"]
     waiting = asyncio.ensure_future(here.caller.post("/sessions", queue_s=20))
-    await until(lambda: here.room.sessions.lobby.waiting == 1)
+    await until(lambda: here.room.sessions.admission.waiting == 1)
     await here.room.sessions.end(RECORD.id, here.room.sessions.all(RECORD.id)[0].id)
     assert (await waiting).status_code == 201
 

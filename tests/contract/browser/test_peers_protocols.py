@@ -63,7 +63,7 @@ async def test_a_protocol_client_gets_a_browser_of_the_vm_that_has_place(
     with pytest.raises(PlaywrightError, match="429"):
         await playwright.chromium.connect(here.url("/playwright"), headers=headers)
     await browser.close()
-    await until(lambda: there.room.sessions.lobby.inside == 0)
+    await until(lambda: there.room.sessions.admission.inside == 0)
     await session.close()
 
 

@@ -60,7 +60,7 @@ async def test_a_dead_driver_is_replaced(chromium: Rig) -> None:
     """Playwright's own process is killed, not Chromium: both must be new afterwards."""
     before = (await processes(chromium))["browser"][0]
     assert isinstance(chromium.browser, ChromiumBrowser)
-    alive = await chromium.browser.keeper.get()
+    alive = await chromium.browser.restarter.get()
     driver = psutil.Process(launch.family(alive.folders)[0].ppid())
     assert driver.pid != os.getpid()
     driver.kill()

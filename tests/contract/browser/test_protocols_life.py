@@ -36,7 +36,7 @@ async def test_a_connection_shares_nothing_counts_and_leaves_nothing(
         await page.goto(served.site + "/")
         await page.evaluate("document.cookie = 'left=1; max-age=1000'")
         assert served.room.connections.open_now == before + 1
-        assert served.room.sessions.lobby.inside == before + 1
+        assert served.room.sessions.admission.inside == before + 1
     async with connected(playwright, served, kind) as second:
         page = await second.new_page()
         await page.goto(served.site + "/")

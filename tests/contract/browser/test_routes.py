@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
 from autobot.web.app import create_app
-from deployments.browser.egress.connector import Dialer
+from deployments.browser.egress.connector import Connector
 from deployments.browser.egress.policy import Domains, Policy
 from deployments.browser.engine import Browser, Page, Rendered
 from deployments.browser.fake import FakeBrowser
@@ -41,7 +41,7 @@ async def client_of(browser: Browser, key: str | None = KEY) -> httpx.AsyncClien
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with await client_of(FakeBrowser(Dialer(Policy()), running=1, waiting=1)) as client:
+    async with await client_of(FakeBrowser(Connector(Policy()), running=1, waiting=1)) as client:
         yield client
 
 
@@ -75,7 +75,7 @@ async def test_a_pdf_comes_back_as_pdf(client: httpx.AsyncClient) -> None:
 
 
 async def test_no_key_and_a_key_of_another_scope_are_refused() -> None:
-    browser = FakeBrowser(Dialer(Policy()))
+    browser = FakeBrowser(Connector(Policy()))
     for path in (SHOT, PDF):
         async with await client_of(browser, None) as nobody:
             expect(await nobody.post(path, json={"html": RED}), 401, "unauthenticated")
@@ -135,7 +135,7 @@ async def test_a_deadline_is_a_504_and_a_full_line_a_429_with_retry_after(
 
 
 async def test_a_crash_is_a_503_with_retry_after() -> None:
-    browser = FakeBrowser(Dialer(Policy()))
+    browser = FakeBrowser(Connector(Policy()))
     async with await client_of(browser) as client:
         body = {"html": "<script>while(true)</script>", "timeout_s": 20}
         running = asyncio.ensure_future(client.post(SHOT, json=body))
@@ -150,7 +150,7 @@ class Recording(FakeBrowser):
     """Keeps the jobs it is given, and counts its lives."""
 
     def __init__(self) -> None:
-        super().__init__(Dialer(Policy()))
+        super().__init__(Connector(Policy()))
         self.jobs: list[Job] = []
         self.events: list[str] = []
 

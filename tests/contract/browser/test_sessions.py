@@ -84,11 +84,11 @@ async def test_a_crash_ends_every_session_with_the_reason_and_the_next_one_works
         with pytest.raises((SessionEnded, Unavailable), match="crashed"):
             await sessions.act(owner, record.id, Content())
     await asyncio.sleep(1)
-    assert sessions.lobby.inside == 0
+    assert sessions.admission.inside == 0
     third = await sessions.open("ann", NewSession())
     assert (await sessions.act("ann", third.id, Content())).media_type.startswith("text/html")
     await sessions.close()
-    assert sessions.lobby.inside == 0
+    assert sessions.admission.inside == 0
 
 
 async def test_a_session_of_another_replica_is_not_found_and_says_so(rig: Rig) -> None:
@@ -114,7 +114,7 @@ class Taken(NamedTuple):
 
 async def taken(rig: Rig) -> Taken:
     assert isinstance(rig.browser, ChromiumBrowser)
-    chromium = psutil.Process((await (await rig.browser.keeper.get()).processes())["browser"][0])
+    chromium = psutil.Process((await (await rig.browser.restarter.get()).processes())["browser"][0])
     driver = chromium.parent()
     assert driver is not None
     files = [process.num_fds() for process in (psutil.Process(), driver, chromium)]
@@ -130,7 +130,7 @@ async def many_sessions(rig: Rig, count: int, at_once: int = 5) -> list[Taken]:
     sessions = rooms(rig, most=at_once)
     sessions.start()
     url = rig.site.put("/many", "<p>one of many<script>localStorage.x = 1</script>")
-    await rig.browser.keeper.get()
+    await rig.browser.restarter.get()
     before = {p.pid for p in psutil.Process().children(recursive=True)}
 
     async def one() -> None:
@@ -153,7 +153,7 @@ async def many_sessions(rig: Rig, count: int, at_once: int = 5) -> list[Taken]:
         await asyncio.sleep(0.1)
     else:
         pytest.fail(f"left behind: {new}")
-    chromium = await rig.browser.keeper.get()
+    chromium = await rig.browser.restarter.get()
     assert chromium.open_contexts == 0
     assert not (await chromium.processes()).get("renderer")
     return [*figures, await taken(rig)]

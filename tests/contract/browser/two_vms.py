@@ -12,10 +12,10 @@ from autobot.contracts.profiles import FakeProfiles
 from autobot.keys import KeyRecord
 from autobot.web.app import create_app
 from deployments.browser.affinity.peer_client import peers_client
-from deployments.browser.affinity.router import Peers
+from deployments.browser.affinity.router import AffinityRouter
 from deployments.browser.affinity.session_ids import replica_name
 from deployments.browser.chromium.memory import Meter
-from deployments.browser.egress.connector import Dialer
+from deployments.browser.egress.connector import Connector
 from deployments.browser.egress.policy import Policy
 from deployments.browser.fake import FakeBrowser
 from deployments.browser.room import BrowserRoom
@@ -65,7 +65,7 @@ async def two_vms(
                 "client": client,
             }
             headers = {"x-autobot-node": address}
-            middleware = [Middleware(Peers, **options)]
+            middleware = [Middleware(AffinityRouter, **options)]
             app = create_app(
                 "browser", [room.router()], keys, headers=headers, middleware=middleware
             )
@@ -80,7 +80,7 @@ async def two_vms(
 
 
 def small_room(replica: str) -> BrowserRoom:
-    browser = FakeBrowser(Dialer(Policy()))
+    browser = FakeBrowser(Connector(Policy()))
     sessions = Sessions(browser, replica, Meter(1 << 40, lambda: 0), MOST + 1)
     return BrowserRoom(browser, sessions, FakeProfiles(()))
 

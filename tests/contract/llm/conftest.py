@@ -46,7 +46,7 @@ class Subject:
 
     engine: ChatEngine
     model: str
-    gate: ConcurrencyLimiter
+    limiter: ConcurrencyLimiter
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +60,7 @@ async def _llamacpp(path: Path, log: Path) -> AsyncGenerator[Subject, None]:
     files = [ModelFile(SMALL, path, CONTEXT)]
     engine = LlamaCppEngine(lambda: files, log, slots=1, waiting=1, context=CONTEXT)
     try:
-        yield Subject(engine, SMALL, engine.gate)
+        yield Subject(engine, SMALL, engine.limiter)
     finally:
         await engine.close()
 
@@ -112,7 +112,7 @@ async def _ollama(url: str, path: Path) -> AsyncGenerator[Subject, None]:
     async with imported(url, path) as name:
         engine = OllamaEngine(url, slots=1, waiting=1, context=CONTEXT)
         try:
-            yield Subject(engine, name, engine.gate)
+            yield Subject(engine, name, engine.limiter)
         finally:
             await engine.close()
 
@@ -123,7 +123,7 @@ async def subject(
 ) -> AsyncGenerator[Subject, None]:
     if request.param == "fake":
         engine = FakeEngine(["fake"], context=CONTEXT, slots=1, waiting=1, token_s=0.005)
-        yield Subject(engine, "fake", engine.gate)
+        yield Subject(engine, "fake", engine.limiter)
         return
     log = tmp_path_factory.mktemp("engine") / "llama.cpp.log"
     if request.param == "ollama":

@@ -17,7 +17,7 @@ from deployments.llm.chat.service import ChatService
 from deployments.llm.completions.api import completion_routes
 from deployments.llm.engine import ModelCard
 from deployments.llm.fake import FakeEngine
-from deployments.llm.models.manager import Shop
+from deployments.llm.models.manager import ModelManager
 from deployments.llm.ollama_api.api import ollama_routes
 from deployments.llm.ollama_api.embeddings import OllamaOrNpu
 from deployments.llm.responses.api import response_routes
@@ -68,12 +68,12 @@ async def room(ring: KeyRing | None = None) -> FastAPI:
     said = [{"type": "message", "role": "user", "content": "hello"}]
     await store.put(RECORD.id, Stored(said, {"id": KEPT, "output": []}))
     server = Server()
-    shop = Shop(Catalogue(Path(mkdtemp())), server, server, service.model)
+    manager = ModelManager(Catalogue(Path(mkdtemp())), server, server, service.model)
     routers = [
         chat_routes(service),
         completion_routes(service),
         response_routes(service, store),
-        ollama_routes(service, shop, OllamaOrNpu(server, FakeEmbeddings())),
+        ollama_routes(service, manager, OllamaOrNpu(server, FakeEmbeddings())),
     ]
     if ring is None:
         ring = KeyRing(keys)

@@ -145,7 +145,7 @@ async def test_closing_a_stream_early_lets_the_next_one_in(subject: Subject) -> 
         async with asyncio.timeout(10):
             await anext(next_one)
         await next_one.aclose()
-    assert subject.gate.running == 0
+    assert subject.limiter.running == 0
 
 
 async def test_cancelled_caller_frees_its_slot(subject: Subject) -> None:
@@ -154,7 +154,7 @@ async def test_cancelled_caller_frees_its_slot(subject: Subject) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert subject.gate.running == 0
+    assert subject.limiter.running == 0
     seen = await asyncio.wait_for(run(subject, ask(subject, max_tokens=2)), 20)
     assert seen.finish.completion_tokens == 2
 
@@ -212,4 +212,4 @@ async def test_image_is_refused_by_a_model_that_cannot_see(subject: Subject) -> 
     message = ChatMessage("user", "What is this?", (b"\x89PNG\r\n\x1a\n",))
     with pytest.raises(BadRequest, match="cannot see"):
         await run(subject, ChatRequest(subject.model, (message,), max_tokens=2))
-    assert subject.gate.running == 0
+    assert subject.limiter.running == 0

@@ -51,7 +51,7 @@ class Room:
         assert process, "the engine ended"
         slots = await process.client.json("GET", "/slots")
         assert len(slots) == SLOTS
-        return sum(slot["is_processing"] for slot in slots) + self.engine.gate.running
+        return sum(slot["is_processing"] for slot in slots) + self.engine.limiter.running
 
     async def free(self) -> float:
         """Wait until every slot is; return how many seconds that took."""
@@ -130,7 +130,7 @@ async def many(room: Room, number: int, warm: int) -> None:
     assert before
     after = await room.held()
     print(f"{done} hang-ups; slots free after {slowest:.2f} s at most; {before} -> {after}")
-    assert (room.engine.gate.running, room.engine.gate.queued) == (0, 0)
+    assert (room.engine.limiter.running, room.engine.limiter.queued) == (0, 0)
     assert after.files <= before.files, "a file or socket was left open"
     for now, then in zip(after.memory, before.memory, strict=True):
         assert now <= then * MORE_MEMORY

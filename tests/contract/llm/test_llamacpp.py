@@ -90,7 +90,7 @@ async def test_hang_up_in_the_middle_of_a_long_prompt_stops_the_native_engine(
     await _until_slots(engine, lambda slots: any(map(_progress, slots)))
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert engine.gate.running == 0
+    assert engine.limiter.running == 0
     read = await _until_slots(engine, _idle)
     assert 0 < read < 2000, "it stopped long before it had read the whole prompt of 3,900 tokens"
 
@@ -101,7 +101,7 @@ async def test_hundred_hang_ups_leave_no_slot_busy_and_no_connection_open(engine
         await anext(stream)
         await stream.aclose()
     await _until_slots(engine, _idle)
-    assert (engine.gate.running, engine.gate.queued) == (0, 0)
+    assert (engine.limiter.running, engine.limiter.queued) == (0, 0)
     open_sockets = [c for c in psutil.Process().net_connections("unix") if "llama.sock" in c.raddr]
     assert open_sockets == []
     assert (await finish(engine, ask(max_tokens=2))).completion_tokens == 2

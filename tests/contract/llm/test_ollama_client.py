@@ -242,8 +242,8 @@ async def test_ingress_passes_ollama_on_and_a_hang_up_too(room: Served) -> None:
         body = {"model": SMALL, "messages": SEA}
         async with raw.stream("POST", f"{ingress}/ollama/api/chat", json=body) as answer:
             await anext(answer.aiter_raw())
-            assert room.room.llamacpp.gate.running == 1
-        await until(lambda: room.room.llamacpp.gate.running == 0, seconds=1.0)
+            assert room.room.llamacpp.limiter.running == 1
+        await until(lambda: room.room.llamacpp.limiter.running == 0, seconds=1.0)
         with pytest.raises(ollama.ResponseError, match="API key"):
             await ollama.AsyncClient(f"{ingress}/ollama").list()
 

@@ -224,14 +224,14 @@ async def test_full_queue_is_429_with_retry_after(room: Room) -> None:
             pass
 
     held = [asyncio.create_task(hold()) for _ in range(2)]
-    await until(lambda: room.slow.gate.running + room.slow.gate.queued == 2)
+    await until(lambda: room.slow.limiter.running + room.slow.limiter.queued == 2)
     with pytest.raises(openai.RateLimitError) as refused:
         await room.client().chat.completions.create(model="slow", messages=ASK)
     assert int(refused.value.response.headers["retry-after"]) >= 1
     for task in held:
         task.cancel()
     await asyncio.gather(*held, return_exceptions=True)
-    await until(lambda: room.slow.gate.running == 0)
+    await until(lambda: room.slow.limiter.running == 0)
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -247,14 +247,14 @@ async def test_client_that_hangs_up_frees_its_slot_within_a_second(
                 stream=True,
             )
             task = asyncio.create_task(sent)
-            await until(lambda: room.slow.gate.running == 1)
+            await until(lambda: room.slow.limiter.running == 1)
             if stream:
                 answer = await task
                 await anext(answer.aiter_raw())
                 await answer.aclose()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        await until(lambda: room.slow.gate.running == 0, seconds=1.0)
+        await until(lambda: room.slow.limiter.running == 0, seconds=1.0)
 
 
 async def test_error_after_the_first_word_reaches_the_client_as_an_error(room: Room) -> None:

@@ -356,4 +356,4 @@ async def test_ten_megabytes_are_refused_before_they_are_read_and_in_the_engine(
     with pytest.raises(ContextLengthExceeded, match="8192"):
         await room.room.service.answer(request)
     assert time.monotonic() - began < 30
-    assert room.room.llamacpp.gate.running == 0
+    assert room.room.llamacpp.limiter.running == 0

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from autobot.errors import ModelNotFound, Unavailable
 from autobot.settings import Settings
-from deployments.npu.batching.model_cache import INT8, MANIFEST, Shelf
 from deployments.npu.embeddings.driver import OpenVinoEmbeddingModels
 from deployments.npu.embeddings.service import Embedder, EmbeddingModels
 from deployments.npu.openvino.driver import Device
 from deployments.npu.openvino.quantise import quantise
+from deployments.npu.openvino.text_encoders import INT8, MANIFEST, TextEncoders
 from tests.contract.npu.conftest import MODELS
 
 Vectors = NDArray[np.float32]
@@ -52,7 +52,7 @@ def int8(settings: Settings, real_models: EmbeddingModels) -> str:
     """The name of the int8 form, made on this machine when it is not there yet (half a minute)."""
     name = MODELS[0] + INT8
     try:
-        Shelf(settings).verified(name)
+        TextEncoders(settings).verified(name)
     except (ModelNotFound, Unavailable):
         quantise(MODELS[0], settings)
     return name

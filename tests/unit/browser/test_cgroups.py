@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.browser.chromium.cgroups import OURS, Bounds, Cage, prepare
+from deployments.browser.chromium.cgroups import OURS, Bounds, Cgroup, prepare
 
 BOUNDS = Bounds(memory=3 << 30, tasks=4096, cpus=1.8)
 HELD = {"memory_mib": 3072, "tasks": 4096, "cpus": 1.8}
@@ -34,14 +34,14 @@ def always(unit: Path) -> bool:
 
 def test_a_delegated_unit_gets_a_group_with_all_three_bounds(tmp_path: Path) -> None:
     unit = version_2(tmp_path)
-    cage = prepare(BOUNDS, root=tmp_path, own=f"0::/{UNIT}\n", may=lambda asked: asked == unit)
+    cgroup = prepare(BOUNDS, root=tmp_path, own=f"0::/{UNIT}\n", may=lambda asked: asked == unit)
     group = unit / MINE
-    assert cage.groups == (group,)
+    assert cgroup.groups == (group,)
     assert (group / "memory.max").read_text() == str(3 << 30)
     assert (group / "pids.max").read_text() == "4096"
     assert (group / "cpu.max").read_text() == "180000 100000"
     assert (unit / "cgroup.subtree_control").read_text() == "+memory +pids +cpu"
-    assert (cage.holds, cage.why) == (HELD, "")
+    assert (cgroup.holds, cgroup.why) == (HELD, "")
 
 
 def test_what_runs_in_the_unit_moves_aside_first(
@@ -63,9 +63,9 @@ def test_what_runs_in_the_unit_moves_aside_first(
         return write(path, text)
 
     monkeypatch.setattr(Path, "write_text", kernel)
-    cage = prepare(BOUNDS, root=tmp_path, own=f"0::/{UNIT}\n", may=always)
+    cgroup = prepare(BOUNDS, root=tmp_path, own=f"0::/{UNIT}\n", may=always)
     assert moved == ["11", "12"]
-    assert cage.holds == HELD
+    assert cgroup.holds == HELD
 
 
 def test_the_next_replica_of_a_divided_unit_finds_its_place_beside_the_rest(tmp_path: Path) -> None:
@@ -73,8 +73,8 @@ def test_the_next_replica_of_a_divided_unit_finds_its_place_beside_the_rest(tmp_
     stale, living = tmp_path / UNIT / f"{OURS}999999999", tmp_path / UNIT / f"{OURS}1"
     stale.mkdir()
     living.mkdir()
-    cage = prepare(BOUNDS, root=tmp_path, own=f"0::/{UNIT}/rest\n", may=always)
-    assert cage.groups == (tmp_path / UNIT / MINE,)
+    cgroup = prepare(BOUNDS, root=tmp_path, own=f"0::/{UNIT}/rest\n", may=always)
+    assert cgroup.groups == (tmp_path / UNIT / MINE,)
     assert not stale.exists()
     assert living.exists()
 
@@ -82,9 +82,9 @@ def test_the_next_replica_of_a_divided_unit_finds_its_place_beside_the_rest(tmp_
 def test_a_unit_that_is_not_delegated_is_left_alone_and_the_reason_told(tmp_path: Path) -> None:
     unit = version_2(tmp_path)
     before = sorted(unit.rglob("*"))
-    cage = prepare(BOUNDS, root=tmp_path, own=f"0::/{UNIT}\n")
-    assert "not delegated" in str(cage.told(1)["missing"])
-    assert cage.groups == ()
+    cgroup = prepare(BOUNDS, root=tmp_path, own=f"0::/{UNIT}\n")
+    assert "not delegated" in str(cgroup.told(1)["missing"])
+    assert cgroup.groups == ()
     assert sorted(unit.rglob("*")) == before
 
 
@@ -92,17 +92,17 @@ def test_version_1_gets_a_group_in_each_tree(tmp_path: Path) -> None:
     for name in ("memory/box", "pids", "cpu"):
         (tmp_path / name).mkdir(parents=True)
     own = "9:name=systemd:/\n8:pids:/\n4:memory:/box\n1:cpu:/\n0::/\n"
-    cage = prepare(BOUNDS, root=tmp_path, own=own)
+    cgroup = prepare(BOUNDS, root=tmp_path, own=own)
     trees = ("memory/box", "pids", "cpu")
-    assert cage.groups == tuple(tmp_path / name / MINE for name in trees)
-    assert cage.holds == HELD
+    assert cgroup.groups == tuple(tmp_path / name / MINE for name in trees)
+    assert cgroup.holds == HELD
 
 
 def test_controllers_that_share_a_directory_are_entered_once(tmp_path: Path) -> None:
     for name in ("memory", "pids", "cpu,cpuacct"):
         (tmp_path / name).mkdir()
-    cage = prepare(BOUNDS, root=tmp_path, own="3:cpu,cpuacct:/\n2:pids:/\n1:memory:/\n")
-    assert cage.groups[2] == tmp_path / "cpu,cpuacct" / MINE
+    cgroup = prepare(BOUNDS, root=tmp_path, own="3:cpu,cpuacct:/\n2:pids:/\n1:memory:/\n")
+    assert cgroup.groups[2] == tmp_path / "cpu,cpuacct" / MINE
 
 
 @pytest.mark.parametrize("own", ["0::/\n", "9:name=systemd:/\n4:memory:/\n0::/\n", ""])
@@ -110,32 +110,32 @@ def test_a_machine_without_them_is_told_as_one_and_the_browser_starts(
     tmp_path: Path, own: str
 ) -> None:
     (tmp_path / "memory").mkdir()
-    cage = prepare(BOUNDS, root=tmp_path, own=own)
-    assert "no control groups" in str(cage.told(1)["missing"])
-    assert cage.entrance() == ""
+    cgroup = prepare(BOUNDS, root=tmp_path, own=own)
+    assert "no control groups" in str(cgroup.told(1)["missing"])
+    assert cgroup.entrance() == ""
 
 
 def test_a_tree_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     own = "3:cpu:/\n2:pids:/\n1:memory:/absent\n"
-    cage = prepare(BOUNDS, root=tmp_path, own=own)
-    assert "no control group can be made" in cage.why
+    cgroup = prepare(BOUNDS, root=tmp_path, own=own)
+    assert "no control group can be made" in cgroup.why
 
 
 def test_bounds_are_told_only_of_a_process_that_is_inside(tmp_path: Path) -> None:
-    cage = Cage((Path("/x/memory") / MINE, Path("/x/pids") / MINE), HELD)
+    cgroup = Cgroup((Path("/x/memory") / MINE, Path("/x/pids") / MINE), HELD)
     (tmp_path / "7").mkdir()
     listed = tmp_path / "7" / "cgroup"
     listed.write_text(f"8:pids:/{MINE}\n4:memory:/box/{MINE}\n1:cpu:/\n")
-    assert cage.told(7, tmp_path) == HELD
+    assert cgroup.told(7, tmp_path) == HELD
     listed.write_text(f"8:pids:/{MINE}\n4:memory:/box\n")
-    assert "not in its control groups" in str(cage.told(7, tmp_path)["missing"])
-    assert "not in its control groups" in str(cage.told(8, tmp_path)["missing"])
+    assert "not in its control groups" in str(cgroup.told(7, tmp_path)["missing"])
+    assert "not in its control groups" in str(cgroup.told(8, tmp_path)["missing"])
 
 
 def test_the_entrance_is_shell_that_writes_the_process_into_each_group(tmp_path: Path) -> None:
     groups = (tmp_path / "one", tmp_path / "with space")
     for group in groups:
         group.mkdir()
-    script = Cage(groups).entrance() + "echo $$"
+    script = Cgroup(groups).entrance() + "echo $$"
     pid = subprocess.run(["sh", "-c", script], capture_output=True, check=True).stdout
     assert {(group / "cgroup.procs").read_bytes() for group in groups} == {pid}

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from deployments.browser.protocols.cdp import CdpGuard
-from deployments.browser.protocols.playwright import PlaywrightGuard
+from deployments.browser.protocols.cdp import CdpFilter
+from deployments.browser.protocols.playwright import PlaywrightFilter
 
 FOLDER = Path("/tmp/folder")
 HOST = [{"name": "x-any", "value": "x"}, {"name": "HOST ", "value": "inside"}]
@@ -18,23 +18,25 @@ FILES = {"origin": "file:///etc/passwd", "localStorage": []}
 DRAG = {"type": "drop", "x": 1, "y": 1, "data": {"items": [], "files": ["/etc/passwd"]}}
 
 
-def cdp() -> CdpGuard:
-    return CdpGuard(lambda: (0, ""), FOLDER)
+def cdp() -> CdpFilter:
+    return CdpFilter(lambda: (0, ""), FOLDER)
 
 
-def playwright(**kinds: str) -> PlaywrightGuard:
-    guard = PlaywrightGuard(lambda: (0, ""), FOLDER)
+def playwright(**kinds: str) -> PlaywrightFilter:
+    filter_ = PlaywrightFilter(lambda: (0, ""), FOLDER)
     for guid, kind in kinds.items():
         made = {"type": kind, "initializer": {}, "guid": guid}
         created = {"guid": "", "method": "__create__", "params": made}
-        assert guard.explain(json.dumps(created, separators=(",", ":")))
-    return guard
+        assert filter_.explain(json.dumps(created, separators=(",", ":")))
+    return filter_
 
 
-def ask(guard: CdpGuard | PlaywrightGuard, method: str, guid: str = "", /, **params: Any) -> Any:
+def ask(
+    filter_: CdpFilter | PlaywrightFilter, method: str, guid: str = "", /, **params: Any
+) -> Any:
     """Return the message that is passed on, or the refusal's text."""
     said = {"id": 1, "guid": guid, "sessionId": "s", "method": method, "params": params}
-    verdict = guard.judge(json.dumps(said))
+    verdict = filter_.judge(json.dumps(said))
     if verdict.forward is not None:
         return json.loads(verdict.forward)
     assert verdict.reply is not None
@@ -128,8 +130,8 @@ ODD_NUMBERS = ["NaN", "1e999", "[]", "{}", "null", "1.5e400", "9" * 5000]
     ],
 )
 def test_what_is_no_command_is_answered_and_not_passed_on(text: str) -> None:
-    for guard in (cdp(), playwright()):
-        verdict = guard.judge(text)
+    for filter_ in (cdp(), playwright()):
+        verdict = filter_.judge(text)
         assert verdict.forward is None
         assert verdict.reply
 
@@ -195,11 +197,11 @@ def test_a_playwright_client_cannot_either(kind: str, method: str, params: dict[
 
 
 def test_other_headers_and_those_of_an_answer_pass() -> None:
-    guard = playwright(r="Route", a="APIRequestContext")
+    filter_ = playwright(r="Route", a="APIRequestContext")
     own = [{"name": "x-forwarded-host", "value": "x"}]
     asked = {"url": "https://x/", "headers": own}
-    assert ask(guard, "fetch", "a", **asked)["params"] == asked
-    assert ask(guard, "fulfill", "r", headers=HOST)["params"] == {"headers": HOST}
+    assert ask(filter_, "fetch", "a", **asked)["params"] == asked
+    assert ask(filter_, "fulfill", "r", headers=HOST)["params"] == {"headers": HOST}
 
 
 def test_an_id_the_server_never_gave_is_refused() -> None:
@@ -208,25 +210,25 @@ def test_an_id_the_server_never_gave_is_refused() -> None:
 
 def test_the_reason_of_a_refused_navigation_reaches_the_client() -> None:
     refusals = [0, ""]
-    guard = CdpGuard(lambda: (int(refusals[0]), str(refusals[1])), FOLDER)
-    assert ask(guard, "Page.navigate", url="http://inside.example/")
+    filter_ = CdpFilter(lambda: (int(refusals[0]), str(refusals[1])), FOLDER)
+    assert ask(filter_, "Page.navigate", url="http://inside.example/")
     refusals[:] = [1, "it is private"]
     answer = {"id": 1, "sessionId": "s", "result": {"errorText": "net::ERR_EMPTY_RESPONSE"}}
-    told = json.loads(guard.explain(json.dumps(answer)))
+    told = json.loads(filter_.explain(json.dumps(answer)))
     assert told["result"]["errorText"] == "net::ERR_EMPTY_RESPONSE (it is private)"
-    assert json.loads(guard.explain(json.dumps(answer))) == answer
+    assert json.loads(filter_.explain(json.dumps(answer))) == answer
 
 
 def test_a_file_of_the_clients_own_folder_may_be_named_and_no_link_in_it(tmp_path: Path) -> None:
-    guard = CdpGuard(lambda: (0, ""), tmp_path)
+    filter_ = CdpFilter(lambda: (0, ""), tmp_path)
     (tmp_path / "mine").write_text("x")
     (tmp_path / "link").symlink_to("/etc/passwd")
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep/er").write_text("x")
     mine = {"files": [str(tmp_path / "mine")]}
-    assert ask(guard, "DOM.setFileInputFiles", **mine)["params"] == mine
+    assert ask(filter_, "DOM.setFileInputFiles", **mine)["params"] == mine
     for name in ("link", "deep", "deep/er", "deep/../mine", "absent"):
-        assert isinstance(ask(guard, "DOM.setFileInputFiles", files=[f"{tmp_path}/{name}"]), str)
+        assert isinstance(ask(filter_, "DOM.setFileInputFiles", files=[f"{tmp_path}/{name}"]), str)
 
 
 def test_what_the_list_does_not_name_is_not_passed_on() -> None:
@@ -242,17 +244,17 @@ def test_what_the_list_does_not_name_is_not_passed_on() -> None:
 
 
 def test_plain_names_of_files_and_folders_pass() -> None:
-    guard = playwright(c="BrowserContext", t="Tracing")
+    filter_ = playwright(c="BrowserContext", t="Tracing")
     files = {"rootDirName": "my folder", "items": [{"name": "sub/é.txt", "lastModifiedMs": 1}]}
-    assert ask(guard, "createTempFiles", "c", **files)["params"] == files
-    assert ask(guard, "tracingStart", "t", name="a trace")["params"] == {"name": "a trace"}
-    assert ask(guard, "tracingStart", "t")["params"] == {}
+    assert ask(filter_, "createTempFiles", "c", **files)["params"] == files
+    assert ask(filter_, "tracingStart", "t", name="a trace")["params"] == {"name": "a trace"}
+    assert ask(filter_, "tracingStart", "t")["params"] == {}
 
 
 def test_a_command_too_deep_to_read_is_answered() -> None:
     deep = "[" * 100_000
-    for guard in (cdp(), playwright()):
-        verdict = guard.judge(f'{{"id": 1, "method": "Page.navigate", "params": {{"url": {deep}')
+    for filter_ in (cdp(), playwright()):
+        verdict = filter_.judge(f'{{"id": 1, "method": "Page.navigate", "params": {{"url": {deep}')
         assert (verdict.forward, bool(verdict.reply)) == (None, True)
 
 
@@ -290,44 +292,47 @@ LONG_ONES = {
 )
 def test_no_message_takes_long_to_judge(kind: str, guid: str, method: str) -> None:
     """By the processor's time: others wait meanwhile, and this machine may be busy."""
-    guard = playwright(f="Frame", c="BrowserContext") if guid else cdp()
+    filter_ = playwright(f="Frame", c="BrowserContext") if guid else cdp()
     (before, after), piece, size = LONG_ONES[kind]
     params = before + (piece * (size // len(piece))).rstrip(",") + after
     text = f'{{"id": "a@7", "guid": "{guid}", "method": "{method}", "params": {{{params}}}}}'
     began = time.process_time()
-    verdict = guard.judge(text)
+    verdict = filter_.judge(text)
     assert time.process_time() - began < 2
     assert (verdict.forward is None) != (verdict.reply is None)
     assert json.loads(verdict.forward or verdict.reply or "")["id"] == "a@7"
 
 
 def test_what_a_page_has_made_long_is_not_read_for_the_name_in_it() -> None:
-    guard = playwright()
+    filter_ = playwright()
     within = '{"guid":"evil","type":"Frame"},' + '{"n":[[],[]]},' * 300_000
     text = (
         '{"guid":"page@1","method":"__create__","params":{"type":"BindingCall",'
         f'"initializer":{{"args":[{within}{{}}]}},"guid":"call@1"}}}}'
     )
     began = time.process_time()
-    assert guard.explain(text) == text
+    assert filter_.explain(text) == text
     assert time.process_time() - began < 0.2
-    assert "not available" in ask(guard, "title", "evil")
-    assert ask(guard, "resolve", "call@1", result={"handles": []})["guid"] == "call@1"
-    guard.explain('{"guid":"call@1","method":"__dispose__","params":{}}')
-    assert "not available" in ask(guard, "resolve", "call@1")
+    assert "not available" in ask(filter_, "title", "evil")
+    assert ask(filter_, "resolve", "call@1", result={"handles": []})["guid"] == "call@1"
+    filter_.explain('{"guid":"call@1","method":"__dispose__","params":{}}')
+    assert "not available" in ask(filter_, "resolve", "call@1")
 
 
 def test_an_address_that_is_none_is_the_browsers_to_refuse() -> None:
-    for guard, method, guid in ((cdp(), "Page.navigate", ""), (playwright(f="Frame"), "goto", "f")):
-        assert ask(guard, method, guid, url="http://[x")["params"] == {"url": "http://[x"}
+    for filter_, method, guid in (
+        (cdp(), "Page.navigate", ""),
+        (playwright(f="Frame"), "goto", "f"),
+    ):
+        assert ask(filter_, method, guid, url="http://[x")["params"] == {"url": "http://[x"}
         for url in (" fi\tle:///x", "FILE:/x", "jar:http://x", "\x00view-source:http://x"):
-            assert isinstance(ask(guard, method, guid, url=url), str)
+            assert isinstance(ask(filter_, method, guid, url=url), str)
 
 
 def test_an_empty_choice_of_what_nobody_may_choose_is_not_passed_on() -> None:
-    guard = playwright(b="Browser")
+    filter_ = playwright(b="Browser")
     chosen = {"recordVideo": {}, "proxy": {}, "clientCertificates": [], "locale": "de"}
-    assert ask(guard, "newContext", "b", **chosen)["params"] == {"locale": "de"}
+    assert ask(filter_, "newContext", "b", **chosen)["params"] == {"locale": "de"}
 
 
 OWN = [
@@ -340,19 +345,19 @@ OWN = [
 
 @pytest.mark.parametrize(("kind", "url"), OWN)
 def test_a_session_with_a_page_of_chromiums_own_can_only_be_left(kind: str, url: str) -> None:
-    guard = cdp()
-    assert ask(guard, "Page.enable")["params"] == {}
+    filter_ = cdp()
+    assert ask(filter_, "Page.enable")["params"] == {}
     told = {"sessionId": "s", "targetInfo": {"type": kind, "url": url}}
     event = {"method": "Target.attachedToTarget", "params": told}
-    assert guard.explain(json.dumps(event, separators=(",", ":")))
-    assert "browser's own" in ask(guard, "Page.enable")
-    assert ask(guard, "Runtime.runIfWaitingForDebugger")["params"] == {}
+    assert filter_.explain(json.dumps(event, separators=(",", ":")))
+    assert "browser's own" in ask(filter_, "Page.enable")
+    assert ask(filter_, "Runtime.runIfWaitingForDebugger")["params"] == {}
 
 
 def test_what_a_client_says_of_its_calls_passes_for_objects_of_any_kind() -> None:
-    guard = playwright(w="WebSocket")
+    filter_ = playwright(w="WebSocket")
     waiting = {"waitId": "1", "phase": "before", "event": "close"}
-    assert ask(guard, "__waitInfo__", "w", **waiting)["params"] == waiting
+    assert ask(filter_, "__waitInfo__", "w", **waiting)["params"] == waiting
     for number in (3, "dzdf@3"):
         aborted = {"guid": "w", "method": "__abort__", "params": {"id": number, "reason": "x"}}
-        assert guard.judge(json.dumps(aborted)).forward == json.dumps(aborted)
+        assert filter_.judge(json.dumps(aborted)).forward == json.dumps(aborted)

@@ -6,8 +6,8 @@ import pytest
 
 from autobot.errors import Busy, SetupError, Timeout, Unavailable
 from deployments.browser.chromium import restarter as keeping
-from deployments.browser.chromium.restarter import Keeper
-from deployments.browser.limiter import Gate
+from deployments.browser.chromium.restarter import Restarter
+from deployments.browser.limiter import JobLimiter
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -33,21 +33,21 @@ async def test_a_death_is_followed_by_another_life() -> None:
         lives.append(Life())
         return lives[-1]
 
-    keeper = Keeper(start)
+    restarter = Restarter(start)
     with pytest.raises(Unavailable, match="starting"):
-        keeper.peek()
-    keeper.begin()
-    first = await keeper.get()
+        restarter.peek()
+    restarter.begin()
+    first = await restarter.get()
     first.ended.set()
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     with pytest.raises(Unavailable, match="crashed"):
-        keeper.peek()
-    second = await keeper.get()
+        restarter.peek()
+    second = await restarter.get()
     assert (first, second) == tuple(lives)
     assert first.closed
     assert not second.closed
-    await keeper.close()
+    await restarter.close()
     assert second.closed
 
 
@@ -59,20 +59,20 @@ async def test_a_failed_start_is_told_and_tried_again() -> None:
             raise SetupError("no browser here", "install one")
         return Life()
 
-    keeper = Keeper(start)
-    keeper.begin()
+    restarter = Restarter(start)
+    restarter.begin()
     with pytest.raises(Unavailable, match=r"no browser here(.|\n)*install one"):
-        await keeper.get()
+        await restarter.get()
     broken = False
     async with asyncio.timeout(2):
         while True:
             try:
-                await keeper.get()
+                await restarter.get()
                 break
             except Unavailable:
                 await asyncio.sleep(0.01)
-    assert keeper.starts == 1
-    await keeper.close()
+    assert restarter.starts == 1
+    await restarter.close()
 
 
 async def test_one_that_keeps_dying_is_started_ever_more_slowly() -> None:
@@ -81,39 +81,39 @@ async def test_one_that_keeps_dying_is_started_ever_more_slowly() -> None:
         life.ended.set()
         return life
 
-    keeper = Keeper(start)
-    keeper.begin()
+    restarter = Restarter(start)
+    restarter.begin()
     await asyncio.sleep(0.5)
-    await keeper.close()
-    assert 3 <= keeper.starts <= 8
+    await restarter.close()
+    assert 3 <= restarter.starts <= 8
 
 
 async def test_jobs_beyond_the_slots_wait_and_beyond_the_line_are_refused() -> None:
-    gate = Gate(running=1, waiting=1)
+    limiter = JobLimiter(running=1, waiting=1)
     done = asyncio.Event()
     order: list[int] = []
 
     async def job(number: int) -> None:
-        async with gate.slot("a", 5):
+        async with limiter.slot("a", 5):
             order.append(number)
             await done.wait()
 
     first, second = (asyncio.ensure_future(job(n)) for n in (1, 2))
     await asyncio.sleep(0.01)
-    assert (gate.active, gate.waiting, order) == (1, 1, [1])
+    assert (limiter.active, limiter.waiting, order) == (1, 1, [1])
     with pytest.raises(Busy):
         await job(3)
     done.set()
     await asyncio.gather(first, second)
     assert order == [1, 2]
-    assert (gate.active, gate.waiting) == (0, 0)
+    assert (limiter.active, limiter.waiting) == (0, 0)
 
 
 async def test_the_deadline_covers_the_wait_in_line() -> None:
-    gate = Gate(running=1, waiting=1)
-    async with gate.slot("a", 5):
+    limiter = JobLimiter(running=1, waiting=1)
+    async with limiter.slot("a", 5):
         with pytest.raises(Timeout, match=r"0\.05 s"):
-            async with gate.slot("a", 0.05):
+            async with limiter.slot("a", 0.05):
                 pytest.fail("there was no free slot")
-    async with gate.slot("a", 0.05):
+    async with limiter.slot("a", 0.05):
         pass

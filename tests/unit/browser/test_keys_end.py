@@ -12,9 +12,9 @@ from deployments.browser.agent import agent
 from deployments.browser.agent.model import Answered, Question
 from deployments.browser.agent.schemas import NewTask
 from deployments.browser.agent.service import Task
-from deployments.browser.agent.tools import Hands
+from deployments.browser.agent.tools import BrowserTools
 from deployments.browser.chromium.memory import Meter
-from deployments.browser.egress.connector import Dialer
+from deployments.browser.egress.connector import Connector
 from deployments.browser.egress.policy import Domains, Policy
 from deployments.browser.engine import SessionEnded
 from deployments.browser.fake import FakeBrowser
@@ -43,7 +43,7 @@ class Rig:
     def __init__(self) -> None:
         self.held = {"mine", "other"}
         self.model = Thinking()
-        browser = FakeBrowser(Dialer(Policy(frozenset())))
+        browser = FakeBrowser(Connector(Policy(frozenset())))
         self.sessions = Sessions(browser, "here", Meter(1 << 40, lambda: 0), 8)
         self.agent = agent.Agent(self.sessions, lambda name, key: self.model)
         profiles = FakeProfiles(())
@@ -75,7 +75,7 @@ async def test_its_sessions_end_and_those_of_others_go_on(rig: Rig) -> None:
 class Thinks:
     """Is at its first question, for ever."""
 
-    def __init__(self, task: Task, hands: Hands, model: Thinking) -> None:
+    def __init__(self, task: Task, hands: BrowserTools, model: Thinking) -> None:
         self._model = model
 
     async def ending(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from autobot.errors import BlockedAddress
-from deployments.browser.egress.connector import MOST_NAMES, Dialer, Stream
+from deployments.browser.egress.connector import MOST_NAMES, Connector, Stream
 from deployments.browser.egress.policy import Address, Policy, Target
 from deployments.browser.egress.proxy import MAX_FAILURES, EgressProxy, nowhere
 from deployments.browser.engine import PageFailed
@@ -135,11 +135,11 @@ async def test_what_is_no_proxy_request_is_closed_without_a_connection(request_l
 
 
 async def test_a_blocked_target_is_refused_and_remembered() -> None:
-    proxy = EgressProxy(Dialer(Policy()).open)
+    proxy = EgressProxy(Connector(Policy()).open)
     assert await ask(proxy, b"GET http://127.0.0.1:1/x HTTP/1.1\r\nHost: x\r\n\r\n") == b""
     assert isinstance(proxy.failure("http://127.0.0.1:1/other"), BlockedAddress)
     assert proxy.failure("http://127.0.0.1:2/") is None
-    tunnelled = EgressProxy(Dialer(Policy()).open)
+    tunnelled = EgressProxy(Connector(Policy()).open)
     got = await ask(tunnelled, b"CONNECT [::1]:443 HTTP/1.1\r\n\r\n")
     assert got.startswith(b"HTTP/1.1 403 ")
     assert isinstance(tunnelled.failure("https://[::1]/"), BlockedAddress)
@@ -197,7 +197,7 @@ async def test_a_name_is_resolved_once_and_its_checked_address_is_dialled() -> N
 
     async with upstream(saying(b"", [])) as port:
         allowed = frozenset([Target("127.0.0.1", port)])
-        _, writer = await Dialer(Policy(allowed), resolver).open(Target("name.example", port))
+        _, writer = await Connector(Policy(allowed), resolver).open(Target("name.example", port))
         assert writer.get_extra_info("peername") == ("127.0.0.1", port)
         writer.close()
     assert asked == ["name.example"]
@@ -217,7 +217,7 @@ async def test_names_whose_servers_never_answer_stop_nothing_else(
         return [(0, 0, 0, "", ("127.0.0.1", port))]
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    hostile, other = Dialer(Policy()).within(), Dialer(Policy()).within()
+    hostile, other = Connector(Policy()).within(), Connector(Policy()).within()
     names = [Target(f"{number}.tarpit.example", 80) for number in range(200)]
     hanging = [asyncio.ensure_future(hostile.admit(name)) for name in names]
     try:
@@ -243,9 +243,9 @@ async def test_no_address_of_a_name_is_dialled_when_one_is_blocked() -> None:
 
     arrived: list[bytes] = []
     async with upstream(saying(b"", arrived)) as port:
-        dialer = Dialer(Policy(frozenset([Target("127.0.0.1", port)])), resolver)
+        connector = Connector(Policy(frozenset([Target("127.0.0.1", port)])), resolver)
         with pytest.raises(BlockedAddress, match=r"10\.0\.0\.1"):
-            await dialer.open(Target("mixed.example", port))
+            await connector.open(Target("mixed.example", port))
     assert arrived == []
 
 

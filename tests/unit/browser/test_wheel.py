@@ -6,15 +6,15 @@ import pytest
 
 from autobot.errors import Busy, Conflict
 from deployments.browser.chromium.memory import Meter
-from deployments.browser.egress.connector import Dialer
+from deployments.browser.egress.connector import Connector
 from deployments.browser.egress.policy import Policy
 from deployments.browser.engine import SessionSpec, WheelTaken
 from deployments.browser.fake import FakeBrowser, FakeSession
 from deployments.browser.pages.actions import Content
 from deployments.browser.pages.schemas import Limits, NewSession
-from deployments.browser.sessions import control as wheel
-from deployments.browser.sessions.control import Wheel
+from deployments.browser.sessions import wheel
 from deployments.browser.sessions.service import MOST_QUEUED, Record, Sessions
+from deployments.browser.sessions.wheel import Wheel
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -59,7 +59,7 @@ async def test_a_person_who_does_nothing_has_let_go(monkeypatch: pytest.MonkeyPa
 
 
 async def test_driving_is_use_and_a_session_is_not_idle_as_soon_as_a_person_lets_go() -> None:
-    session = FakeSession(Dialer(Policy()), SessionSpec(), asyncio.Event())
+    session = FakeSession(Connector(Policy()), SessionSpec(), asyncio.Event())
     record = Record("s", "ann", session, Limits(idle_s=1, lifetime_s=60))
     record.used -= 100
     assert record.over() == "it was idle for 1 s"
@@ -71,7 +71,7 @@ async def test_driving_is_use_and_a_session_is_not_idle_as_soon_as_a_person_lets
 
 
 async def test_actions_that_wait_for_one_session_are_bounded() -> None:
-    sessions = Sessions(FakeBrowser(Dialer(Policy())), "here", Meter(1 << 40, lambda: 0), 4)
+    sessions = Sessions(FakeBrowser(Connector(Policy())), "here", Meter(1 << 40, lambda: 0), 4)
     record = await sessions.open("ann", NewSession())
     record.wheel.take("person")
     waiting = [

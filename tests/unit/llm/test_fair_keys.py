@@ -57,16 +57,16 @@ async def test_three_requests_with_many_choices_leave_another_key_its_turn() -> 
     engine = FakeEngine(["fake"], slots=4, token_s=0.05)
     async with served(engine) as (greedy, modest):
         many = [chat(greedy, n, 10) for n in (8, 8, 4)]
-        await until(lambda: engine.gate.queued == 16)
+        await until(lambda: engine.limiter.queued == 16)
         answer = await chat(modest, 1, 2)
         assert answer.status_code == 200, answer.text
-        assert engine.gate.queued >= 8, "it did not wait for all who came before"
+        assert engine.limiter.queued >= 8, "it did not wait for all who came before"
         refused = await chat(greedy, 8, 10)
         assert refused.status_code == 429
         assert "this API key" in refused.text
         assert refused.headers["retry-after"]
         assert {one.status_code for one in await asyncio.gather(*many)} == {200}
-    assert (engine.gate.running, engine.gate.queued) == (0, 0)
+    assert (engine.limiter.running, engine.limiter.queued) == (0, 0)
 
 
 def counting(most: list[int]) -> httpx.MockTransport:

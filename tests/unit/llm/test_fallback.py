@@ -139,4 +139,4 @@ async def test_external_refusal_is_translated_and_never_holds_the_key(
     with pytest.raises(error) as told:
         await anext(engine.chat(ChatRequest("big", ASK)))
     assert "secret" not in str(told.value)
-    assert engine.gate.running == 0
+    assert engine.limiter.running == 0

@@ -12,7 +12,7 @@ from autobot.settings import Settings
 from deployments.llm.chat.service import ChatService
 from deployments.llm.engine import ChatMessage, ChatRequest
 from deployments.llm.fake import FakeEngine
-from deployments.llm.models.registry import Library
+from deployments.llm.models.registry import ModelRegistry
 
 ASK = (ChatMessage("user", "hello there"),)
 
@@ -50,9 +50,9 @@ async def test_reader_that_stops_early_frees_the_slot_at_once() -> None:
     engine = FakeEngine(["a"], slots=1, waiting=0)
     events = ChatService([engine], lambda: "a").chat(ChatRequest("a", ASK))
     await anext(events)
-    assert engine.gate.running == 1
+    assert engine.limiter.running == 1
     await events.aclose()
-    assert engine.gate.running == 0
+    assert engine.limiter.running == 0
 
 
 def entry(name: str, min_memory: int) -> Entry:
@@ -79,44 +79,44 @@ def entry(name: str, min_memory: int) -> Entry:
 
 
 @pytest.fixture
-def library(tmp_path: Path) -> Callable[..., Library]:
+def registry(tmp_path: Path) -> Callable[..., ModelRegistry]:
     entries = {one.name: one for one in (entry("small", 0), entry("medium", 1), entry("large", 2))}
 
-    def make(*installed: str, chosen: str | None = None) -> Library:
+    def make(*installed: str, chosen: str | None = None) -> ModelRegistry:
         for name in installed:
             folder = tmp_path / "models" / name
             folder.mkdir(parents=True)
             (folder / f"{name}.gguf").write_bytes(b"abc")
         settings = Settings.model_validate({"cache": tmp_path, "default_chat_model": chosen})
-        return Library(settings, Catalogue(tmp_path, entries))
+        return ModelRegistry(settings, Catalogue(tmp_path, entries))
 
     return make
 
 
 def test_default_is_the_most_capable_model_this_machine_can_run(
-    library: Callable[..., Library],
+    registry: Callable[..., ModelRegistry],
 ) -> None:
-    assert library("small", "large").default() == "large"
+    assert registry("small", "large").default() == "large"
 
 
 def test_default_is_the_best_that_is_here_when_the_best_is_not(
-    library: Callable[..., Library],
+    registry: Callable[..., ModelRegistry],
 ) -> None:
-    assert library("small", "medium").default() == "medium"
+    assert registry("small", "medium").default() == "medium"
 
 
-def test_default_the_owner_chose_is_never_replaced(library: Callable[..., Library]) -> None:
-    assert library("small", chosen="llama3:70b").default() == "llama3:70b"
+def test_default_the_owner_chose_is_never_replaced(registry: Callable[..., ModelRegistry]) -> None:
+    assert registry("small", chosen="llama3:70b").default() == "llama3:70b"
 
 
-def test_no_model_means_no_default(library: Callable[..., Library]) -> None:
-    assert library().default() is None
+def test_no_model_means_no_default(registry: Callable[..., ModelRegistry]) -> None:
+    assert registry().default() is None
 
 
 def test_library_lists_what_is_installed_with_its_file(
-    library: Callable[..., Library],
+    registry: Callable[..., ModelRegistry],
 ) -> None:
-    files = library("small").files()
+    files = registry("small").files()
     assert [(file.name, file.path.name, file.context) for file in files] == [
         ("small", "small.gguf", 100)
     ]

@@ -155,7 +155,7 @@ async def test_call_begun_and_wrong_is_decoded_again_under_its_schema() -> None:
     assert engine.asked[0].schema is None
     assert engine.asked[1].schema == box().only("get_weather").schema()
     assert seen[1].calls[0].arguments == {"city": "x"}
-    assert engine.gate.running == 0
+    assert engine.limiter.running == 0
 
 
 async def test_what_stays_wrong_is_passed_on_as_text() -> None:

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Discriminator, Field, SecretStr, Tag, model_val
 
 from autobot.keys import KeyRecord
 from autobot.web.auth import presented_key
-from autobot.web.hangup import unless_hung_up
+from autobot.web.disconnect import unless_disconnected
 from deployments.browser.agent.agent import Agent
 from deployments.browser.agent.extract.caller_schema import checked
 from deployments.browser.engine import Browser, Rendered, told
@@ -59,7 +59,9 @@ def extract_routes(agent: Agent, browser: Browser) -> APIRouter:
             return await browser.once(page, action)
 
         kind = Extract if isinstance(body, Extract) else ExtractSchema
-        return answer(await unless_hung_up(request, _extract(agent, request, key, body, kind, get)))
+        return answer(
+            await unless_disconnected(request, _extract(agent, request, key, body, kind, get))
+        )
 
     once.__annotations__["body"] = _either(BySchema, ByFields)
 
@@ -68,7 +70,7 @@ def extract_routes(agent: Agent, browser: Browser) -> APIRouter:
             return await agent.sessions.act(key.id, session, action)
 
         return answer(
-            await unless_hung_up(request, _extract(agent, request, key, body, type(body), get))
+            await unless_disconnected(request, _extract(agent, request, key, body, type(body), get))
         )
 
     act.__annotations__["body"] = _either(ExtractSchema, Extract)

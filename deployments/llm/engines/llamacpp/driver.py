@@ -42,7 +42,7 @@ from deployments.llm.engines.prompt_length import refuse_what_cannot_fit
 from deployments.llm.grammar.bound import grammar_of
 from deployments.llm.grammar.compiler import Grammar
 from deployments.llm.grammar.turns import Turns
-from deployments.llm.models.cache import Shelf
+from deployments.llm.models.cache import ModelCache
 
 RANDOM_SEED = 0xFFFFFFFF
 """llama.cpp takes this one value to mean: choose a seed."""
@@ -60,13 +60,13 @@ class ModelFile:
 
 
 class LlamaCppEngine:
-    """Runs the GGUF files `library` lists: one stays loaded (`pinned`) and one beside it."""
+    """Runs the GGUF files `registry` lists: one stays loaded (`pinned`) and one beside it."""
 
     name = "llama.cpp"
 
     def __init__(
         self,
-        library: Callable[[], Sequence[ModelFile]],
+        registry: Callable[[], Sequence[ModelFile]],
         log: Path,
         *,
         pinned: Callable[[], str | None] = lambda: None,
@@ -76,40 +76,40 @@ class LlamaCppEngine:
         room: int = 2,
         keep_alive_s: float = -1,
     ) -> None:
-        self._library = library
+        self._registry = registry
         self._log = log
         self._slots = slots
         self._context = context
-        self._shelf: Shelf[LlamaProcess] = Shelf(self._load, room, pinned, keep_alive_s)
+        self._cache: ModelCache[LlamaProcess] = ModelCache(self._load, room, pinned, keep_alive_s)
         self._turns = Turns()
-        self.gate = ConcurrencyLimiter(
+        self.limiter = ConcurrencyLimiter(
             slots, waiting, waiting_each=WAITING_EACH, spare=True, what="chats"
         )
 
     def preload(self, name: str) -> LlamaProcess:
         """Load before the first request. Blocks: for a constructor, not for the event loop."""
         process = self._load(name)
-        self._shelf.put(name, process)
+        self._cache.put(name, process)
         return process
 
     def loaded(self, name: str) -> LlamaProcess | None:
-        return self._shelf.get(name)
+        return self._cache.get(name)
 
     async def ensure(self, name: str) -> None:
-        await self._shelf.ensure(name)
+        await self._cache.ensure(name)
 
     async def load(self, name: str, keep_alive_s: float | None) -> None:
         """Bring a model into memory and let it stay as after a chat."""
         self._file(name)
-        async with self._shelf.borrow(name, keep_alive_s):
+        async with self._cache.borrow(name, keep_alive_s):
             pass
 
     async def unload(self, name: str) -> None:
         """Free its memory now. Raises `Busy` while it answers."""
-        await self._shelf.drop(name)
+        await self._cache.drop(name)
 
     async def models(self) -> Sequence[ModelCard]:
-        return [self._card(file, self._shelf.get(file.name)) for file in self._library()]
+        return [self._card(file, self._cache.get(file.name)) for file in self._registry()]
 
     def _card(self, file: ModelFile, process: LlamaProcess | None) -> ModelCard:
         found = file.path.stat()
@@ -121,7 +121,7 @@ class LlamaCppEngine:
             process is not None,
             size=found.st_size,
             digest=file.sha256,
-            expires=self._shelf.expires(file.name),
+            expires=self._cache.expires(file.name),
             details=file.details,
         )
 
@@ -135,8 +135,8 @@ class LlamaCppEngine:
             grammar = await self._turns.make(grammar_of, request.schema, request.caller)
         target = "/v1/chat/completions" if request.prompt is None else "/v1/completions"
         async with (
-            self.gate.slot(request.caller),
-            self._shelf.borrow(request.model, request.keep_alive_s) as process,
+            self.limiter.slot(request.caller),
+            self._cache.borrow(request.model, request.keep_alive_s) as process,
             _translated(process),
             process.client.request("POST", target, _body(request, grammar)) as answer,
         ):
@@ -154,17 +154,17 @@ class LlamaCppEngine:
                     yield event
 
     async def close(self) -> None:
-        await self._shelf.close()
+        await self._cache.close()
 
     def _file(self, name: str) -> ModelFile:
-        for file in self._library():
+        for file in self._registry():
             if file.name == name:
                 return file
         raise ModelNotFound(f"There is no model '{name}' on this machine.")
 
     def _longest(self, name: str) -> int:
         """The context in tokens; of a model that is not loaded, the most it may get."""
-        process = self._shelf.get(name)
+        process = self._cache.get(name)
         return process.plan.context if process else min(self._file(name).context, self._context)
 
     def _load(self, name: str) -> LlamaProcess:

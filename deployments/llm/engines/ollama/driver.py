@@ -85,7 +85,7 @@ class OllamaEngine:
         self._sight: Sight | None = None
         self._facts: dict[str, Facts] = {}
         self._turns = Turns()
-        self.gate = ConcurrencyLimiter(
+        self.limiter = ConcurrencyLimiter(
             slots, waiting, waiting_each=WAITING_EACH, spare=True, what="chats"
         )
 
@@ -108,7 +108,7 @@ class OllamaEngine:
             raise BadRequest("logit_bias: Ollama does not take it.")
         if request.images and not (await self._facts_of(request.model)).vision:
             raise BadRequest(f"The model '{request.model}' cannot see images.")
-        async with self.gate.slot(request.caller):
+        async with self.limiter.slot(request.caller):
             context = (await self._facts_of(request.model)).context
             refuse_what_cannot_fit(request, context)
             async with translated(request, context):
@@ -197,7 +197,7 @@ class OllamaEngine:
 
     async def embed(self, request: EmbeddingRequest) -> Vectors:
         """Raises `ContextLengthExceeded` for a text that would have to be cut and may not be."""
-        async with self.gate.slot(request.caller), translated(None, 0):
+        async with self.limiter.slot(request.caller), translated(None, 0):
             try:
                 made = [await self._embedded(request, request.texts, cut=False)]
                 cut = 0

@@ -61,7 +61,7 @@ class ExternalEngine:
             place.removeprefix("external/") for place in places if place.startswith("external/")
         ]
         self._models = tuple(dict.fromkeys(mine))
-        self.gate = ConcurrencyLimiter(
+        self.limiter = ConcurrencyLimiter(
             concurrency, concurrency, waiting_each=(concurrency + 1) // 2, what="chats"
         )
 
@@ -75,7 +75,7 @@ class ExternalEngine:
         target = "/chat/completions" if request.prompt is None else "/completions"
         sent = self._client.stream("POST", f"{self._url}{target}", json=_body(request))
         try:
-            async with self.gate.slot(request.caller), sent as answer:
+            async with self.limiter.slot(request.caller), sent as answer:
                 if answer.status_code != 200:
                     raise _refusal(answer.status_code, await answer.aread(), request.model)
                 yield Start(request.model, self.name, "remote")

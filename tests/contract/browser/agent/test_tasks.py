@@ -196,7 +196,7 @@ async def test_a_killed_chromium_fails_the_task_and_the_next_one_works(ann: Pers
     await until_events(ann, task, "step")
     browser = ann.served.room.browser
     assert isinstance(browser, ChromiumBrowser)
-    for pid in (await (await browser.keeper.get()).processes())["browser"]:
+    for pid in (await (await browser.restarter.get()).processes())["browser"]:
         os.kill(pid, signal.SIGKILL)
     seen = await ann.end_of(task)
     assert (seen["state"], seen["error"]["type"]) == ("failed", "session-ended")

@@ -4,7 +4,7 @@ import pytest
 
 from deployments.browser.agent.check import answer_in, doubtful, page_text, question
 from deployments.browser.agent.observation.view import View, view_of
-from deployments.browser.agent.prompt import Memory, Past, Sight
+from deployments.browser.agent.prompt import Memory, Observation, Past
 
 PAGE = "Green tea (http://shop/green-tea)\nPrice: 4.50 EUR\nin stock\nOrigin: Japan"
 MEMORY = Memory("Where does the green tea come from?")
@@ -79,7 +79,7 @@ def test_what_was_noted_on_other_pages_may_be_in_the_answer() -> None:
 
 def test_the_question_shows_the_page_without_references_and_what_was_done() -> None:
     view = View("http://shop/", "Shop", ['- [e17] link "Green tea"', '[f1e3] button "Find"', "end"])
-    page = page_text(Sight(view, 0, 2, read="read text"))
+    page = page_text(Observation(view, 0, 2, read="read text"))
     assert page == 'Shop (http://shop/)\n- link "Green tea"\nbutton "Find"\nread text'
     asked = question(MEMORY, page)
     assert asked.text.startswith(f"Web page: {page}")
@@ -104,7 +104,7 @@ def test_what_fields_hold_is_no_part_of_the_page_that_is_asked_about() -> None:
     assert 'textbox "Reply" = Thanks a lot' in view.text
     assert 'textbox "Name" = Eve' in view.text
     assert 'textbox "Town" (empty)' in view.text
-    page = page_text(Sight(view, 0, len(view.lines)))
+    page = page_text(Observation(view, 0, len(view.lines)))
     assert 'textbox "Reply"\n' in page
     assert 'combobox "Size" options: Small | Large' in page
     assert 'textbox "Name"\ntextbox "Town"\n' in page
@@ -113,16 +113,18 @@ def test_what_fields_hold_is_no_part_of_the_page_that_is_asked_about() -> None:
 
 def test_fields_of_one_name_are_told_apart() -> None:
     tree = '- textbox "Quantity" [ref=e1]: "1"\n- textbox "Quantity" [ref=e2]: "12"'
-    assert page_text(Sight(view_of(tree), 0, 2)) == '()\ntextbox "Quantity"\ntextbox "Quantity"'
+    assert (
+        page_text(Observation(view_of(tree), 0, 2)) == '()\ntextbox "Quantity"\ntextbox "Quantity"'
+    )
 
 
 def test_a_long_value_is_left_out_too() -> None:
     view = view_of(f'- textbox "Essay" [ref=e1]: {"word " * 200}')
     assert "word" in view.text
-    assert "word" not in page_text(Sight(view, 0, 1))
+    assert "word" not in page_text(Observation(view, 0, 1))
 
 
 def test_the_question_is_bounded() -> None:
     view = View("http://shop/" + "u" * 5000, "t" * 5000, ["line"])
     memory = Memory("goal", notes=["n" * 5000] * 12)
-    assert len(question(memory, page_text(Sight(view, 0, 1))).text) < 12 * 210 + 400
+    assert len(question(memory, page_text(Observation(view, 0, 1))).text) < 12 * 210 + 400

@@ -8,8 +8,8 @@ import pytest
 from fastapi import FastAPI, Request
 from starlette.requests import ClientDisconnect
 
-from autobot.web import hangup
-from autobot.web.hangup import EventStream, unless_hung_up
+from autobot.web import disconnect
+from autobot.web.disconnect import EventStream, unless_disconnected
 from tests.own_port import on_own_port
 
 
@@ -31,7 +31,7 @@ async def test_the_result_of_finished_work_is_returned() -> None:
     async def work() -> int:
         return 7
 
-    assert await unless_hung_up(Caller().request(), work()) == 7
+    assert await unless_disconnected(Caller().request(), work()) == 7
 
 
 async def test_errors_of_the_work_pass_through() -> None:
@@ -39,7 +39,7 @@ async def test_errors_of_the_work_pass_through() -> None:
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        await unless_hung_up(Caller().request(), work())
+        await unless_disconnected(Caller().request(), work())
 
 
 async def test_work_is_cancelled_when_the_caller_hangs_up() -> None:
@@ -51,7 +51,7 @@ async def test_work_is_cancelled_when_the_caller_hangs_up() -> None:
         finally:
             cancelled.set()
 
-    running = asyncio.create_task(unless_hung_up(caller.request(), work()))
+    running = asyncio.create_task(unless_disconnected(caller.request(), work()))
     await asyncio.sleep(0)
     caller.hung_up.set()
     with pytest.raises(ClientDisconnect):
@@ -62,7 +62,7 @@ async def test_work_is_cancelled_when_the_caller_hangs_up() -> None:
 async def test_a_stream_that_nobody_reads_ends_and_one_that_is_read_slowly_does_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hangup, "TAKEN_WITHIN_S", 1.0)
+    monkeypatch.setattr(disconnect, "TAKEN_WITHIN_S", 1.0)
     ended: dict[str, asyncio.Event] = {"slow": asyncio.Event(), "never": asyncio.Event()}
     app = FastAPI()
 

@@ -37,7 +37,7 @@ async def _unless_gone(work: Coroutine[Any, Any, T], receive: Receive) -> T:
         await asyncio.gather(task, watch, return_exceptions=True)
 
 
-async def unless_hung_up(request: Request, work: Coroutine[Any, Any, T]) -> T:
+async def unless_disconnected(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """Await ``work``; cancel it and raise `ClientDisconnect` when the caller hangs up first.
 
     For requests whose body has been read: from then on the server reports only the disconnect.

@@ -25,7 +25,7 @@ class Found:
     max_tokens: int
 
 
-class Shelf:
+class TextEncoders:
     """Names -> folders. An int8 form has a name of its own: its vectors are not quite the same."""
 
     def __init__(self, settings: Settings) -> None:
