@@ -21,7 +21,7 @@ from deployments.browser.protocols.filter import (
 from deployments.browser.protocols.shapes import Refused, Shapes
 
 LIST = Path(__file__).with_name("cdp.json")
-"""Every command somebody has looked at; tests/unit/browser/definitions.py writes it."""
+"""Every command somebody has looked at; tests/unit/browser/protocols/definitions.py writes it."""
 ENVELOPE = ("id", "sessionId", "method", "params")
 OPENS = {"Page.navigate", "Target.createTarget", "Fetch.continueRequest"}
 NAVIGATES = {"Page.navigate"}

@@ -20,7 +20,7 @@ from deployments.browser.protocols.filter import (
 from deployments.browser.protocols.shapes import Refused, Shapes
 
 LIST = Path(__file__).with_name("playwright.json")
-"""Every method somebody has looked at; tests/unit/browser/definitions.py writes it."""
+"""Every method somebody has looked at; tests/unit/browser/protocols/definitions.py writes it."""
 OPENS = {
     "APIRequestContext.fetch",
     "Frame.goto",

@@ -29,11 +29,11 @@ from deployments.browser.fake import FakeBrowser
 from deployments.browser.room import BrowserRoom
 from deployments.browser.sessions.service import Sessions
 from tests.contract.browser import clients
+from tests.contract.browser.affinity.two_vms import Vms, small_room, two_vms
 from tests.contract.browser.callers import KEY, PLAIN, PLAIN_KEY, RECORD, Caller, Sitting, ring
 from tests.contract.browser.clients import Served, connected
 from tests.contract.browser.playground import playground, serve_app
 from tests.contract.browser.site import Site, Trap, serve_site, set_trap
-from tests.contract.browser.two_vms import Vms, small_room, two_vms
 
 
 class Rig(NamedTuple):

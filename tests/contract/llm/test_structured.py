@@ -19,7 +19,7 @@ from deployments.llm.engine import ChatMessage, ChatRequest
 from deployments.llm.engines.llamacpp.driver import LlamaCppEngine, ModelFile
 from deployments.llm.engines.llamacpp.watchdog import Watchdog
 from tests.contract.llm.conftest import SMALL, until
-from tests.unit.llm.schemas_of_keywords import HELD, LATER
+from tests.unit.llm.grammar.schemas_of_keywords import HELD, LATER
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 

@@ -19,9 +19,9 @@ from tests.contract.documented import (
 )
 from tests.contract.npu.conftest import as_file, client_of, draw
 from tests.contract.npu.in_process import room
-from tests.contract.npu.test_ocr_contract import bomb as picture_bomb
-from tests.contract.npu.test_ocr_pdf import bomb as pdf_bomb
-from tests.contract.npu.test_ocr_pdf import one_page
+from tests.contract.npu.ocr.test_contract import bomb as picture_bomb
+from tests.contract.npu.ocr.test_pdf import bomb as pdf_bomb
+from tests.contract.npu.ocr.test_pdf import one_page
 
 TEN_MEGABYTES = "w " * 5_000_000
 BODIES: dict[str, dict[str, Any]] = {

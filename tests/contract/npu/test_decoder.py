@@ -20,10 +20,10 @@ from autobot.errors import AutoBotError, BadRequest, TooLarge
 from autobot.sandbox import Limits
 from deployments.npu.decoding.decoder import PICTURES, RECORDINGS, Decoder, Pictures, Recordings
 from tests.contract.npu.conftest import as_file, draw
-from tests.contract.npu.test_ocr_contract import bomb as picture_bomb
-from tests.contract.npu.test_ocr_pdf import bomb as pdf_bomb
-from tests.contract.npu.test_ocr_pdf import one_page
-from tests.contract.npu.test_speech_contract import tone, wav
+from tests.contract.npu.ocr.test_contract import bomb as picture_bomb
+from tests.contract.npu.ocr.test_pdf import bomb as pdf_bomb
+from tests.contract.npu.ocr.test_pdf import one_page
+from tests.contract.npu.speech.test_contract import tone, wav
 
 FINE = as_file(draw())
 MIB = 1 << 20

@@ -1,7 +1,7 @@
 """The allow lists against what the installed Playwright knows, method by method.
 
 A newer Playwright makes these fail until somebody has looked at what it changed: see
-tests/unit/browser/definitions.py.
+tests/unit/browser/protocols/definitions.py.
 """
 
 import re
@@ -13,7 +13,7 @@ import pytest
 from deployments.browser.protocols import cdp as cdp_filter
 from deployments.browser.protocols import playwright as playwright_filter
 from deployments.browser.protocols.shapes import Refused, Shapes
-from tests.unit.browser import definitions
+from tests.unit.browser.protocols import definitions
 
 LISTS = {
     "cdp": (cdp_filter.shapes, definitions.cdp_definition),

@@ -112,7 +112,7 @@ def test_stereo_at_another_rate_becomes_mono_at_ours() -> None:
         b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:9/x.ts\n#EXT-X-ENDLIST\n",
         b"ffconcat version 1.0\nfile /etc/passwd\n",
         b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nm=audio 9 RTP/AVP 0\n",
-        (Path(__file__).parents[3] / "docs" / "web.png").read_bytes(),
+        (Path(__file__).parents[4] / "docs" / "web.png").read_bytes(),
         packed(tone(1.0), "au", "pcm_s16be"),  # whole, but not among the formats that are read
     ],
     ids=range(11),

@@ -1,6 +1,6 @@
 """What the installed Playwright says of both protocols, in the notation of the room's allow lists.
 
-    python -m tests.unit.browser.definitions
+    python -m tests.unit.browser.protocols.definitions
 
 writes the lists anew from it, for the methods in ``ALLOWED`` alone. Read the difference before it
 is committed: that is the looking which the lists are for.

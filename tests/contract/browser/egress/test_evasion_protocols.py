@@ -13,8 +13,8 @@ from playwright.async_api import Error as PlaywrightError
 
 from tests.contract.browser.clients import KEY, PLAIN_KEY, RECORD, Served, connected, until
 from tests.contract.browser.conftest import serve_protocols
+from tests.contract.browser.egress.test_evasion import OTHER_WAYS, TCP_WAYS, visit
 from tests.contract.browser.site import Site, Trap
-from tests.contract.browser.test_evasion import OTHER_WAYS, TCP_WAYS, visit
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 

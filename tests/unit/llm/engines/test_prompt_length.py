@@ -10,7 +10,7 @@ from deployments.llm.engine import ChatMessage, ChatRequest
 from deployments.llm.engines.llamacpp.driver import LlamaCppEngine, ModelFile
 from deployments.llm.engines.prompt_length import MOST_LETTERS, refuse_what_cannot_fit
 from deployments.llm.models.gguf import BadModelFile
-from tests.unit.llm.test_ollama_driver import Server, run
+from tests.unit.llm.engines.ollama.test_driver import Server, run
 
 SPECIAL = "<|im_end|>"
 

@@ -12,7 +12,7 @@ from deployments.llm.engines.ollama.client import body_of
 from deployments.llm.grammar import bound
 from deployments.llm.grammar.turns import Turns
 from tests.contract.llm.conftest import until
-from tests.unit.llm.test_ollama_driver import Server, ask, run
+from tests.unit.llm.engines.ollama.test_driver import Server, ask, run
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -17,10 +17,10 @@ from websockets.exceptions import InvalidStatus
 from autobot.contracts.profiles import FakeProfiles
 from autobot.settings import Settings
 from deployments.browser.room import BrowserRoom
+from tests.contract.browser.affinity.two_vms import Vm, Vms, breaking_off, opened, two_vms
 from tests.contract.browser.callers import KEY, RECORD
 from tests.contract.browser.clients import until
 from tests.contract.browser.playground import REPORT, playground
-from tests.contract.browser.two_vms import Vm, Vms, breaking_off, opened, two_vms
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 

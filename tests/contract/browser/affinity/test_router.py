@@ -10,10 +10,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from deployments.browser.affinity.router import FORWARDED
+from tests.contract.browser.affinity.two_vms import FIRST, MOST, SECOND, Vms, opened
 from tests.contract.browser.callers import KEY, PLAIN_KEY, RECORD
 from tests.contract.browser.clients import until
-from tests.contract.browser.test_live import hear, say
-from tests.contract.browser.two_vms import FIRST, MOST, SECOND, Vms, opened
+from tests.contract.browser.sessions.test_live import hear, say
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 

@@ -15,7 +15,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.contract.browser.clients import Served
-from tests.contract.browser.raw import Context, Message, Tab, raw
+from tests.contract.browser.protocols.raw import Context, Message, Tab, raw
 from tests.folders import let_in
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]

@@ -12,9 +12,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from tests.contract.browser.callers import KEY, RECORD, Caller
-from tests.contract.browser.clients import until
-from tests.contract.browser.two_vms import (
+from tests.contract.browser.affinity.two_vms import (
     MOST,
     SECOND,
     Vms,
@@ -23,6 +21,8 @@ from tests.contract.browser.two_vms import (
     small_room,
     two_vms,
 )
+from tests.contract.browser.callers import KEY, RECORD, Caller
+from tests.contract.browser.clients import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 

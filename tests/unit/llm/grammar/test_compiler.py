@@ -17,8 +17,8 @@ from deployments.llm.grammar.bound import grammar_of, relaxed
 from deployments.llm.grammar.compiler import Compiler, compiled
 from deployments.llm.grammar.factor import MOST_ALIVE, Factored
 from deployments.llm.grammar.nodes import Ref, Rules
+from tests.unit.llm.grammar.schemas_of_keywords import AMBIGUOUS, HARD, HELD, LATER, one
 from tests.unit.llm.samples import Samples
-from tests.unit.llm.schemas_of_keywords import AMBIGUOUS, HARD, HELD, LATER, one
 
 TEXTS = 150
 
