@@ -6,40 +6,10 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from autobot.errors import AutoBotError, Conflict, NotFound
+from deployments.browser.actions import Action, WaitUntil
 from deployments.browser.egress.policy import Domains
-from deployments.browser.pages.actions import Action, WaitUntil
 
 MAX_IMAGE_PIXELS = 50_000_000
-
-
-class PageFailed(AutoBotError):
-    """The page could not be loaded."""
-
-    status = 502
-    type = "page-failed"
-
-
-class ElementFailed(AutoBotError):
-    """The element cannot be found, or not be acted upon."""
-
-    status = 422
-    type = "element"
-
-
-class SessionEnded(NotFound):
-    """This session has ended."""
-
-    status = 410
-    type = "session-ended"
-
-
-class WheelTaken(Conflict):
-    """A person is driving this session."""
-
-    status = 423
-    type = "wheel-taken"
-    retry_after = 5.0
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator
 from typing import Any, Literal
 
 from autobot.errors import NotFound, Unavailable
+from deployments.browser.actions import Action, Content, Goto, Pdf, Screenshot, Wait
 from deployments.browser.egress.connector import Connector
 from deployments.browser.engine import (
     MOST_SELECTED,
@@ -24,7 +25,6 @@ from deployments.browser.engine import (
     told,
 )
 from deployments.browser.limiter import JobLimiter
-from deployments.browser.pages.actions import Action, Content, Goto, Pdf, Screenshot, Wait
 
 ENGINE, DEVICE = "fake/1", "none"
 JPEG = b"\xff\xd8\xff\xd9"

@@ -13,12 +13,12 @@ from autobot.contracts.profiles import Profiles
 from autobot.settings import Settings
 from deployments.browser.agent.agent import Agent
 from deployments.browser.agent.api import task_routes
-from deployments.browser.agent.driver import PlatformModel
-from deployments.browser.agent.extract.api import extract_routes, without_extract
+from deployments.browser.chat_model.driver import PlatformModel
 from deployments.browser.chromium.driver import driver_command
-from deployments.browser.chromium.memory import Meter, budget
+from deployments.browser.chromium.isolation.memory import Meter, budget
 from deployments.browser.chromium.service import ChromiumBrowser
 from deployments.browser.engine import Browser
+from deployments.browser.extract.api import extract_routes, without_extract
 from deployments.browser.live.api import live_routes
 from deployments.browser.pages.api import browser_routes
 from deployments.browser.profiles.api import profile_routes
@@ -89,7 +89,8 @@ class BrowserRoom:
         if self.agent is None:
             return browser_routes(self.browser, *others, running=self.running)
         without_extract(sessions)
-        others += [task_routes(self.agent), extract_routes(self.agent, self.browser)]
+        extracting = extract_routes(self.browser, self.sessions, self.agent.models)
+        others += [task_routes(self.agent), extracting]
         return without_extract(browser_routes(self.browser, *others, running=self.running))
 
     @contextlib.asynccontextmanager

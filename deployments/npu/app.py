@@ -89,8 +89,8 @@ class NpuOcr(RoomReplica):
 
     def __init__(self) -> None:
         super().__init__()
-        from deployments.npu.decoding.decoder import Pictures
         from deployments.npu.ocr.driver import RapidOcrEngine
+        from deployments.npu.ocr.pictures import Pictures
         from deployments.npu.ocr.service import Reader
         from deployments.npu.openvino.driver import ENGINE, Device
 
@@ -116,9 +116,9 @@ class NpuSpeech(RoomReplica):
 
     def __init__(self) -> None:
         super().__init__()
-        from deployments.npu.decoding.decoder import Recordings
         from deployments.npu.openvino.driver import ENGINE, Device
         from deployments.npu.speech.driver import OpenVinoSpeechModels
+        from deployments.npu.speech.recordings import Recordings
         from deployments.npu.speech.service import Transcriber
 
         self.engine = ENGINE

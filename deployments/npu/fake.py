@@ -10,8 +10,8 @@ import numpy as np
 
 from autobot.errors import BadRequest, ModelNotFound
 from deployments.npu.batching.batcher import Tokens, Vector
-from deployments.npu.decoding.decoder import Pictures
 from deployments.npu.inference.service import Array, Port
+from deployments.npu.ocr.pictures import Pictures
 from deployments.npu.ocr.service import Line, Page
 from deployments.npu.rerank.service import Passage
 from deployments.npu.speech.service import RATE, Asked, Samples, Segment, Window

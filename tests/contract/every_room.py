@@ -20,7 +20,6 @@ from deployments.frontend.routes import Platform, web_routes
 from deployments.frontend.site import Site
 from deployments.llm.ollama_api.relay import forward_routes
 from deployments.main.room import main_routes
-from deployments.npu.decoding.decoder import Pictures
 from deployments.npu.embeddings.api import embedding_routes
 from deployments.npu.embeddings.service import Embedder
 from deployments.npu.fake import (
@@ -34,6 +33,7 @@ from deployments.npu.fake import (
 from deployments.npu.inference.api import kserve_routes
 from deployments.npu.inference.service import Inference
 from deployments.npu.ocr.api import ocr_routes
+from deployments.npu.ocr.pictures import Pictures
 from deployments.npu.ocr.service import Reader
 from deployments.npu.rerank.api import rerank_routes
 from deployments.npu.rerank.service import Reranker

@@ -17,9 +17,9 @@ EXPECTED = {
     "deployments/llm/engines/llamacpp/process.py": "st_uid",
     # Removes what a killed replica left, after asking whose it is.
     "deployments/browser/chromium/driver.py": "sweep",
-    "deployments/browser/chromium/folders.py": "st_uid",
+    "deployments/browser/chromium/isolation/folders.py": "st_uid",
     # In a browser's own mount namespace, where both are its own, in memory.
-    "deployments/browser/chromium/namespaces.py": "--tmpfs",
+    "deployments/browser/chromium/isolation/namespaces.py": "--tmpfs",
     # Asks how much room is left there, and opens nothing.
     "autobot/serving/room.py": "Disks(",
 }

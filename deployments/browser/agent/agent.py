@@ -1,21 +1,18 @@
-"""The agent of a replica: tasks in sessions of their owners, and schemas filled from pages."""
+"""The agent of a replica: tasks in sessions of their owners."""
 
 import asyncio
 import contextlib
-from typing import Any
 
 import structlog
 from pydantic import SecretStr
 
 from autobot.errors import AutoBotError
 from deployments.browser.affinity.session_ids import short
-from deployments.browser.agent.extract import fill
-from deployments.browser.agent.model import Models
 from deployments.browser.agent.run import AgentRun
 from deployments.browser.agent.schemas import NewTask
 from deployments.browser.agent.service import Task, Tasks
-from deployments.browser.agent.steps import Schema
 from deployments.browser.agent.tools import BrowserTools
+from deployments.browser.chat_model.model import Models
 from deployments.browser.egress.policy import Domains
 from deployments.browser.pages.schemas import Extension
 from deployments.browser.sessions.service import Sessions
@@ -24,8 +21,6 @@ log = structlog.get_logger()
 
 KEPT_IDLE_S = 300.0
 CLOSE_S = 15.0
-CHUNK_TOKENS = 1200
-MOST_CHUNKS = 4
 
 
 class Agent:
@@ -34,7 +29,7 @@ class Agent:
     def __init__(self, sessions: Sessions, models: Models, tasks: Tasks | None = None) -> None:
         self.sessions = sessions
         self.tasks = tasks or Tasks()
-        self._models = models
+        self.models = models
 
     async def start(self, wanted: NewTask, owner: str, key: SecretStr, domains: Domains) -> Task:
         """Open a session and begin. Raises `Busy` when there is no place for either."""
@@ -49,7 +44,7 @@ class Agent:
         return task
 
     async def _pursue(self, task: Task) -> None:
-        model = self._models(task.wanted.model, task.key)
+        model = self.models(task.wanted.model, task.key)
         hands = BrowserTools(self.sessions, task.record)
         task.tell("start", session=task.record.id, goal=task.wanted.goal)
         try:
@@ -76,23 +71,3 @@ class Agent:
     async def close(self) -> None:
         """End every task: the replica stops."""
         await self.tasks.close()
-
-    async def extract(
-        self, text: str, schema: Schema, wish: str, name: str, key: SecretStr
-    ) -> tuple[dict[str, Any], int]:
-        """Fill ``schema`` from a page's ``text``; return the object and the tokens it cost.
-
-        A long text is read in at most `MOST_CHUNKS` pieces; the object found so far goes along.
-        Raises `ModelFailed`, or what the model's API answered.
-        """
-        model = self._models(name, key)
-        found: dict[str, Any] | None = None
-        spent = 0
-        try:
-            for piece in fill.parts(text, CHUNK_TOKENS)[:MOST_CHUNKS]:
-                known = "" if found is None else f"Known from before: {fill.spoken(found)}\n\n"
-                answered = await fill.fill(model, schema, wish, known + piece)
-                found, spent = answered.value, spent + answered.tokens
-        finally:
-            await model.close()
-        return found or {}, spent

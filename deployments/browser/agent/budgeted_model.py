@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 
-from deployments.browser.agent.model import Answered, Model, Question
 from deployments.browser.agent.schemas import Limit
 from deployments.browser.agent.service import Task
 from deployments.browser.agent.tools import BrowserTools
-from deployments.browser.engine import WheelTaken
+from deployments.browser.chat_model.model import Answered, Model, Question
+from deployments.browser.errors import WheelTaken
 
 POLL_S = 0.1
 

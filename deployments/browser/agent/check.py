@@ -7,9 +7,9 @@ one with figures that the page does not say, or words that neither page nor goal
 
 import re
 
-from deployments.browser.agent.model import Question
 from deployments.browser.agent.prompt import Memory, Observation, place
 from deployments.browser.agent.steps import MOST_ANSWER, NAMED, Schema
+from deployments.browser.chat_model.model import Question
 
 NAME = "check"
 NOT_YET = "not yet"

@@ -20,15 +20,15 @@ from autobot.errors import (
 from deployments.browser.agent import check
 from deployments.browser.agent.budgeted_model import BudgetedModel, Stopped
 from deployments.browser.agent.consent import REFUSAL, asked_for, uncalled_for
-from deployments.browser.agent.extract import fill
-from deployments.browser.agent.model import Answered, Model, ModelFailed, Question
 from deployments.browser.agent.observation.view import View
 from deployments.browser.agent.prompt import RULES, Memory, Observation, Past, look, prompt, short
 from deployments.browser.agent.repeats import Repeats
 from deployments.browser.agent.service import Task
 from deployments.browser.agent.steps import Decision, Do, Next, schema_for
 from deployments.browser.agent.tools import BrowserTools
-from deployments.browser.engine import SessionEnded, WheelTaken
+from deployments.browser.chat_model.model import Answered, Model, ModelFailed, Question
+from deployments.browser.errors import SessionEnded, WheelTaken
+from deployments.browser.extract import fill
 
 log = structlog.get_logger()
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from deployments.browser.agent.extract.caller_schema import checked
+from deployments.browser.extract.caller_schema import checked
 from deployments.browser.pages.schemas import Domain, NewSession
 from deployments.browser.sessions.service import MAX_LIFE_S
 

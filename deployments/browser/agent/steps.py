@@ -5,13 +5,13 @@ a link, cannot be said at all: a small model's commonest mistakes are gone befor
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from deployments.browser.agent.observation.view import Element
+from deployments.browser.chat_model.model import Schema
 
-Schema = dict[str, Any]
 Kind = Literal["goto", "click", "type", "select", "scroll", "back", "read", "wait", "ask", "done"]
 
 MOST_SEEN = 160

@@ -9,11 +9,11 @@ from typing import Any
 from urllib.parse import urljoin
 
 from autobot.errors import AutoBotError, Timeout, Unavailable
+from deployments.browser import actions as a
 from deployments.browser.agent.observation.thumbnail import thumbnail
 from deployments.browser.agent.observation.view import View, view_of
 from deployments.browser.agent.steps import Do
-from deployments.browser.engine import PageFailed, SessionEnded, WheelTaken
-from deployments.browser.pages import actions as a
+from deployments.browser.errors import PageFailed, SessionEnded, WheelTaken
 from deployments.browser.sessions.service import Record, Sessions
 
 ACT_S = 10.0

@@ -1,6 +1,6 @@
 """One life of the Chromium process that sessions and one-shot pages share, through Playwright.
 
-Playwright is imported in this module and in those named ``driver_*``, and nowhere else.
+Playwright is imported in this folder and nowhere else.
 """
 
 import asyncio
@@ -19,20 +19,14 @@ from playwright.async_api import Error as PlaywrightError
 
 from autobot.errors import Unavailable
 from autobot.settings import Settings
-from deployments.browser.chromium import (
-    accounts,
-    cgroups,
-    folders,
-    launch,
-    memory,
-    namespaces,
-)
+from deployments.browser.chromium import launch
 from deployments.browser.chromium.errors import translated
+from deployments.browser.chromium.isolation import accounts, cgroups, folders, memory, namespaces
+from deployments.browser.chromium.session import MAX_TABS, ChromiumSession
 from deployments.browser.egress.connector import Connector
 from deployments.browser.egress.proxy import EgressProxy, nowhere
 from deployments.browser.engine import SessionSpec
 from deployments.browser.pages.reader import Readers
-from deployments.browser.sessions.driver import MAX_TABS, ChromiumSession
 
 log = structlog.get_logger()
 

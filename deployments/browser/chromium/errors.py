@@ -8,7 +8,7 @@ from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from autobot.errors import Timeout, Unavailable
-from deployments.browser.engine import ElementFailed, PageFailed
+from deployments.browser.errors import ElementFailed, PageFailed
 
 GONE = ("has been closed", "Connection closed", "browser has disconnected")
 ELEMENT = (

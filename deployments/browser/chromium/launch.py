@@ -12,9 +12,13 @@ from pathlib import Path
 import psutil
 
 from autobot.errors import SetupError
-from deployments.browser.chromium.cgroups import UNCAGED, Cgroup
-from deployments.browser.chromium.folders import Folders
-from deployments.browser.chromium.namespaces import NO_NAMESPACES, Namespaces, unprivileged
+from deployments.browser.chromium.isolation.cgroups import UNCAGED, Cgroup
+from deployments.browser.chromium.isolation.folders import Folders
+from deployments.browser.chromium.isolation.namespaces import (
+    NO_NAMESPACES,
+    Namespaces,
+    unprivileged,
+)
 
 DEBIAN_BINARY = Path("/usr/lib/chromium/chromium")
 """The program behind /usr/bin/chromium: that script adds extensions and flags of its own."""

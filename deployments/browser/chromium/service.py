@@ -7,17 +7,17 @@ from typing import Any
 from autobot.cluster.topology import cluster_file
 from autobot.errors import Unavailable
 from autobot.settings import Settings
-from deployments.browser.chromium import accounts
+from deployments.browser.actions import Action, Download, Goto
 from deployments.browser.chromium.driver import Chromium
 from deployments.browser.chromium.errors import translated
+from deployments.browser.chromium.isolation import accounts
 from deployments.browser.chromium.launch import Launch
 from deployments.browser.chromium.restarter import Restarter
+from deployments.browser.chromium.session import ChromiumSession
 from deployments.browser.egress.connector import ClusterAddresses, Connector, own_addresses
 from deployments.browser.egress.policy import Policy, parse_allowed
 from deployments.browser.engine import Page, Rendered, SessionSpec
 from deployments.browser.limiter import JobLimiter
-from deployments.browser.pages.actions import Action, Download, Goto
-from deployments.browser.sessions.driver import ChromiumSession
 
 DEVICE = "CPU"  # launch.FLAGS turns graphics hardware off, so this is a fact and not a guess
 

@@ -12,7 +12,7 @@ import psutil
 
 from autobot.cluster.topology import TopologyFile
 from deployments.browser.egress.policy import Address, Domains, Policy, Target, literal, target_of
-from deployments.browser.engine import PageFailed
+from deployments.browser.errors import PageFailed
 
 Resolve = Callable[[str, int], Awaitable[list[Address]]]
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -37,8 +37,8 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from autobot.errors import AutoBotError, Conflict
+from deployments.browser.actions import Goto
 from deployments.browser.engine import Input
-from deployments.browser.pages.actions import Goto
 from deployments.browser.sessions.service import Record, Sessions
 from deployments.browser.websocket_auth import admitted, refuse, spoken
 

@@ -10,9 +10,9 @@ from fastapi import APIRouter, Body, Depends, FastAPI, Request, Response
 from autobot.keys import KeyRecord
 from autobot.web.auth import require
 from autobot.web.disconnect import unless_disconnected
+from deployments.browser.actions import Action, Evaluate
 from deployments.browser.egress.policy import Domains, listed_domain
 from deployments.browser.engine import Browser, Rendered
-from deployments.browser.pages.actions import Action, Evaluate
 from deployments.browser.pages.schemas import REQUESTS, PageRequest
 
 Owner = Annotated[KeyRecord, Depends(require("browser"))]

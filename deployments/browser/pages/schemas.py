@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
 from autobot.errors import Invalid
+from deployments.browser.actions import ONE_SHOT, Action, WaitUntil
 from deployments.browser.egress.policy import Domains, listed_domain
 from deployments.browser.engine import Page, SessionSpec
-from deployments.browser.pages.actions import ONE_SHOT, Action, WaitUntil
 
 MAX_HTML = 8 << 20
 Domain = Annotated[str, Field(min_length=1, max_length=253)]

@@ -19,8 +19,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from autobot.errors import Unavailable
-from deployments.browser.chromium import accounts, launch
-from deployments.browser.chromium.folders import Folders, make
+from deployments.browser.chromium import launch
+from deployments.browser.chromium.isolation import accounts
+from deployments.browser.chromium.isolation.folders import Folders, make
 
 START_TIMEOUT_S = 30.0
 END_TIMEOUT_S = 10.0

@@ -18,7 +18,7 @@ from autobot.errors import NotFound
 from deployments.browser.admission import AdmissionQueue
 from deployments.browser.chromium import launch
 from deployments.browser.chromium.files import read_bounded
-from deployments.browser.chromium.memory import PER_CONNECTION, Meter
+from deployments.browser.chromium.isolation.memory import PER_CONNECTION, Meter
 from deployments.browser.egress.connector import Connector
 from deployments.browser.egress.policy import Domains
 from deployments.browser.egress.proxy import EgressProxy

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Body, Request, Response
 
 from autobot.contracts.profiles import Profiles
 from autobot.web.disconnect import unless_disconnected
-from deployments.browser.pages.actions import ACTIONS, Action
+from deployments.browser.actions import ACTIONS, Action
 from deployments.browser.pages.api import Owner, answer, domains_of_key, responses, scope_of
 from deployments.browser.pages.schemas import Extension, NewSession
 from deployments.browser.profiles.api import profile_of

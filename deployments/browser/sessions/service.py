@@ -14,12 +14,13 @@ from typing import Any
 import structlog
 
 from autobot.errors import AutoBotError, Busy, Conflict, NotFound
+from deployments.browser.actions import Action
 from deployments.browser.admission import SessionAdmissionQueue
 from deployments.browser.affinity.session_ids import replica_of, short, vm_of
-from deployments.browser.chromium.memory import MEASURED_EVERY_S, Meter
+from deployments.browser.chromium.isolation.memory import MEASURED_EVERY_S, Meter
 from deployments.browser.egress.policy import Domains
-from deployments.browser.engine import Browser, Rendered, Session, SessionEnded
-from deployments.browser.pages.actions import Action
+from deployments.browser.engine import Browser, Rendered, Session
+from deployments.browser.errors import SessionEnded
 from deployments.browser.pages.schemas import Extension, Limits, NewSession
 from deployments.browser.profiles.service import RENEWED_EVERY_S, Profile
 from deployments.browser.sessions.wheel import Wheel

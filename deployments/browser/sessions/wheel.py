@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from autobot.errors import Conflict
-from deployments.browser.engine import WheelTaken
+from deployments.browser.errors import WheelTaken
 
 PATIENCE_S = 30.0
 """How long an action waits for the wheel before its caller is told to come again."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from deployments.llm.grammar import pattern
 from deployments.llm.grammar.automaton import Automaton, GrammarTooLarge, Work, together, words
@@ -19,10 +19,7 @@ from deployments.llm.grammar.facts import (
 )
 from deployments.llm.grammar.nodes import Alt, Lit, Node, Ref, Seq, Term
 from deployments.llm.grammar.pattern import NotRegular
-from deployments.llm.grammar.values import any_text
-
-if TYPE_CHECKING:
-    from deployments.llm.grammar.compiler import Compiler
+from deployments.llm.grammar.values import Values, any_text
 
 MOST_PLACES = 400
 MOST_NAMES = 2000
@@ -31,6 +28,19 @@ MOST_PATTERNS = 3
 MOST_DISTINCT = 8
 """So many values without a repetition take 2^8 rules."""
 INDENT = 20
+
+
+class Rules(Protocol):
+    """What objects and arrays need of the `Compiler` they are part of."""
+
+    rules: dict[str, Node]
+    later: set[str]
+    work: Work
+    values: Values
+
+    def name(self) -> str: ...
+    def node(self, schema: Any) -> Node: ...
+    def facts(self, schema: Any) -> tuple[Facts, list[tuple[str, list[Any]]]]: ...
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,7 @@ class _Property:
 
 
 class Containers:
-    def __init__(self, compiler: "Compiler") -> None:
+    def __init__(self, compiler: Rules) -> None:
         self._to = compiler
         self._space = Term(_space())
         self._gap = Term(_gap())

@@ -1,12 +1,24 @@
 """The GGUF files of this machine's catalogue, and which of them is `default`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 
 from autobot.catalogue import Catalogue
 from autobot.settings import Settings
-from deployments.llm.engines.llamacpp.driver import ModelFile
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A GGUF file an engine may load. `context` is what the model was trained for, in tokens."""
+
+    name: str
+    path: Path
+    context: int
+    sha256: str = ""
+    details: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class ModelRegistry:

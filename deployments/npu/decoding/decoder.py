@@ -18,20 +18,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from autobot.errors import AutoBotError, BadRequest, Invalid, TooLarge, Unavailable
 from autobot.sandbox import Limits, offered
 from deployments.npu.decoding import process
 from deployments.npu.decoding.process import ENDED, PID, receive, send
-from deployments.npu.ocr.service import Picture
-from deployments.npu.speech.service import RATE, Samples
 
-PICTURES = Limits(memory=768 << 20, cpu_s=20, wall_s=40)
-RECORDINGS = Limits(memory=512 << 20, cpu_s=60, wall_s=120)
-MAX_FITTED_BYTES = 2560 * 2560 * 3
-SAMPLE_BYTES = 2
 ERRORS: dict[str, type[AutoBotError]] = {
     error.__name__: error for error in (BadRequest, Invalid, TooLarge)
 }
@@ -199,37 +190,3 @@ def _told(status: int, memory: int, limits: Limits) -> TooLarge:
         f"The file's decoder ended {cause}, at {memory >> 20} MiB: the file is broken, or takes "
         f"more than the {limits.memory >> 20} MiB of memory it may."
     )
-
-
-class Pictures:
-    """Image files and pages of PDF files."""
-
-    def __init__(self, limits: Limits = PICTURES) -> None:
-        self._decoder = Decoder("deployments.npu.ocr.image", limits)
-        self.facts, self.close = self._decoder.facts, self._decoder.close
-
-    def decode(self, data: bytes, page: int = 1) -> Picture:
-        """Read page ``page`` (from 1) as `ocr.image.decode` does; raise what it raises."""
-        told, body = self._decoder.decode(data, MAX_FITTED_BYTES, {"page": page})
-        try:
-            pixels: NDArray[np.uint8] = np.frombuffer(body, np.uint8).reshape(*told["shape"], 3)
-            width, height, pages = (int(told[size]) for size in ("width", "height", "pages"))
-            return Picture(pixels, width, height, float(told["scale"]), pages)
-        except (KeyError, TypeError, ValueError) as error:  # no decoder of ours says such a thing
-            raise Invalid("The file makes its decoder answer nonsense.") from error
-
-
-class Recordings:
-    """Audio files."""
-
-    def __init__(self, limits: Limits = RECORDINGS) -> None:
-        self._decoder = Decoder("deployments.npu.speech.audio", limits)
-        self.facts, self.close = self._decoder.facts, self._decoder.close
-
-    def decode(self, data: bytes, most_seconds: int) -> Samples:
-        """Read samples as `speech.audio.decode` does; raise what it raises."""
-        most_bytes = (most_seconds + 1) * RATE * SAMPLE_BYTES
-        _, body = self._decoder.decode(data, most_bytes, {"most_seconds": most_seconds})
-        if len(body) % SAMPLE_BYTES:
-            raise BadRequest("The file makes its decoder answer nonsense.")
-        return np.frombuffer(body, np.int16)

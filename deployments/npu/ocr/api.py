@@ -9,8 +9,8 @@ from autobot.errors import Invalid
 from autobot.keys import KeyRecord
 from autobot.web.auth import require
 from autobot.web.disconnect import unless_disconnected
-from deployments.npu.embeddings.schemas import OcrAnswer
 from deployments.npu.error_responses import PROBLEM, error_responses, origin_headers
+from deployments.npu.ocr.schemas import OcrAnswer
 from deployments.npu.ocr.service import MAX_IMAGE_BYTES, Reader, too_large
 
 OCR_BODY: dict[str, Any] = {

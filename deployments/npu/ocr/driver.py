@@ -9,7 +9,7 @@ import rapidocr
 from numpy.typing import NDArray
 
 from autobot.errors import AutoBotError, TooLarge, Unavailable
-from deployments.npu.decoding.decoder import Pictures
+from deployments.npu.ocr.pictures import Pictures
 from deployments.npu.ocr.service import Box, Line, Page, Picture
 from deployments.npu.openvino.driver import Device, precision, ran_on
 

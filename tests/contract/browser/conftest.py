@@ -20,7 +20,7 @@ from autobot.contracts.profiles import FakeProfiles, Profiles
 from autobot.keys import KeyRecord
 from autobot.settings import Settings
 from autobot.web.app import create_app
-from deployments.browser.chromium.memory import Meter
+from deployments.browser.chromium.isolation.memory import Meter
 from deployments.browser.chromium.service import ChromiumBrowser
 from deployments.browser.egress.connector import Connector
 from deployments.browser.egress.policy import Policy, Target

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from deployments.browser.actions import Action, Pdf, Screenshot, WaitUntil
 from deployments.browser.engine import Page
-from deployments.browser.pages.actions import Action, Pdf, Screenshot, WaitUntil
 
 Job = tuple[Page, Action]
 

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from autobot.errors import BlockedAddress, Busy, Timeout, Unavailable
-from deployments.browser.engine import Page, PageFailed
+from deployments.browser.engine import Page
+from deployments.browser.errors import PageFailed
 from tests.contract.browser.conftest import Rig
 from tests.contract.browser.jobs import pdf_of, shot_of
 

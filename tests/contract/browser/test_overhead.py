@@ -7,10 +7,7 @@ from typing import Any
 
 import pytest
 
-from deployments.browser.chromium.driver import NO_BYPASS
-from deployments.browser.chromium.memory import Meter, descendants, proportional
-from deployments.browser.chromium.service import ChromiumBrowser
-from deployments.browser.pages.actions import (
+from deployments.browser.actions import (
     Action,
     Click,
     Content,
@@ -19,8 +16,11 @@ from deployments.browser.pages.actions import (
     Snapshot,
     Type,
 )
+from deployments.browser.chromium.driver import NO_BYPASS
+from deployments.browser.chromium.isolation.memory import Meter, descendants, proportional
+from deployments.browser.chromium.service import ChromiumBrowser
+from deployments.browser.chromium.session import ChromiumSession
 from deployments.browser.pages.schemas import NewSession
-from deployments.browser.sessions.driver import ChromiumSession
 from deployments.browser.sessions.service import Sessions
 from tests.contract.browser.conftest import Rig
 

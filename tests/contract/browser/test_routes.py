@@ -10,11 +10,11 @@ import pytest_asyncio
 
 from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
 from autobot.web.app import create_app
+from deployments.browser.actions import Action, Pdf, Screenshot
 from deployments.browser.egress.connector import Connector
 from deployments.browser.egress.policy import Domains, Policy
 from deployments.browser.engine import Browser, Page, Rendered
 from deployments.browser.fake import FakeBrowser
-from deployments.browser.pages.actions import Action, Pdf, Screenshot
 from tests.contract.browser.conftest import Rig, room_of
 from tests.contract.browser.jobs import Job
 

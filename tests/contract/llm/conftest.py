@@ -20,9 +20,10 @@ import pytest_asyncio
 
 from autobot.concurrency import ConcurrencyLimiter
 from deployments.llm.engine import ChatEngine
-from deployments.llm.engines.llamacpp.driver import LlamaCppEngine, ModelFile
+from deployments.llm.engines.llamacpp.driver import LlamaCppEngine
 from deployments.llm.engines.ollama.driver import OllamaEngine
 from deployments.llm.fake import FakeEngine
+from deployments.llm.models.registry import ModelFile
 from tests import parts
 
 SMALL = parts.SMALL_CHAT

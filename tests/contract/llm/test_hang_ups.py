@@ -19,7 +19,8 @@ import pytest_asyncio
 
 from deployments.llm.chat.api import chat_routes
 from deployments.llm.chat.service import ChatService
-from deployments.llm.engines.llamacpp.driver import LlamaCppEngine, ModelFile
+from deployments.llm.engines.llamacpp.driver import LlamaCppEngine
+from deployments.llm.models.registry import ModelFile
 from tests.contract.llm.conftest import SMALL
 from tests.contract.llm.served import key_of, served
 

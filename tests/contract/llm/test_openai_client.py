@@ -17,8 +17,9 @@ from autobot.errors import Unavailable
 from deployments.llm.chat.api import chat_routes
 from deployments.llm.chat.service import ChatService
 from deployments.llm.engine import ChatEvent, ChatRequest, Delta, ModelCard, Start
-from deployments.llm.engines.llamacpp.driver import LlamaCppEngine, ModelFile
+from deployments.llm.engines.llamacpp.driver import LlamaCppEngine
 from deployments.llm.fake import FakeEngine
+from deployments.llm.models.registry import ModelFile
 from tests.contract.llm.conftest import CONTEXT, SMALL, until
 from tests.contract.llm.served import key_of, served
 

@@ -16,8 +16,9 @@ from autobot.errors import NotKept, Unavailable
 from autobot.json_schema import checked
 from deployments.llm.chat.service import ChatService
 from deployments.llm.engine import ChatMessage, ChatRequest
-from deployments.llm.engines.llamacpp.driver import LlamaCppEngine, ModelFile
+from deployments.llm.engines.llamacpp.driver import LlamaCppEngine
 from deployments.llm.engines.llamacpp.watchdog import Watchdog
+from deployments.llm.models.registry import ModelFile
 from tests.contract.llm.conftest import SMALL, until
 from tests.unit.llm.grammar.schemas_of_keywords import HELD, LATER
 

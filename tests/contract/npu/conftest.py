@@ -12,7 +12,6 @@ from PIL import Image, ImageDraw, ImageFont
 from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
 from autobot.settings import Settings
 from autobot.web.app import create_app
-from deployments.npu.decoding.decoder import Pictures, Recordings
 from deployments.npu.embeddings.api import embedding_routes
 from deployments.npu.embeddings.driver import OpenVinoEmbeddingModels
 from deployments.npu.embeddings.service import Embedder, EmbeddingModels
@@ -25,11 +24,13 @@ from deployments.npu.fake import (
 )
 from deployments.npu.ocr.api import ocr_routes
 from deployments.npu.ocr.driver import RapidOcrEngine
+from deployments.npu.ocr.pictures import Pictures
 from deployments.npu.ocr.service import OcrEngine, Reader
 from deployments.npu.openvino.driver import Device
 from deployments.npu.rerank.driver import OpenVinoRerankModels
 from deployments.npu.rerank.service import Reranker, RerankModels
 from deployments.npu.speech.driver import OpenVinoSpeechModels
+from deployments.npu.speech.recordings import Recordings
 from deployments.npu.speech.service import SpeechModels, Transcriber
 from tests import parts
 

@@ -2,7 +2,6 @@
 
 from fastapi import FastAPI
 
-from deployments.npu.decoding.decoder import Pictures, Recordings
 from deployments.npu.embeddings.api import embedding_routes
 from deployments.npu.embeddings.service import Embedder
 from deployments.npu.fake import (
@@ -16,10 +15,12 @@ from deployments.npu.fake import (
 from deployments.npu.inference.api import kserve_routes
 from deployments.npu.inference.service import Inference
 from deployments.npu.ocr.api import ocr_routes
+from deployments.npu.ocr.pictures import Pictures
 from deployments.npu.ocr.service import Reader
 from deployments.npu.rerank.api import rerank_routes
 from deployments.npu.rerank.service import Reranker
 from deployments.npu.speech.api import speech_routes
+from deployments.npu.speech.recordings import Recordings
 from deployments.npu.speech.service import Transcriber
 from tests.contract.npu.conftest import WRITTEN, app_of
 

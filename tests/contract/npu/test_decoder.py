@@ -18,7 +18,9 @@ from PIL import Image
 
 from autobot.errors import AutoBotError, BadRequest, TooLarge
 from autobot.sandbox import Limits
-from deployments.npu.decoding.decoder import PICTURES, RECORDINGS, Decoder, Pictures, Recordings
+from deployments.npu.decoding.decoder import Decoder
+from deployments.npu.ocr.pictures import PICTURES, Pictures
+from deployments.npu.speech.recordings import RECORDINGS, Recordings
 from tests.contract.npu.conftest import as_file, draw
 from tests.contract.npu.ocr.test_contract import bomb as picture_bomb
 from tests.contract.npu.ocr.test_pdf import bomb as pdf_bomb

@@ -13,10 +13,10 @@ from tokenizers import Tokenizer
 
 from autobot.errors import ModelNotFound, Unavailable
 from autobot.settings import Settings
-from deployments.npu.decoding.decoder import Pictures
 from deployments.npu.embeddings.driver import OpenVinoEmbeddingModels
 from deployments.npu.embeddings.service import Embedder, EmbeddingModels
 from deployments.npu.ocr.driver import RapidOcrEngine
+from deployments.npu.ocr.pictures import Pictures
 from deployments.npu.ocr.service import OcrEngine
 from deployments.npu.openvino.driver import Device
 from tests import parts

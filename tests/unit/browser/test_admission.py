@@ -6,7 +6,7 @@ import pytest
 
 from autobot.errors import Busy
 from deployments.browser.admission import AdmissionQueue, SessionAdmissionQueue, at_once, fair
-from deployments.browser.chromium.memory import NEWCOMER, PER_SESSION, Meter
+from deployments.browser.chromium.isolation.memory import NEWCOMER, PER_SESSION, Meter
 
 pytestmark = pytest.mark.timeout(20)
 

@@ -9,14 +9,14 @@ from pydantic import SecretStr
 
 from autobot.contracts.profiles import FakeProfiles
 from deployments.browser.agent import agent
-from deployments.browser.agent.model import Answered, Question
 from deployments.browser.agent.schemas import NewTask
 from deployments.browser.agent.service import Task
 from deployments.browser.agent.tools import BrowserTools
-from deployments.browser.chromium.memory import Meter
+from deployments.browser.chat_model.model import Answered, Question
+from deployments.browser.chromium.isolation.memory import Meter
 from deployments.browser.egress.connector import Connector
 from deployments.browser.egress.policy import Domains, Policy
-from deployments.browser.engine import SessionEnded
+from deployments.browser.errors import SessionEnded
 from deployments.browser.fake import FakeBrowser
 from deployments.browser.pages.schemas import NewSession
 from deployments.browser.room import BrowserRoom

@@ -7,9 +7,9 @@ lock, and closing the connection is how a hang-up reaches it, in the middle of a
 import hashlib
 import json
 import secrets
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -43,20 +43,10 @@ from deployments.llm.grammar.bound import grammar_of
 from deployments.llm.grammar.compiler import Grammar
 from deployments.llm.grammar.turns import Turns
 from deployments.llm.models.cache import ModelCache
+from deployments.llm.models.registry import ModelFile
 
 RANDOM_SEED = 0xFFFFFFFF
 """llama.cpp takes this one value to mean: choose a seed."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFile:
-    """A GGUF file this engine may load. `context` is what the model was trained for, in tokens."""
-
-    name: str
-    path: Path
-    context: int
-    sha256: str = ""
-    details: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class LlamaCppEngine:

@@ -14,7 +14,7 @@ from autobot.web.app import create_app
 from deployments.browser.affinity.peer_client import peers_client
 from deployments.browser.affinity.router import AffinityRouter
 from deployments.browser.affinity.session_ids import replica_name
-from deployments.browser.chromium.memory import Meter
+from deployments.browser.chromium.isolation.memory import Meter
 from deployments.browser.egress.connector import Connector
 from deployments.browser.egress.policy import Policy
 from deployments.browser.fake import FakeBrowser

@@ -14,8 +14,8 @@ import pytest_asyncio
 from autobot.keys import KeyRecord, NewKey, make_key
 from autobot.web.app import create_app
 from deployments.browser.agent.agent import Agent
-from deployments.browser.agent.driver import PlatformModel
 from deployments.browser.agent.service import Task, Tasks
+from deployments.browser.chat_model.driver import PlatformModel
 from tests.contract.browser.agent.scripted import Scripted
 from tests.contract.browser.agent.site import SITE
 from tests.contract.browser.callers import Caller, ring

@@ -9,7 +9,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Playwright
 
-from deployments.browser.chromium import cgroups, launch, memory
+from deployments.browser.chromium import launch
+from deployments.browser.chromium.isolation import cgroups, memory
 from deployments.browser.chromium.service import ChromiumBrowser
 from tests.contract.browser.clients import Served, connected, until
 from tests.contract.browser.conftest import real_browser

@@ -9,9 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deployments.browser.chromium import folders, launch
+from deployments.browser.chromium import launch
+from deployments.browser.chromium.isolation import folders
 from deployments.browser.chromium.service import ChromiumBrowser
-from deployments.browser.engine import PageFailed
+from deployments.browser.errors import PageFailed
 from tests.contract.browser.conftest import Rig, processes
 from tests.contract.browser.jobs import shot, shot_html
 from tests.processes import command_of
@@ -22,7 +23,7 @@ HOLDER = """
 import asyncio, contextlib, sys
 from pathlib import Path
 from autobot.settings import Settings
-from deployments.browser.pages.actions import Content
+from deployments.browser.actions import Content
 from deployments.browser.egress.policy import Domains
 from deployments.browser.engine import Page
 from deployments.browser.room import BrowserRoom

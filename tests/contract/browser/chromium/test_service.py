@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from autobot.errors import Invalid, Timeout
-from deployments.browser.engine import Page, PageFailed
+from deployments.browser.engine import Page
+from deployments.browser.errors import PageFailed
 from tests.contract.browser.conftest import Rig, real_browser
 from tests.contract.browser.jobs import pdf_of, shot, shot_of
 from tests.contract.browser.site import Site

@@ -13,10 +13,11 @@ import pytest
 import pytest_asyncio
 
 from autobot.errors import BlockedAddress, Timeout
+from deployments.browser.actions import Goto
 from deployments.browser.egress.connector import Connector
 from deployments.browser.egress.policy import Address, Policy, Target
-from deployments.browser.engine import Page, PageFailed, SessionSpec
-from deployments.browser.pages.actions import Goto
+from deployments.browser.engine import Page, SessionSpec
+from deployments.browser.errors import PageFailed
 from tests.contract.browser.conftest import Rig, real_browser
 from tests.contract.browser.jobs import Job, shot_of
 from tests.contract.browser.site import Site, Trap, set_trap

@@ -69,8 +69,8 @@ async def test_a_sessions_list_is_named_as_the_sessions(rig: Rig, http: Any) -> 
 
 
 async def test_what_a_page_loads_is_held_to_the_keys_list_and_logged(chromium: Rig) -> None:
+    from deployments.browser.actions import Content
     from deployments.browser.engine import Page
-    from deployments.browser.pages.actions import Content
 
     before = len(chromium.site.requests)
     with structlog.testing.capture_logs() as logs:

@@ -11,11 +11,12 @@ import pytest
 import pytest_asyncio
 
 from autobot.errors import AutoBotError, BlockedAddress, NotFound, Unavailable
-from deployments.browser.chromium.memory import Meter, descendants, proportional
+from deployments.browser.actions import Content, Goto, Screenshot, Wait
+from deployments.browser.chromium.isolation.memory import Meter, descendants, proportional
 from deployments.browser.chromium.service import ChromiumBrowser
 from deployments.browser.egress.policy import Domains
-from deployments.browser.engine import Session, SessionEnded, SessionSpec
-from deployments.browser.pages.actions import Content, Goto, Screenshot, Wait
+from deployments.browser.engine import Session, SessionSpec
+from deployments.browser.errors import SessionEnded
 from deployments.browser.pages.schemas import NewSession
 from deployments.browser.sessions.service import Sessions
 from tests.contract.browser.conftest import Rig

@@ -18,7 +18,8 @@ from autobot.contracts.responses import FakeResponses
 from autobot.errors import AutoBotError, Unavailable
 from autobot.settings import Settings
 from deployments.llm.engine import ChatMessage, ChatRequest, Delta, Finish
-from deployments.llm.engines.llamacpp.driver import LlamaCppEngine, ModelFile
+from deployments.llm.engines.llamacpp.driver import LlamaCppEngine
+from deployments.llm.models.registry import ModelFile
 from deployments.llm.room import ChatRoom
 from tests.contract.llm.conftest import until
 
@@ -158,7 +159,8 @@ async def test_engine_process_ends_with_its_parent_however_that_ends(
 ) -> None:
     script = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from deployments.llm.engines.llamacpp.driver import LlamaCppEngine, ModelFile\n"
+        "from deployments.llm.engines.llamacpp.driver import LlamaCppEngine\n"
+        "from deployments.llm.models.registry import ModelFile\n"
         f"files = [ModelFile('m', Path({str(small_model)!r}), 512)]\n"
         f"engine = LlamaCppEngine(lambda: files, Path({str(tmp_path / 'log')!r}), context=512)\n"
         "print(engine.preload('m').pid, flush=True)\n"

@@ -8,9 +8,9 @@ from PIL import Image, ImageDraw
 
 from autobot.errors import TooLarge
 from autobot.settings import Settings
-from deployments.npu.decoding.decoder import Pictures
 from deployments.npu.ocr import driver as driver_ocr
 from deployments.npu.ocr.driver import RapidOcrEngine
+from deployments.npu.ocr.pictures import Pictures
 from deployments.npu.openvino.driver import Device
 from tests.contract.npu.conftest import WRITTEN, as_file, draw
 

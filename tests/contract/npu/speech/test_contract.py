@@ -18,9 +18,9 @@ import pytest
 from fastapi import FastAPI
 
 from autobot.errors import BadRequest, Busy, ModelNotFound, TooLarge
-from deployments.npu.decoding.decoder import Recordings
 from deployments.npu.speech.api import speech_routes
 from deployments.npu.speech.languages import CODES, WORDS, code_of, word_of
+from deployments.npu.speech.recordings import Recordings
 from deployments.npu.speech.service import (
     MAX_INSIDE_EACH,
     MAX_WAITING_EACH,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.browser.chromium.cgroups import OURS, Bounds, Cgroup, prepare
+from deployments.browser.chromium.isolation.cgroups import OURS, Bounds, Cgroup, prepare
 
 BOUNDS = Bounds(memory=3 << 30, tasks=4096, cpus=1.8)
 HELD = {"memory_mib": 3072, "tasks": 4096, "cpus": 1.8}

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.browser.chromium import accounts, files, folders
+from deployments.browser.chromium import files
+from deployments.browser.chromium.isolation import accounts, folders
 from tests.folders import let_in
 
 PYTHON = shutil.which("python3", path="/usr/bin:/bin") or sys.executable

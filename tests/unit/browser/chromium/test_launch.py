@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from autobot.errors import SetupError
-from deployments.browser.chromium import accounts, folders, launch, namespaces
+from deployments.browser.chromium import launch
+from deployments.browser.chromium.isolation import accounts, folders, namespaces
 from tests.folders import let_in
 
 SHOW = """#!/bin/sh

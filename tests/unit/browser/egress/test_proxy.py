@@ -14,7 +14,7 @@ from autobot.errors import BlockedAddress
 from deployments.browser.egress.connector import MOST_NAMES, Connector, Stream
 from deployments.browser.egress.policy import Address, Policy, Target
 from deployments.browser.egress.proxy import MAX_FAILURES, EgressProxy, nowhere
-from deployments.browser.engine import PageFailed
+from deployments.browser.errors import PageFailed
 
 pytestmark = pytest.mark.timeout(20)
 

@@ -5,12 +5,13 @@ import asyncio
 import pytest
 
 from autobot.errors import Busy, Conflict
-from deployments.browser.chromium.memory import Meter
+from deployments.browser.actions import Content
+from deployments.browser.chromium.isolation.memory import Meter
 from deployments.browser.egress.connector import Connector
 from deployments.browser.egress.policy import Policy
-from deployments.browser.engine import SessionSpec, WheelTaken
+from deployments.browser.engine import SessionSpec
+from deployments.browser.errors import WheelTaken
 from deployments.browser.fake import FakeBrowser, FakeSession
-from deployments.browser.pages.actions import Content
 from deployments.browser.pages.schemas import Limits, NewSession
 from deployments.browser.sessions import wheel
 from deployments.browser.sessions.service import MOST_QUEUED, Record, Sessions

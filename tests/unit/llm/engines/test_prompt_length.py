@@ -7,9 +7,10 @@ import pytest
 from autobot.errors import ContextLengthExceeded
 from deployments.llm.chat.history import History
 from deployments.llm.engine import ChatMessage, ChatRequest
-from deployments.llm.engines.llamacpp.driver import LlamaCppEngine, ModelFile
+from deployments.llm.engines.llamacpp.driver import LlamaCppEngine
 from deployments.llm.engines.prompt_length import MOST_LETTERS, refuse_what_cannot_fit
 from deployments.llm.models.gguf import BadModelFile
+from deployments.llm.models.registry import ModelFile
 from tests.unit.llm.engines.ollama.test_driver import Server, run
 
 SPECIAL = "<|im_end|>"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from deployments.browser.chromium.accounts import Account
+from deployments.browser.chromium.isolation.accounts import Account
 
 PREFIX = "autobot-browser-"
 """How names of directories that belong to one replica begin; its process id follows."""

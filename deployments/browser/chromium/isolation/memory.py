@@ -11,7 +11,7 @@ import psutil
 import structlog
 
 from autobot.errors import AutoBotError
-from deployments.browser.chromium.cgroups import Bounds
+from deployments.browser.chromium.isolation.cgroups import Bounds
 
 log = structlog.get_logger()
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from playwright.async_api import Download as PlaywrightDownload
 from playwright.async_api import Error as PlaywrightError
@@ -12,19 +12,18 @@ from playwright.async_api import FilePayload
 from playwright.async_api import Page as Tab
 
 from autobot.errors import Invalid
+from deployments.browser import actions as a
+from deployments.browser.chromium import reading
 from deployments.browser.chromium.files import read_bounded
-from deployments.browser.engine import PageFailed, Rendered, told
-from deployments.browser.pages import actions as a
-from deployments.browser.pages import reading
+from deployments.browser.chromium.open_session import OpenSession
+from deployments.browser.chromium.place import locate, ms
+from deployments.browser.chromium.reading import MAX_TEXT
+from deployments.browser.engine import Rendered, told
+from deployments.browser.errors import PageFailed
 from deployments.browser.pages.globs import Glob
-from deployments.browser.pages.place import locate, ms
-from deployments.browser.pages.reading import MAX_TEXT
-
-if TYPE_CHECKING:
-    from deployments.browser.sessions.driver import ChromiumSession
 
 
-async def perform(session: "ChromiumSession", tab: Tab, action: a.Action) -> Rendered:
+async def perform(session: OpenSession, tab: Tab, action: a.Action) -> Rendered:
     """Do ``action`` on ``tab``. Raises Playwright's errors."""
     return await DO[type(action)](session, tab, action)
 
@@ -34,7 +33,7 @@ def where(tab: Tab) -> Rendered:
     return told({"url": tab.url})
 
 
-async def goto(session: "ChromiumSession", tab: Tab, action: a.Goto) -> Rendered:
+async def goto(session: OpenSession, tab: Tab, action: a.Goto) -> Rendered:
     options: dict[str, Any] = {"wait_until": action.wait_until, "timeout": ms(action)}
     if action.url is not None:
         await session.connector.admit_url(action.url)
@@ -49,14 +48,14 @@ async def goto(session: "ChromiumSession", tab: Tab, action: a.Goto) -> Rendered
     return told({"url": tab.url, "status": session.page_status})
 
 
-async def click(session: "ChromiumSession", tab: Tab, action: a.Click) -> Rendered:
+async def click(session: OpenSession, tab: Tab, action: a.Click) -> Rendered:
     await locate(tab, action).click(
         button=action.button, click_count=action.count, timeout=ms(action)
     )
     return where(tab)
 
 
-async def type_(session: "ChromiumSession", tab: Tab, action: a.Type) -> Rendered:
+async def type_(session: OpenSession, tab: Tab, action: a.Type) -> Rendered:
     if action.named():
         place = locate(tab, action)
         if action.slowly:
@@ -73,7 +72,7 @@ async def type_(session: "ChromiumSession", tab: Tab, action: a.Type) -> Rendere
     return where(tab)
 
 
-async def select(session: "ChromiumSession", tab: Tab, action: a.Select) -> Rendered:
+async def select(session: OpenSession, tab: Tab, action: a.Select) -> Rendered:
     place = locate(tab, action)
     if action.checked is not None:
         await place.set_checked(action.checked, timeout=ms(action))
@@ -82,7 +81,7 @@ async def select(session: "ChromiumSession", tab: Tab, action: a.Select) -> Rend
     return told({"url": tab.url, "selected": chosen})
 
 
-async def scroll(session: "ChromiumSession", tab: Tab, action: a.Scroll) -> Rendered:
+async def scroll(session: OpenSession, tab: Tab, action: a.Scroll) -> Rendered:
     if action.named():
         await locate(tab, action).scroll_into_view_if_needed(timeout=ms(action))
     if action.x or action.y:
@@ -90,7 +89,7 @@ async def scroll(session: "ChromiumSession", tab: Tab, action: a.Scroll) -> Rend
     return where(tab)
 
 
-async def wait(session: "ChromiumSession", tab: Tab, action: a.Wait) -> Rendered:
+async def wait(session: OpenSession, tab: Tab, action: a.Wait) -> Rendered:
     if action.named():
         await locate(tab, action).first.wait_for(state=action.state, timeout=ms(action))
     if action.text is not None:
@@ -105,7 +104,7 @@ async def wait(session: "ChromiumSession", tab: Tab, action: a.Wait) -> Rendered
     return where(tab)
 
 
-async def evaluate(session: "ChromiumSession", tab: Tab, action: a.Evaluate) -> Rendered:
+async def evaluate(session: OpenSession, tab: Tab, action: a.Evaluate) -> Rendered:
     try:
         value = await tab.evaluate(action.expression, action.argument)
     except PlaywrightError as error:
@@ -119,7 +118,7 @@ async def evaluate(session: "ChromiumSession", tab: Tab, action: a.Evaluate) -> 
     return Rendered(answer.encode(), "application/json")
 
 
-async def upload(session: "ChromiumSession", tab: Tab, action: a.Upload) -> Rendered:
+async def upload(session: OpenSession, tab: Tab, action: a.Upload) -> Rendered:
     files: list[FilePayload] = [
         {"name": file.filename, "mimeType": file.media_type, "buffer": file.content}
         for file in action.files
@@ -134,7 +133,7 @@ async def upload(session: "ChromiumSession", tab: Tab, action: a.Upload) -> Rend
     return where(tab)
 
 
-async def download(session: "ChromiumSession", tab: Tab, action: a.Download) -> Rendered:
+async def download(session: OpenSession, tab: Tab, action: a.Download) -> Rendered:
     if action.link is not None:
         await session.connector.admit_url(action.link)
     async with tab.expect_download(timeout=ms(action)) as coming:
@@ -172,7 +171,7 @@ async def _follow(tab: Tab, link: str, timeout_ms: float) -> None:
     raise PageFailed(f"{link[:200]} is a page and not a download.")
 
 
-Do = Callable[["ChromiumSession", Tab, Any], Awaitable[Rendered]]
+Do = Callable[[OpenSession, Tab, Any], Awaitable[Rendered]]
 DO: dict[type[a.Action], Do] = {
     a.Screenshot: reading.screenshot,
     a.Pdf: reading.pdf,

@@ -12,12 +12,14 @@ from pydantic import ConfigDict, Discriminator, Field, SecretStr, Tag, model_val
 from autobot.keys import KeyRecord
 from autobot.web.auth import presented_key
 from autobot.web.disconnect import unless_disconnected
-from deployments.browser.agent.agent import Agent
-from deployments.browser.agent.extract.caller_schema import checked
+from deployments.browser.actions import Action, Extract, Markdown
+from deployments.browser.chat_model.model import Models
 from deployments.browser.engine import Browser, Rendered, told
-from deployments.browser.pages.actions import Action, Extract, Markdown
+from deployments.browser.extract.caller_schema import checked
+from deployments.browser.extract.fill import extract
 from deployments.browser.pages.api import Owner, answer, domains_of_key, responses
 from deployments.browser.pages.schemas import PageRequest, one_shot
+from deployments.browser.sessions.service import Sessions
 
 Get = Callable[[Action], Awaitable[Rendered]]
 
@@ -42,7 +44,7 @@ class ExtractSchema(Action):
 ByFields, BySchema = one_shot(Extract), one_shot(ExtractSchema)
 
 
-def extract_routes(agent: Agent, browser: Browser) -> APIRouter:
+def extract_routes(browser: Browser, sessions: Sessions, models: Models) -> APIRouter:
     """Return both routes of `extract`; they have to come before the ones they stand in for."""
     router = APIRouter()
     options: dict[str, Any] = {
@@ -60,17 +62,19 @@ def extract_routes(agent: Agent, browser: Browser) -> APIRouter:
 
         kind = Extract if isinstance(body, Extract) else ExtractSchema
         return answer(
-            await unless_disconnected(request, _extract(agent, request, key, body, kind, get))
+            await unless_disconnected(request, _extract(models, request, key, body, kind, get))
         )
 
     once.__annotations__["body"] = _either(BySchema, ByFields)
 
     async def act(request: Request, key: Owner, session: str, body: Any) -> Response:
         async def get(action: Action) -> Rendered:
-            return await agent.sessions.act(key.id, session, action)
+            return await sessions.act(key.id, session, action)
 
         return answer(
-            await unless_disconnected(request, _extract(agent, request, key, body, type(body), get))
+            await unless_disconnected(
+                request, _extract(models, request, key, body, type(body), get)
+            )
         )
 
     act.__annotations__["body"] = _either(ExtractSchema, Extract)
@@ -92,7 +96,7 @@ def _either(by_schema: Any, by_fields: Any) -> Any:
 
 
 async def _extract(
-    agent: Agent, request: Request, key: KeyRecord, body: Any, kind: type[Action], get: Get
+    models: Models, request: Request, key: KeyRecord, body: Any, kind: type[Action], get: Get
 ) -> Rendered:
     if kind is Extract:
         action = body.action(Extract) if isinstance(body, PageRequest) else body
@@ -101,13 +105,12 @@ async def _extract(
     request.app.state.keys.check(secret, "llm")
     tab = body.tab
     text = await get(Markdown(tab=tab, links=False, timeout_s=body.timeout_s))
-    found, tokens = await agent.extract(
-        text.body.decode(),
-        body.schema_,
-        body.goal or "what the schema describes",
-        body.model,
-        SecretStr(secret or ""),
-    )
+    wish = body.goal or "what the schema describes"
+    model = models(body.model, SecretStr(secret or ""))
+    try:
+        found, tokens = await extract(model, text.body.decode(), body.schema_, wish)
+    finally:
+        await model.close()
     return told({"data": found, "usage": {"tokens": tokens}})
 
 

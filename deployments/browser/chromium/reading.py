@@ -2,20 +2,18 @@
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import Locator
 from playwright.async_api import Page as Tab
 
 from autobot.errors import Invalid
+from deployments.browser import actions as a
+from deployments.browser.chromium.open_session import OpenSession
+from deployments.browser.chromium.place import locate, ms
 from deployments.browser.engine import MAX_IMAGE_PIXELS, Rendered, told
-from deployments.browser.pages import actions as a
 from deployments.browser.pages import snapshot
-from deployments.browser.pages.place import locate, ms
-
-if TYPE_CHECKING:
-    from deployments.browser.sessions.driver import ChromiumSession
 
 MAX_TEXT = 8 << 20
 MAX_TITLE = 2000
@@ -28,7 +26,7 @@ HTML = f"""(() => {{
 TEXT_OF = "e => e.matches('input,textarea,select') ? e.value : e.innerText ?? e.textContent"
 
 
-async def screenshot(session: "ChromiumSession", tab: Tab, action: a.Screenshot) -> Rendered:
+async def screenshot(session: OpenSession, tab: Tab, action: a.Screenshot) -> Rendered:
     options: dict[str, Any] = {"type": action.format, "timeout": ms(action)}
     if action.quality is not None:
         options["quality"] = action.quality
@@ -53,7 +51,7 @@ async def _check_size(tab: Tab) -> None:
         )
 
 
-async def pdf(session: "ChromiumSession", tab: Tab, action: a.Pdf) -> Rendered:
+async def pdf(session: OpenSession, tab: Tab, action: a.Pdf) -> Rendered:
     body = await tab.pdf(format=action.paper, landscape=action.landscape, print_background=True)
     return Rendered(body, "application/pdf")
 
@@ -78,11 +76,11 @@ async def _html(tab: Tab) -> str:
     return html
 
 
-async def content(session: "ChromiumSession", tab: Tab, action: a.Content) -> Rendered:
+async def content(session: OpenSession, tab: Tab, action: a.Content) -> Rendered:
     return Rendered((await _html(tab)).encode(), "text/html; charset=utf-8")
 
 
-async def markdown(session: "ChromiumSession", tab: Tab, action: a.Markdown) -> Rendered:
+async def markdown(session: OpenSession, tab: Tab, action: a.Markdown) -> Rendered:
     html = await _html(tab)
     text = await session.readers.markdown(
         session.spec.owner, html, tab.url, whole=action.whole, links=action.links
@@ -90,7 +88,7 @@ async def markdown(session: "ChromiumSession", tab: Tab, action: a.Markdown) -> 
     return Rendered(text.encode(), "text/markdown; charset=utf-8")
 
 
-async def extract(session: "ChromiumSession", tab: Tab, action: a.Extract) -> Rendered:
+async def extract(session: OpenSession, tab: Tab, action: a.Extract) -> Rendered:
     if action.rows is None:
         return told({"url": tab.url, "data": await _fields(tab, tab.locator("html"), action)})
     rows = (await tab.locator(action.rows).all())[: action.limit]
@@ -128,7 +126,7 @@ async def _value(place: Locator, wanted: a.Wanted, action: a.Extract) -> Any:
     return str(text).strip()
 
 
-async def snapshot_(session: "ChromiumSession", tab: Tab, action: a.Snapshot) -> Rendered:
+async def snapshot_(session: OpenSession, tab: Tab, action: a.Snapshot) -> Rendered:
     if action.named():
         tree = await locate(tab, action).aria_snapshot(mode="ai", timeout=ms(action))
     else:

@@ -5,7 +5,7 @@ from typing import Any
 from playwright.async_api import Locator
 from playwright.async_api import Page as Tab
 
-from deployments.browser.pages import actions as a
+from deployments.browser import actions as a
 
 
 def ms(action: a.Action) -> float:

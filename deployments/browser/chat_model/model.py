@@ -1,4 +1,4 @@
-"""What the agent needs of a language model: one structured answer to one question."""
+"""What this room needs of a language model: one structured answer to one question."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,8 @@ from typing import Any, Protocol
 from pydantic import SecretStr
 
 from autobot.errors import AutoBotError
-from deployments.browser.agent.steps import Schema
+
+Schema = dict[str, Any]
 
 
 class ModelFailed(AutoBotError):

@@ -12,8 +12,8 @@ from playwright.async_api import Page as Tab
 
 from autobot.errors import NotFound, TooLarge
 from deployments.browser.chromium.files import MAX_FILE_BYTES, read_bounded
+from deployments.browser.chromium.video import Film
 from deployments.browser.engine import Rendered, SessionSpec
-from deployments.browser.sessions.video import Film
 
 
 class Recorder:

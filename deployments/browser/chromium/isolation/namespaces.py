@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from deployments.browser.chromium.accounts import Account
-from deployments.browser.chromium.folders import Folders
+from deployments.browser.chromium.isolation.accounts import Account
+from deployments.browser.chromium.isolation.folders import Folders
 
 PROBE_S = 20.0
 SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")

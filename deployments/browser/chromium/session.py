@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
 from playwright.async_api import BrowserContext, Dialog, Request
 from playwright.async_api import Download as PlaywrightDownload
@@ -11,30 +11,33 @@ from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import Page as Tab
 
 from autobot.errors import BlockedAddress, NotFound, Timeout
+from deployments.browser.actions import Action, Wait
+from deployments.browser.chromium import screencast
+from deployments.browser.chromium.actions import perform, received
 from deployments.browser.chromium.errors import translated
+from deployments.browser.chromium.isolation.folders import Folders
+from deployments.browser.chromium.recording import Recorder
 from deployments.browser.egress.connector import Connector
 from deployments.browser.egress.proxy import EgressProxy
-from deployments.browser.engine import (
-    Frame,
-    Input,
-    PageFailed,
-    Rendered,
-    SessionSpec,
-    SessionState,
-)
-from deployments.browser.live import driver as driver_live
-from deployments.browser.pages.actions import Action, Wait
-from deployments.browser.pages.driver import perform, received
-from deployments.browser.sessions.recording import Recorder
-
-if TYPE_CHECKING:
-    from deployments.browser.chromium.driver import Chromium
+from deployments.browser.engine import Frame, Input, Rendered, SessionSpec, SessionState
+from deployments.browser.errors import PageFailed
+from deployments.browser.pages.reader import Readers
 
 SHOWN_SCHEMES = ("http:", "https:", "about:", "blob:")
 ERROR_PAGE = "chrome-error:"
 MAX_TABS = 8
 MAX_DOWNLOADS = 20
 MAX_NOTED = 50
+
+
+class Home(Protocol):
+    """What a session needs of the browser it is in. ``ended`` is set when that has ended."""
+
+    ended: asyncio.Event
+    folders: Folders
+    readers: Readers
+
+    async def end(self, session: "ChromiumSession") -> None: ...
 
 
 class ChromiumSession:
@@ -46,7 +49,7 @@ class ChromiumSession:
         proxy: EgressProxy,
         connector: Connector,
         spec: SessionSpec,
-        chromium: "Chromium",
+        chromium: Home,
         max_tabs: int = MAX_TABS,
     ) -> None:
         self.context = context
@@ -198,16 +201,16 @@ class ChromiumSession:
             return await self.recorder.take(kind)
 
     async def frames(self) -> AsyncGenerator[Frame, None]:
-        async for frame in driver_live.frames(self):
+        async for frame in screencast.frames(self):
             yield frame
 
     async def input(self, event: Input) -> None:
         with translated():
-            await driver_live.send(self.tab(None), event)
+            await screencast.send(self.tab(None), event)
 
     async def selection(self) -> str:
         with translated():
-            return await driver_live.selection(self.tab(None))
+            return await screencast.selection(self.tab(None))
 
     async def close(self) -> None:
         await self._chromium.end(self)

@@ -4,16 +4,14 @@ import asyncio
 import base64
 import contextlib
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from playwright.async_api import CDPSession
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import Page as Tab
 
+from deployments.browser.chromium.open_session import OpenSession
 from deployments.browser.engine import MOST_SELECTED, Frame, Input
-
-if TYPE_CHECKING:
-    from deployments.browser.sessions.driver import ChromiumSession
 
 QUALITY = 60
 MAX_WIDTH, MAX_HEIGHT = 1600, 1200
@@ -66,7 +64,7 @@ class Screencast:
         await self._cdp.send("Page.screencastFrameAck", {"sessionId": event["sessionId"]})
 
 
-async def frames(session: "ChromiumSession") -> AsyncGenerator[Frame, None]:
+async def frames(session: OpenSession) -> AsyncGenerator[Frame, None]:
     """Yield pictures of the session's newest tab, for ever; follows it to another tab."""
     while not session.ended.is_set():
         tab = session.newest

@@ -21,7 +21,7 @@ from autobot.errors import (
     Unauthenticated,
     Unavailable,
 )
-from deployments.browser.agent.model import Answered, ModelFailed, Question
+from deployments.browser.chat_model.model import Answered, ModelFailed, Question
 
 BUSY_RETRIES = 4
 """OpenAI's client waits as `Retry-After` says, and at most so often."""
