@@ -40,7 +40,7 @@ lint: setup ## Formatting, lint, types, import rules
 	$(VENV)/bin/lint-imports
 
 web: setup ## Build and check the web interface
-	$(PYTHON) -m autobot.local.web test
+	$(PYTHON) -m autobot.platform.web_build test
 
 test: ## Every test: lint, web, unit, contract, browser, the lab
 	@scripts/setup.sh lab

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from autobot import __version__
 from autobot.errors import Conflict, Invalid
-from autobot.keys import write_private
+from autobot.files import write_private
 from autobot.settings import Settings
 
 SNAPSHOT = "dump.rdb"

@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import itertools
 import math
-import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -21,6 +20,7 @@ import structlog
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from autobot.errors import Forbidden, Unauthenticated, Unavailable
+from autobot.files import write_private
 
 Scope = Literal["admin", "read", "llm", "npu", "browser", "browser:evaluate"]
 Domain = Annotated[
@@ -253,19 +253,3 @@ class KeyRing:
         self._by_id = {record.id: record for record in by_hash.values()}
         for listener in self.listeners:
             listener()
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Replace a file atomically; nobody but its owner can read it, not even for a moment."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise

@@ -11,7 +11,7 @@ from autobot.backup import restore as restore_backup
 from autobot.cli.output import err, out, run
 from autobot.client import Client
 from autobot.errors import Conflict
-from autobot.keys import write_private
+from autobot.files import write_private
 from autobot.local.supervisor import Supervisor
 from autobot.settings import Settings
 

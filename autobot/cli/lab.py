@@ -7,7 +7,7 @@ import typer
 
 from autobot.cli import verbatim
 from autobot.errors import SetupError
-from autobot.serving.deploy import CHECKOUT
+from autobot.platform.topology import CHECKOUT
 
 
 def register(app: typer.Typer) -> None:

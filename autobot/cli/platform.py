@@ -11,13 +11,13 @@ import typer
 
 from autobot.cli.output import Json, err, out, print_json, run, table
 from autobot.client import Client
-from autobot.cluster.topology import ROOMS, topology_here
 from autobot.errors import NotFound, SetupError
 from autobot.local.checks import problems
 from autobot.local.demo import Shown, show_chat, show_other_rooms
 from autobot.local.exposure import exposed_by
 from autobot.local.supervisor import Supervisor, log_files
 from autobot.local.up import up as bring_up
+from autobot.platform.topology import ROOMS, topology_here
 from autobot.serving.deploy import Restarts
 from autobot.serving.deploy import deploy as deploy_rooms
 from autobot.settings import Settings

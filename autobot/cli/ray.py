@@ -6,9 +6,9 @@ import typer
 
 from autobot.cli import verbatim
 from autobot.cluster.reach import run_from_operator, run_here
-from autobot.cluster.topology import topology_here
 from autobot.errors import SetupError
 from autobot.local.supervisor import Supervisor
+from autobot.platform.topology import topology_here
 from autobot.settings import Settings
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from autobot.cluster.layout import VM_CODE, VM_SECRETS, VM_TOPOLOGY, cluster_dir, vm_rooms
-from autobot.cluster.topology import Topology
+from autobot.cluster.paths import VM_CODE, VM_SECRETS, VM_TOPOLOGY, cluster_dir, vm_rooms
+from autobot.platform.topology import Topology
 
 SCRIPTS = "~/autobot/autobot/cluster"
 MODULE = "/opt/autobot/venv/bin/python -m autobot.cluster"

@@ -6,8 +6,8 @@ authenticated ports and the ingress, and no other room's port, no SSH, no Redis,
 
 from collections.abc import Iterable
 
-from autobot.browser_users import BROWSER_UIDS, BROWSER_USER
-from autobot.cluster.topology import Topology
+from autobot.platform.browser_users import BROWSER_UIDS, BROWSER_USER
+from autobot.platform.topology import Topology
 from autobot.settings import Settings
 
 REDIS_CLIENTS = ("main", "npu", "llm")

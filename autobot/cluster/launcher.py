@@ -18,9 +18,9 @@ from typing import Any
 import yaml
 
 from autobot.cluster.bootstrap import fill
-from autobot.cluster.topology import load_topology
 from autobot.errors import SetupError
-from autobot.private import is_shared, private_folder, short_folder
+from autobot.files import is_shared, private_folder, short_folder
+from autobot.platform.topology import load_topology
 
 PROVIDER = "autobot.cluster.provider.AutoBotNodeProvider"
 COMMANDS = frozenset(

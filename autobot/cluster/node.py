@@ -18,14 +18,15 @@ from typing import Any
 import psutil
 
 from autobot.catalogue import Catalogue
-from autobot.cluster import programs, systemd
+from autobot.cluster import systemd
 from autobot.cluster.firewall import render_firewall
-from autobot.cluster.layout import cluster_dir
-from autobot.cluster.programs import Program
-from autobot.cluster.ray_env import SYSTEM_PATH, prepare_run_dir, ray_env
+from autobot.cluster.paths import cluster_dir
 from autobot.cluster.state import StateFile
-from autobot.cluster.topology import CHECKOUT, Topology, load_topology, own_addresses
 from autobot.errors import AutoBotError, SetupError
+from autobot.platform import programs
+from autobot.platform.programs import Program
+from autobot.platform.ray_env import SYSTEM_PATH, prepare_run_dir, ray_env
+from autobot.platform.topology import CHECKOUT, Topology, load_topology, own_addresses
 from autobot.settings import Settings
 
 UNITS = Path("/etc/systemd/system")
@@ -111,7 +112,7 @@ def build_digest(room: str) -> str:
     files = [CHECKOUT / "locks" / f"{name}.txt" for name in ("ray", "base", room)]
     if room == "main":
         here = Path(__file__).parent
-        files += [here / f"{name}.py" for name in ("provider", "runner", "state", "layout")]
+        files += [here / f"{name}.py" for name in ("provider", "ssh_runner", "state", "paths")]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 

@@ -15,8 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from autobot.cluster.topology import CHECKOUT, ROOMS
 from autobot.errors import AutoBotError, SetupError
+from autobot.platform.topology import CHECKOUT, ROOMS
 from autobot.settings import Settings
 
 LOCKS = ("ray", "base", *ROOMS)

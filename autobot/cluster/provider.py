@@ -32,15 +32,15 @@ from ray.autoscaler.tags import (
 
 from autobot.cluster import bootstrap
 from autobot.cluster.launcher import refuse_shared_temporary_folder
-from autobot.cluster.layout import cluster_dir, stage_code
-from autobot.cluster.release import release
-from autobot.cluster.runner import RoomCommandRunner
-from autobot.cluster.secrets import divide, ensure_secrets
+from autobot.cluster.paths import cluster_dir, stage_code
+from autobot.cluster.ssh_runner import RoomCommandRunner
 from autobot.cluster.state import Node, Nodes, StateFile
-from autobot.cluster.topology import ROOMS, Topology, load_topology
+from autobot.cluster.teardown import release
 from autobot.errors import SetupError
-from autobot.keys import write_private
-from autobot.local.web import build_web, is_built
+from autobot.files import write_private
+from autobot.platform.secrets import divide, ensure_secrets
+from autobot.platform.topology import ROOMS, Topology, load_topology
+from autobot.platform.web_build import build_web, is_built
 from autobot.settings import Settings, default_home
 
 # A VM that answers on SSH for so long without its Ray node was reinstalled, or lost its disk.

@@ -13,11 +13,11 @@ from pathlib import Path
 import psutil
 
 from autobot.cluster.launcher import COMMANDS
-from autobot.cluster.layout import cluster_dir
-from autobot.cluster.ray_env import loopback_env
-from autobot.cluster.release import ssh_command
-from autobot.cluster.topology import load_topology
+from autobot.cluster.paths import cluster_dir
+from autobot.cluster.teardown import ssh_command
 from autobot.errors import SetupError
+from autobot.platform.ray_env import loopback_env
+from autobot.platform.topology import load_topology
 from autobot.settings import Settings
 
 RAY = Path(sys.executable).with_name("ray")

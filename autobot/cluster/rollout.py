@@ -14,14 +14,14 @@ from pathlib import Path
 import ray
 from ray.autoscaler.tags import STATUS_UPDATE_FAILED, TAG_RAY_NODE_STATUS
 
-from autobot.cluster.layout import NOT_SYNCED, VM_CODE, VM_SECRETS, VM_TOPOLOGY, cluster_dir
 from autobot.cluster.node import node_settings
-from autobot.cluster.release import ssh_command
+from autobot.cluster.paths import NOT_SYNCED, VM_CODE, VM_SECRETS, VM_TOPOLOGY, cluster_dir
 from autobot.cluster.state import StateFile
-from autobot.cluster.topology import Topology, load_topology
+from autobot.cluster.teardown import ssh_command
 from autobot.errors import AutoBotError, SetupError
-from autobot.local.up import wait_until_healthy, wait_until_running
+from autobot.platform.topology import Topology, load_topology
 from autobot.serving.deploy import deploy
+from autobot.serving.ready import wait_until_healthy, wait_until_running
 from autobot.settings import Settings
 
 HEAD_DEADLINE_S = 90.0

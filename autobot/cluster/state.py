@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Self
 
-from autobot.keys import write_private
+from autobot.files import write_private
 
 NodeState = Literal["running", "lost", "terminated"]
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from autobot.cluster.programs import Program
+from autobot.platform.programs import Program
 
 PYTHON = "/opt/autobot/venv/bin/python"
 ENV_FILE = "/etc/autobot/node.env"

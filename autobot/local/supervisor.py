@@ -16,9 +16,9 @@ from typing import Any
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
-from autobot.cluster.programs import Program
 from autobot.errors import SetupError
-from autobot.keys import write_private
+from autobot.files import write_private
+from autobot.platform.programs import Program
 from autobot.settings import Settings
 
 START_DEADLINE_S = 15.0

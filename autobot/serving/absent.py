@@ -16,8 +16,8 @@ import yaml
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from autobot.cluster.topology import Topology, TopologyFile, cluster_file
 from autobot.errors import Unavailable
+from autobot.platform.topology import Topology, TopologyFile, cluster_file
 from autobot.serving.deploy import SERVE_YAML, room_of
 from autobot.web.problems import describe
 

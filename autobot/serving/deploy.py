@@ -6,7 +6,6 @@ one room's folder changes that room's digest; a change in `autobot/` changes all
 """
 
 import asyncio
-import hashlib
 import secrets
 import time
 from collections.abc import Container, Mapping, Sequence
@@ -16,15 +15,13 @@ from typing import Any
 import httpx
 import yaml
 
-from autobot.cluster.topology import Topology
 from autobot.errors import SetupError
-from autobot.keys import write_private
+from autobot.files import write_private
+from autobot.platform.sources import sources_digest
+from autobot.platform.topology import CHECKOUT, Topology
 from autobot.settings import Settings
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 SERVE_YAML = CHECKOUT / "deployments" / "serve.yaml"
-CODE_SUFFIXES = {".py", ".yaml", ".toml", ".json", ".html", ".js", ".ts", ".vue", ".css", ".svg"}
-GENERATED = {"__pycache__", "node_modules", "dist"}
 # The command line and one machine's bring-up: no replica imports them.
 OUTSIDE_ROOMS = {"cli", "local"}
 # Of room npu any replica answers anything; those of room browser find each other's sessions. The
@@ -50,21 +47,6 @@ def room_applications(path: Path = SERVE_YAML) -> dict[str, list[str]]:
     for application in yaml.safe_load(path.read_text())["applications"]:
         rooms.setdefault(room_of(application["name"]), []).append(application["name"])
     return rooms
-
-
-def sources_digest(*folders: Path, without: Container[str] = ()) -> str:
-    """Hash names and contents of the source files under ``folders``, without what builds leave.
-
-    ``without`` names top-level subfolders to leave out.
-    """
-    total = hashlib.sha256()
-    for folder in folders:
-        for file in sorted(folder.rglob("*")):
-            name = file.relative_to(folder)
-            wanted = GENERATED.isdisjoint(name.parts) and name.parts[0] not in without
-            if file.suffix in CODE_SUFFIXES and wanted:
-                total.update(str(name).encode() + b"\0" + file.read_bytes())
-    return total.hexdigest()[:16]
 
 
 class Restarts:

@@ -27,10 +27,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from autobot import __version__
 from autobot.contracts.health import RoomReport
 from autobot.contracts.keys import Keys
-from autobot.disks import Disks
 from autobot.keys import KeyRing
 from autobot.serving.bounded_http import BoundedHttp
 from autobot.serving.calls import client
+from autobot.serving.disks import Disks
 from autobot.settings import Settings
 from autobot.web.app import create_app
 from autobot.web.remembered import Remembered

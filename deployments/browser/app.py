@@ -8,8 +8,8 @@ from fastapi import APIRouter
 from ray import serve
 from starlette.middleware import Middleware
 
-from autobot.cluster.topology import cluster_file
 from autobot.contracts.profiles import Profiles
+from autobot.platform.topology import cluster_file
 from autobot.serving.calls import client
 from autobot.serving.room import RoomReplica
 

@@ -7,10 +7,10 @@ from typing import Any
 from fastapi import APIRouter
 from ray import serve
 
-from autobot.cluster.topology import TopologyFile, cluster_file
 from autobot.contracts.backup import Backup
 from autobot.contracts.keys import Keys
 from autobot.health import HealthMonitor
+from autobot.platform.topology import TopologyFile, cluster_file
 from autobot.serving.calls import client
 from autobot.serving.deploy import SPREAD, room_applications
 from autobot.serving.room import NO_KEYS, RoomReplica

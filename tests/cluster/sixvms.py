@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autobot.cluster.topology import CHECKOUT
+from autobot.platform.topology import CHECKOUT
 from tests.cluster.lab import Lab
 from tests.cluster.lab.lab import ROOMS
 

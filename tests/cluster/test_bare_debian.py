@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from autobot.cluster import package_cache
-from autobot.cluster.topology import CHECKOUT
+from autobot.platform.topology import CHECKOUT
 from tests.cluster.conftest import running_lab
 from tests.cluster.lab import debian
 from tests.cluster.lab.lab import default_cache

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from autobot.cluster.programs import OLLAMA, OLLAMAS_UNIT
-from autobot.cluster.topology import CHECKOUT
+from autobot.platform.programs import OLLAMA, OLLAMAS_UNIT
+from autobot.platform.topology import CHECKOUT
 from autobot.settings import Settings
 from tests import parts
 from tests.cluster.lab.lab import ROOMS

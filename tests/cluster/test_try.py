@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from autobot.cluster.topology import CHECKOUT
+from autobot.platform.topology import CHECKOUT
 from tests.cluster.lab import Lab
 from tests.cluster.lab.trial import PORTS
 

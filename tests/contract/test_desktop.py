@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.ciphers import Cipher, modes
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from autobot import private
-from autobot.cluster import programs
-from autobot.cluster.ray_env import prepare_run_dir
-from autobot.cluster.secrets import ensure_secrets
+from autobot import files as private
+from autobot.platform import programs
+from autobot.platform.ray_env import prepare_run_dir
+from autobot.platform.secrets import ensure_secrets
 from autobot.settings import Settings
 from tests.platform import free_ports
 
@@ -27,7 +27,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     home = tmp_path_factory.mktemp("desktop")
     with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
         patch.setattr(private, "SHORT", home / "s")
-        patch.setattr("autobot.cluster.ray_env.LONGEST_RUN_DIR", 80)
+        patch.setattr("autobot.platform.ray_env.LONGEST_RUN_DIR", 80)
         (port,) = free_ports(1)
         made = Settings(home=home, desktop_port=port, desktop_display=77)
         ensure_secrets(made.secrets_dir)

@@ -7,7 +7,7 @@ folders again must ask whose they are.
 import re
 from pathlib import Path
 
-from autobot.cluster.topology import CHECKOUT
+from autobot.platform.topology import CHECKOUT
 
 SHARED = re.compile(r"gettempdir|[\"'(= /]tmp/|[\"']/?tmp[\"']|/dev/shm|/var/tmp|/run/lock")
 EXPECTED = {

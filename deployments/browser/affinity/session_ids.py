@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from autobot.cluster.topology import TopologyFile
+from autobot.platform.topology import TopologyFile
 
 ID = re.compile(r"[st]_(?P<replica>(?P<vm>[0-9a-f]{8})[0-9a-z]+)_[0-9a-zA-Z_-]{16,}")
 

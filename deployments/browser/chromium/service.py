@@ -4,8 +4,8 @@ import contextlib
 from dataclasses import replace
 from typing import Any
 
-from autobot.cluster.topology import cluster_file
 from autobot.errors import Unavailable
+from autobot.platform.topology import cluster_file
 from autobot.settings import Settings
 from deployments.browser.actions import Action, Download, Goto
 from deployments.browser.chromium.driver import Chromium

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from autobot.cluster.topology import TopologyFile
+from autobot.platform.topology import TopologyFile
 from deployments.browser.egress.policy import Address, Domains, Policy, Target, literal, target_of
 from deployments.browser.errors import PageFailed
 

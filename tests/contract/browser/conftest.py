@@ -15,9 +15,9 @@ import pytest_asyncio
 from playwright.async_api import Browser as ClientBrowser
 from playwright.async_api import Page, Playwright, async_playwright
 
-from autobot.browser_users import BROWSER_USER
 from autobot.contracts.profiles import FakeProfiles, Profiles
 from autobot.keys import KeyRecord
+from autobot.platform.browser_users import BROWSER_USER
 from autobot.settings import Settings
 from autobot.web.app import create_app
 from deployments.browser.chromium.isolation.memory import Meter

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from autobot.cluster.redis_conf import write_conf
-from autobot.cluster.secrets import Secrets, ensure_secrets
+from autobot.platform.redis_conf import write_conf
+from autobot.platform.secrets import Secrets, ensure_secrets
 from autobot.settings import Settings
 from deployments.redis.driver import RedisStore
 from deployments.redis.store import FakeStore, Store

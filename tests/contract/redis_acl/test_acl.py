@@ -9,9 +9,9 @@ import pytest
 import redis.asyncio
 from redis.exceptions import AuthenticationError, NoPermissionError
 
-from autobot.cluster.programs import redis as redis_program
-from autobot.cluster.secrets import Secrets, ensure_secrets
 from autobot.errors import SetupError
+from autobot.platform.programs import redis as redis_program
+from autobot.platform.secrets import Secrets, ensure_secrets
 from autobot.settings import Settings
 
 ROOMS_WITH_A_USER = ("main", "frontend", "npu", "llm")

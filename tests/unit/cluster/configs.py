@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from autobot.cluster.topology import CHECKOUT, Topology
+from autobot.platform.topology import CHECKOUT, Topology
 
 REAL: dict[str, Any] = yaml.safe_load((CHECKOUT / "cluster.yaml").read_text())
 

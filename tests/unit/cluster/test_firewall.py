@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from autobot.cluster.firewall import render_firewall
-from autobot.cluster.topology import ROOMS
+from autobot.platform.topology import ROOMS
 from autobot.settings import Settings
 from tests.unit.cluster.configs import topology
 

@@ -15,7 +15,7 @@ import yaml
 from ray.autoscaler._private.util import prepare_config
 from ray.scripts.scripts import cli
 
-from autobot import private
+from autobot import files as private
 from autobot.cluster.launcher import (
     COMMANDS,
     OPTIONS,
@@ -23,8 +23,8 @@ from autobot.cluster.launcher import (
     explain_and_exit_on_failure,
     refuse_shared_temporary_folder,
 )
-from autobot.cluster.topology import CHECKOUT
 from autobot.errors import SetupError
+from autobot.platform.topology import CHECKOUT
 from tests.unit.cluster.configs import REAL, config
 
 RAYS_OWN = "ray.scripts.scripts"

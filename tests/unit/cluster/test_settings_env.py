@@ -14,9 +14,9 @@ from pydantic.fields import FieldInfo
 from supervisor.options import ServerOptions
 
 from autobot.cluster import systemd
-from autobot.cluster.programs import Program, ray_node
-from autobot.cluster.ray_env import ray_env
 from autobot.local.supervisor import clean_environment, config
+from autobot.platform.programs import Program, ray_node
+from autobot.platform.ray_env import ray_env
 from autobot.settings import Settings
 
 ODD = "a \"b\" 'c' $HOME %s %(x)s ;d #e \\ é"

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from autobot import private
-from autobot.cluster.desktop import obscured, xauthority
+from autobot import files as private
 from autobot.cluster.node import skipped
-from autobot.cluster.programs import Program, ollama, ollama_is_here, ray_node
-from autobot.cluster.ray_env import prepare_run_dir, ray_env, short_run_dir
 from autobot.cluster.systemd import quoted, render_env, render_unit
 from autobot.errors import SetupError
+from autobot.platform.desktop import obscured, xauthority
+from autobot.platform.programs import Program, ollama, ollama_is_here, ray_node
+from autobot.platform.ray_env import prepare_run_dir, ray_env, short_run_dir
 from autobot.settings import Settings
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from autobot.cluster.topology import CHECKOUT
+from autobot.platform.topology import CHECKOUT
 
 TOOLS = ("awk", "bash", "cat", "df", "dirname", "grep", "id", "sha256sum", "tail", "uname")
 

@@ -9,8 +9,8 @@ import pwd
 import secrets
 from dataclasses import dataclass
 
-from autobot.browser_users import BROWSER_UIDS, BROWSER_USER
 from autobot.errors import SetupError
+from autobot.platform.browser_users import BROWSER_UIDS, BROWSER_USER
 
 
 @dataclass(frozen=True)

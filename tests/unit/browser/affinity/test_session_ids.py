@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from autobot.cluster.topology import CHECKOUT
+from autobot.platform.topology import CHECKOUT
 from deployments.browser.affinity.session_ids import (
     OtherVms,
     replica_name,

@@ -7,9 +7,8 @@ from typing import Any
 
 from ray.autoscaler._private.command_runner import SSHCommandRunner
 
-from autobot.cluster.layout import NOT_SYNCED, VM_CODE, VM_SECRETS
-from autobot.keys import write_private
-from autobot.private import private_folder, short_folder
+from autobot.cluster.paths import NOT_SYNCED, VM_CODE, VM_SECRETS
+from autobot.files import private_folder, short_folder, write_private
 
 MIRRORED = (VM_CODE, VM_SECRETS)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from autobot.cluster.topology import Topology
+from autobot.platform.topology import Topology
 
 COMMAND = "/opt/autobot/venv/bin/python -m autobot.cluster.node stop"
 DEADLINE_S = 60

@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
 
-from autobot.keys import write_private
+from autobot.files import write_private
 from autobot.settings import Settings
 
 # The key every VNC server and `vncpasswd` use to obscure a password file (RealVNC, 1998), with the

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from autobot.cluster.topology import ROOMS, Topology, load_topology
 from autobot.errors import SetupError
+from autobot.platform.topology import ROOMS, Topology, load_topology
 from tests.unit.cluster.configs import config, topology
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from autobot.cluster import redis_conf
-from autobot.cluster.secrets import ensure_secrets
 from autobot.errors import SetupError
-from autobot.private import is_shared, private_folder, refuse_to_run_what_others_wrote
+from autobot.files import is_shared, private_folder, refuse_to_run_what_others_wrote
+from autobot.platform import redis_conf
+from autobot.platform.secrets import ensure_secrets
 from autobot.settings import Settings
 
 

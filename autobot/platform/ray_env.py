@@ -10,8 +10,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from autobot.errors import SetupError
-from autobot.keys import write_private
-from autobot.private import private_folder, short_folder
+from autobot.files import private_folder, short_folder, write_private
 from autobot.settings import Settings
 
 # Workers wait a day for a lost head; Ray's own default is a minute.

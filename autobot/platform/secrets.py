@@ -20,10 +20,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from autobot.cluster.acl import USERS, render_acl
 from autobot.errors import SetupError
-from autobot.keys import RECORDS, NewKey, make_key, write_private
-from autobot.private import private_folder
+from autobot.files import private_folder, write_private
+from autobot.keys import RECORDS, NewKey, make_key
+from autobot.platform.acl import USERS, render_acl
 
 # VNC's own authentication reads no more than eight characters.
 DESKTOP_PASSWORD_LENGTH = 8

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from autobot import private
-from autobot.cluster.layout import VM_CODE, VM_SECRETS
-from autobot.cluster.runner import RoomCommandRunner, control_dir
+from autobot import files as private
+from autobot.cluster.paths import VM_CODE, VM_SECRETS
+from autobot.cluster.ssh_runner import RoomCommandRunner, control_dir
 from autobot.errors import SetupError
 
 

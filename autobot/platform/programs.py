@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from autobot.cluster import same_origin
-from autobot.cluster.desktop import desktop_env, vnc_password, write_desktop
-from autobot.cluster.haproxy import write_wrapper
-from autobot.cluster.ray_env import (
+from autobot.errors import SetupError
+from autobot.platform import same_origin
+from autobot.platform.desktop import desktop_env, vnc_password, write_desktop
+from autobot.platform.haproxy import write_wrapper
+from autobot.platform.ray_env import (
     SYSTEM_PATH,
     loopback_env,
     prepare_run_dir,
@@ -20,9 +21,8 @@ from autobot.cluster.ray_env import (
     short_run_dir,
     write_settings,
 )
-from autobot.cluster.redis_conf import write_conf
-from autobot.cluster.topology import CHECKOUT, ROOMS
-from autobot.errors import SetupError
+from autobot.platform.redis_conf import write_conf
+from autobot.platform.topology import CHECKOUT, ROOMS
 from autobot.settings import Settings
 
 NOVNC = Path("/usr/share/novnc")

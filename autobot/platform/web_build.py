@@ -1,6 +1,6 @@
 """Building the web interface: only when its sources changed since the last build.
 
-Run it as `python -m autobot.local.web`; with `test` it runs the page's own tests as well.
+Run it as `python -m autobot.platform.web_build`; with `test` it runs the page's own tests as well.
 """
 
 import asyncio
@@ -10,7 +10,8 @@ from pathlib import Path
 
 from autobot import nodejs
 from autobot.errors import SetupError
-from autobot.serving.deploy import CHECKOUT, sources_digest
+from autobot.platform.sources import sources_digest
+from autobot.platform.topology import CHECKOUT
 
 WEB = CHECKOUT / "deployments" / "frontend" / "web"
 MARK = Path("dist/.sources")

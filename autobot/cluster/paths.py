@@ -15,8 +15,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from autobot.cluster.topology import CHECKOUT
 from autobot.errors import SetupError
+from autobot.platform.topology import CHECKOUT
 from autobot.settings import default_home
 
 VM_CODE = "~/autobot/"

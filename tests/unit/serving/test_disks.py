@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from autobot.disks import Disks
+from autobot.serving.disks import Disks
 
 SIZE = 4 << 20
 

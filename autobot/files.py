@@ -5,6 +5,7 @@ somebody else: a socket that asks for secrets, a file that is read as ours.
 """
 
 import os
+import secrets
 import stat
 from pathlib import Path
 
@@ -61,3 +62,19 @@ def refuse_to_run_what_others_wrote(*paths: Path) -> None:
 
 def _not_ours(path: Path) -> SetupError:
     return SetupError(f"{path} is not a folder of this user.", f"Look who made it; remove {path}.")
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace a file atomically; nobody but its owner can read it, not even for a moment."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

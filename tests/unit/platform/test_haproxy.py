@@ -11,9 +11,9 @@ import pytest
 from ray.serve._private.haproxy import HAProxyApi, HAProxyConfig
 from ray.serve.config import HTTPOptions, gRPCOptions
 
-from autobot.cluster.haproxy import host_of, mended, write_wrapper
-from autobot.cluster.programs import alone, ray_node
-from autobot.cluster.ray_env import prepare_run_dir, ray_env
+from autobot.platform.haproxy import host_of, mended, write_wrapper
+from autobot.platform.programs import alone, ray_node
+from autobot.platform.ray_env import prepare_run_dir, ray_env
 from autobot.settings import Settings
 
 BIND = re.compile(r"^\s*bind (\S+)", re.MULTILINE)

@@ -10,8 +10,7 @@ import psutil
 
 from autobot.catalogue import Catalogue
 from autobot.errors import ModelNotFound, SetupError
-from autobot.keys import write_private
-from autobot.private import refuse_to_run_what_others_wrote
+from autobot.files import refuse_to_run_what_others_wrote, write_private
 from autobot.settings import Settings
 
 MODULES = ("redisearch.so", "rejson.so")

@@ -8,15 +8,15 @@ import httpx
 import pytest
 
 from autobot.errors import SetupError
+from autobot.platform.sources import sources_digest
+from autobot.platform.topology import CHECKOUT
 from autobot.serving.deploy import (
-    CHECKOUT,
     Restarts,
     ServeApi,
     deploy,
     render,
     room_applications,
     room_of,
-    sources_digest,
     unready,
 )
 from autobot.settings import Settings

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from autobot.cluster.secrets import divide, ensure_secrets, files_of
-from autobot.cluster.topology import ROOMS
 from autobot.errors import SetupError
 from autobot.keys import RECORDS, hash_key
+from autobot.platform.secrets import divide, ensure_secrets, files_of
+from autobot.platform.topology import ROOMS
 
 
 def contents(folder: Path) -> dict[str, bytes]:
