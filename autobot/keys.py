@@ -14,15 +14,42 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 import structlog
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic_core import CoreSchema
 
 from autobot.errors import Forbidden, Unauthenticated, Unavailable
 from autobot.files import write_private
+from autobot.manifests import rooms
 
-Scope = Literal["admin", "read", "llm", "npu", "browser", "browser:evaluate"]
+
+def _known(scope: str) -> str:
+    if scope not in rooms().scopes:
+        raise ValueError(f"should be one of {', '.join(rooms().scopes)}")
+    return scope
+
+
+class _Listed:
+    """The document lists the scopes there are."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"type": "string", "enum": list(rooms().scopes)}
+
+
+Scope = Annotated[str, Field(max_length=100), AfterValidator(_known), _Listed]
+"""What a key may be allowed: by the platform itself, or by a room's manifest."""
 Domain = Annotated[
     str,
     Field(
@@ -55,7 +82,8 @@ class KeyRecord(BaseModel, frozen=True):
     id: str
     name: str
     sha256: str
-    scopes: tuple[Scope, ...]
+    scopes: tuple[str, ...]
+    """Also those of a room that is not here any more: they allow nothing."""
     created: float
     expires: float | None = None
     allow_domains: tuple[str, ...] = ()

@@ -153,9 +153,9 @@ class Settings(BaseSettings):
         host = "127.0.0.1" if self.bind == "0.0.0.0" else self.bind
         return f"http://{host}:{self.http_port}"
 
-    def room_port(self, room: str) -> int:
-        """The room's own service port, in the table of the six rooms."""
-        return self.http_port if room == "main" else int(getattr(self, f"{room}_port"))
+    def room_port(self, room: str) -> int | None:
+        """The own port of a room that comes along; None of another."""
+        return self.http_port if room == "main" else getattr(self, f"{room}_port", None)
 
     @classmethod
     def settings_customise_sources(

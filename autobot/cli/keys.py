@@ -7,6 +7,7 @@ import typer
 
 from autobot.cli.output import Json, out, print_json, run, table
 from autobot.client import Client
+from autobot.manifests import rooms
 from autobot.settings import Settings
 
 app = typer.Typer(help="API keys.", no_args_is_help=True)
@@ -40,7 +41,8 @@ def create(
     """Make a key. It is shown once; only its hash is stored."""
     body = {
         "name": name,
-        "scopes": scope or ["read", "llm", "npu", "browser"],
+        "scopes": scope
+        or ["read", *(room for room, manifest in rooms().items() if room in manifest.scopes)],
         "expires_in_s": days * 86400 if days else None,
         "allow_domains": allow_domain or [],
         "deny_domains": deny_domain or [],

@@ -17,12 +17,15 @@ from autobot.local.demo import Shown, show_chat, show_other_rooms
 from autobot.local.exposure import exposed_by
 from autobot.local.supervisor import Supervisor, log_files
 from autobot.local.up import up as bring_up
-from autobot.platform.topology import ROOMS, topology_here
+from autobot.manifests import rooms
+from autobot.platform.topology import topology_here
 from autobot.serving.deploy import Restarts
 from autobot.serving.deploy import deploy as deploy_rooms
 from autobot.settings import Settings
 
-Room = Annotated[str, typer.Argument(help=f"One of {', '.join(ROOMS)}.", metavar="ROOM")]
+Room = Annotated[
+    str, typer.Argument(help="A room, as `autobot status` lists them.", metavar="ROOM")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -31,8 +34,9 @@ def register(app: typer.Typer) -> None:
 
 
 def known(room: str) -> str:
-    if room not in ROOMS:
-        raise NotFound(f"There is no room '{room}'. The rooms are {', '.join(ROOMS)}.")
+    if room not in rooms():
+        listed = ", ".join(rooms())
+        raise NotFound(f"There is no room '{room}'. The rooms are {listed}.")
     return room
 
 

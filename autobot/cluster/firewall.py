@@ -6,11 +6,11 @@ authenticated ports and the ingress, and no other room's port, no SSH, no Redis,
 
 from collections.abc import Iterable
 
+from autobot.manifests import rooms
 from autobot.platform.browser_users import BROWSER_UIDS, BROWSER_USER
 from autobot.platform.topology import Topology
 from autobot.settings import Settings
 
-REDIS_CLIENTS = ("main", "npu", "llm")
 # Linux hands these out to a listener that asks for any port, as the browser's proxy does.
 EPHEMERAL = "32768-60999"
 
@@ -26,7 +26,7 @@ def render_firewall(topology: Topology, settings: Settings, room: str) -> str:
         _set("cluster", topology.addresses),
         _set("main", topology.rooms["main"].addresses),
         _set("browser", topology.rooms["browser"].addresses),
-        _set("redis_clients", _addresses(topology, REDIS_CLIENTS)),
+        _set("redis_clients", _redis_clients(topology)),
     ]
     body = "\n".join([*sets, *chains])
     return (
@@ -83,13 +83,16 @@ def _service(topology: Topology, settings: Settings, room: str) -> list[str]:
             *_open_to(topology.client_networks, [port, settings.desktop_port]),
             f"tcp dport {port} ip saddr @cluster accept",
         ]
-    port = settings.room_port(room)
+    port = settings.room_port(room) or rooms()[room].port
+    if port is None:
+        return []
     if room == "redis":
         return [f"tcp dport {port} ip saddr @redis_clients accept"]
     # Browser VMs pass each other's requests on, with the callers' keys. Chromium is kept from that.
     peers = [f"tcp dport {port} ip saddr @browser accept"] if room == "browser" else []
     inside = [*peers, "ip saddr @browser drop", f"tcp dport {port} ip saddr @cluster accept"]
-    outside = topology.client_networks if room == "frontend" else topology.admin_networks
+    clients = rooms()[room].reached_from == "clients"
+    outside = topology.client_networks if clients else topology.admin_networks
     return [*inside, *_open_to(outside, [port])]
 
 
@@ -122,8 +125,14 @@ def _browser_output(settings: Settings) -> list[str]:
     ]
 
 
-def _addresses(topology: Topology, rooms: Iterable[str]) -> tuple[str, ...]:
-    return tuple(address for room in rooms for address in topology.rooms[room].addresses)
+def _redis_clients(topology: Topology) -> tuple[str, ...]:
+    known = rooms()
+    return tuple(
+        address
+        for room, spec in topology.rooms.items()
+        if (redis := known[room].redis) and redis.connects
+        for address in spec.addresses
+    )
 
 
 def _ports(ports: Iterable[int | str]) -> str:

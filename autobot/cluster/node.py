@@ -11,7 +11,6 @@ import os
 import pwd
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from autobot.cluster.firewall import render_firewall
 from autobot.cluster.paths import cluster_dir
 from autobot.cluster.state import StateFile
 from autobot.errors import AutoBotError, SetupError
+from autobot.manifests import rooms
 from autobot.platform import programs
 from autobot.platform.programs import Program
 from autobot.platform.ray_env import SYSTEM_PATH, prepare_run_dir, ray_env
@@ -85,11 +85,7 @@ def own_address(topology: Topology, room: str) -> str:
 def room_programs(topology: Topology, settings: Settings, room: str) -> list[Program]:
     """What runs on a VM of ``room``; Ray comes last, when what it serves is there."""
     head = room == "main"
-    own: dict[str, list[Callable[[Settings], Program]]] = {
-        "main": [programs.desktop_x, programs.desktop_wm, programs.desktop_web],
-        "redis": [programs.redis],
-        "llm": [programs.ollama] if programs.ollama_is_here(settings) else [],
-    }
+    manifest = rooms()[room]
     ray = programs.ray_node(
         settings,
         head=head,
@@ -98,10 +94,8 @@ def room_programs(topology: Topology, settings: Settings, room: str) -> list[Pro
         head_address=f"{topology.head}:{settings.gcs_port}",
         autoscaling_config=Path.home() / "ray_bootstrap_config.yaml" if head else None,
     )
-    # Only root can start Chromium as a user that may read nothing of ours.
-    user = "root" if room == "browser" else None
-    ray = Program(ray.name, ray.argv, {"AUTOBOT_BUILD": build_digest(room)}, user)
-    return [*(make(settings) for make in own.get(room, [])), ray]
+    ray = Program(ray.name, ray.argv, {"AUTOBOT_BUILD": build_digest(room)}, manifest.user)
+    return [*programs.named(settings, manifest.programs), ray]
 
 
 def build_digest(room: str) -> str:
@@ -110,6 +104,7 @@ def build_digest(room: str) -> str:
     It stands in the unit, so a node restarts when these changed, and not for a room's own code.
     """
     files = [CHECKOUT / "locks" / f"{name}.txt" for name in ("ray", "base", room)]
+    files = [file for file in files if file.exists()]
     if room == "main":
         here = Path(__file__).parent
         files += [here / f"{name}.py" for name in ("provider", "ssh_runner", "state", "paths")]
@@ -220,13 +215,15 @@ async def fetch(room: str) -> None:
     settings = Settings()
     catalogue = Catalogue(settings.cache)
     memory = psutil.virtual_memory().total
-    wanted = {
-        "redis": lambda: "redis-stack",
-        "npu": lambda: settings.default_embedding_model or catalogue.default("embedding", memory),
-        "llm": lambda: settings.default_chat_model or catalogue.default("chat", memory),
+    chosen = {
+        "embedding": settings.default_embedding_model,
+        "chat": settings.default_chat_model,
     }
-    if room in wanted:
-        print(f"fetched {await catalogue.fetch(wanted[room]())}", flush=True)
+    wanted = rooms()[room].fetches
+    if wanted in chosen:
+        wanted = chosen[wanted] or catalogue.default(wanted, memory)
+    if wanted:
+        print(f"fetched {await catalogue.fetch(wanted)}", flush=True)
 
 
 def prepare() -> None:

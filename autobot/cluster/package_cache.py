@@ -16,16 +16,18 @@ import tempfile
 from pathlib import Path
 
 from autobot.errors import AutoBotError, SetupError
-from autobot.platform.topology import CHECKOUT, ROOMS
+from autobot.manifests import rooms
+from autobot.platform.topology import CHECKOUT
 from autobot.settings import Settings
 
-LOCKS = ("ray", "base", *ROOMS)
 # A VM's Python is its system's; wheels are chosen for it, whatever Python this program runs on.
 SYSTEM_PYTHON = Path("/usr/bin/python3")
 
 
 def lock_files(checkout: Path = CHECKOUT) -> list[Path]:
-    return [checkout / "locks" / f"{name}.txt" for name in LOCKS]
+    """Of Ray, of `autobot` and of each room that has packages of its own."""
+    named = [checkout / "locks" / f"{name}.txt" for name in ("ray", "base", *rooms())]
+    return [file for file in named if file.exists()]
 
 
 def stamp_of(files: list[Path]) -> str:

@@ -38,8 +38,9 @@ from autobot.cluster.state import Node, Nodes, StateFile
 from autobot.cluster.teardown import release
 from autobot.errors import SetupError
 from autobot.files import write_private
+from autobot.manifests import rooms
 from autobot.platform.secrets import divide, ensure_secrets
-from autobot.platform.topology import ROOMS, Topology, load_topology
+from autobot.platform.topology import Topology, load_topology
 from autobot.platform.web_build import build_web, is_built
 from autobot.settings import Settings, default_home
 
@@ -122,7 +123,7 @@ class AutoBotNodeProvider(NodeProvider):
             secrets = ensure_secrets(
                 self._directory / "secrets", first.get_secret_value() if first else None
             )
-            divide(secrets.directory, self._directory / "rooms", ROOMS)
+            divide(secrets.directory, self._directory / "rooms", tuple(rooms()))
             stage_code(self._directory / "code")
             vm_config = yaml.safe_dump(bootstrap.vm_config(self.topology()))
             write_private(self._directory / "cluster.yaml", vm_config.encode())

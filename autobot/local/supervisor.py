@@ -18,6 +18,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from autobot.errors import SetupError
 from autobot.files import write_private
+from autobot.manifests import rooms
 from autobot.platform.programs import Program
 from autobot.settings import Settings
 
@@ -179,8 +180,8 @@ def clean_environment() -> dict[str, str]:
 
 def log_files(settings: Settings, room: str) -> list[Path]:
     """The logs of a room on one machine, newest words last."""
-    own = {"redis": ["redis"], "main": ["ray", "desktop-x", "desktop-wm", "desktop-web"]}
-    files = [settings.log_dir / f"{name}.log" for name in own.get(room, [])]
+    ray = ["ray"] if room == "main" else []
+    files = [settings.log_dir / f"{name}.log" for name in (*ray, *rooms()[room].programs)]
     serve_logs = settings.run_dir / "ray" / "session_latest" / "logs" / "serve"
     files += sorted(serve_logs.glob(f"replica_{room}*.log"), key=lambda f: f.stat().st_mtime)
     return [file for file in files if file.exists()]

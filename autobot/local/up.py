@@ -78,7 +78,7 @@ async def begin_with_chat(settings: Settings, say: Say) -> None:
 
 
 def forget_last_cluster(settings: Settings) -> None:
-    """Begin with an empty control store: `serve.yaml` is what the last one was made from.
+    """Begin with an empty control store: the rooms' manifests are what the last one was made from.
 
     Its state is for a node that crashed and comes back, not for a platform that was stopped. Ray
     leaves a folder of logs for each session; the last one is kept.

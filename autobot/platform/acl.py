@@ -1,13 +1,17 @@
 """Who may do what in Redis: one user per room, shut in by its own key prefix.
 
-The default user is off. The browser room has no user at all. Room redis keeps the data of the whole
-platform and answers for it, so its user sees every key of ours; it still cannot administer the
-server. `operator` is for backup, restore and shutdown, and only its own VM knows the password.
+The default user is off. A room whose manifest does not name Redis has no user. Room redis keeps the
+data of the whole platform and answers for it, so its user sees every key of ours; it still cannot
+administer the server. `operator` is for backup, restore and shutdown, and only its own VM knows the
+password.
 """
 
 from collections.abc import Mapping
 
-USERS = ("main", "frontend", "npu", "redis", "llm", "operator")
+from autobot.manifests import rooms
+
+OPERATOR = "operator"
+"""For backup, restore and shutdown."""
 
 # Nobody can be this user: it is off and has no password. Its rights are for the server itself,
 # which reads the append-only file as `default` and silently skips transactions it may not run.
@@ -25,17 +29,23 @@ ROOM_COMMANDS = (
 REDIS_COMMANDS = "+@all -@admin -@dangerous +info +bgsave +lastsave"
 
 
+def users() -> tuple[str, ...]:
+    """Every user: the rooms whose manifest names Redis, and the operator."""
+    return (*(room for room, manifest in rooms().items() if manifest.redis), OPERATOR)
+
+
 def render_acl(hashes: Mapping[str, str]) -> str:
     """Return the users file; ``hashes`` are the passwords' SHA-256 in hexadecimal, by user."""
     lines = [DEFAULT_USER]
-    for user in USERS:
+    for user in users():
         lines.append(f"user {user} on sanitize-payload #{hashes[user]} {_rules(user)}")
     return "\n".join(lines) + "\n"
 
 
 def _rules(user: str) -> str:
-    if user == "operator":
+    if user == OPERATOR:
         return "~* &* +@all"
-    if user == "redis":
+    redis = rooms()[user].redis
+    if redis is not None and redis.keys == "all":
         return f"~autobot:* resetchannels &autobot:* -@all {REDIS_COMMANDS}"
     return f"~autobot:{user}:* resetchannels &autobot:{user}:* -@all {ROOM_COMMANDS}"

@@ -4,12 +4,13 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from autobot.errors import SetupError
+from autobot.manifests import rooms
 from autobot.platform import same_origin
 from autobot.platform.desktop import desktop_env, vnc_password, write_desktop
 from autobot.platform.haproxy import write_wrapper
@@ -22,7 +23,7 @@ from autobot.platform.ray_env import (
     write_settings,
 )
 from autobot.platform.redis_conf import write_conf
-from autobot.platform.topology import CHECKOUT, ROOMS
+from autobot.platform.topology import CHECKOUT
 from autobot.settings import Settings
 
 NOVNC = Path("/usr/share/novnc")
@@ -110,6 +111,18 @@ def desktop_web(settings: Settings) -> Program:
     return Program("desktop-web", argv, {"PYTHONPATH": str(CHECKOUT)})
 
 
+def named(settings: Settings, names: Iterable[str]) -> list[Program]:
+    """The programs that a manifest names; Ollama only where it is installed."""
+    made: dict[str, Callable[[Settings], Program]] = {
+        "redis": redis,
+        "desktop-x": desktop_x,
+        "desktop-wm": desktop_wm,
+        "desktop-web": desktop_web,
+        "ollama": ollama,
+    }
+    return [made[name](settings) for name in names if name != "ollama" or ollama_is_here(settings)]
+
+
 def ray_node(
     settings: Settings,
     *,
@@ -168,7 +181,7 @@ def _head_role(settings: Settings, autoscaling_config: Path | None) -> tuple[str
 def one_machine_programs(settings: Settings) -> list[Program]:
     """Every process of a platform on one machine; writes the files they read."""
     prepare_run_dir(settings)
-    resources: dict[str, float] = dict.fromkeys(ROOMS, 1.0)
+    resources: dict[str, float] = dict.fromkeys(rooms(), 1.0)
     ray = ray_node(settings, head=True, resources=resources, node_ip=settings.node_ip)
     return [
         redis(settings),

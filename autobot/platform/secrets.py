@@ -23,7 +23,8 @@ from pathlib import Path
 from autobot.errors import SetupError
 from autobot.files import private_folder, write_private
 from autobot.keys import RECORDS, NewKey, make_key
-from autobot.platform.acl import USERS, render_acl
+from autobot.manifests import rooms
+from autobot.platform.acl import render_acl, users
 
 # VNC's own authentication reads no more than eight characters.
 DESKTOP_PASSWORD_LENGTH = 8
@@ -51,9 +52,9 @@ def ensure_secrets(directory: Path, first_key: str | None = None) -> Secrets:
     with _locked(directory / ".lock"):
         _ensure(directory / "ray_token", secrets.token_hex(32))
         _ensure(directory / "desktop_password", _readable(DESKTOP_PASSWORD_LENGTH))
-        for user in USERS:
+        for user in users():
             _ensure(directory / "redis" / user, secrets.token_urlsafe(32))
-        hashes = {user: _sha256_of(directory / "redis" / user) for user in USERS}
+        hashes = {user: _sha256_of(directory / "redis" / user) for user in users()}
         _ensure(directory / "redis" / "users.acl", render_acl(hashes), replace=True)
         return Secrets(directory, _ensure_keys(directory, first_key))
 
@@ -80,12 +81,9 @@ def _ensure_keys(directory: Path, first_key: str | None) -> str | None:
 
 def files_of(room: str) -> tuple[str, ...]:
     """Which secrets a VM of ``room`` may hold, as paths below the directory."""
-    own = {
-        "main": ("desktop_password", "cli_key"),
-        "redis": ("redis/operator", "redis/users.acl", "seed_keys.json"),
-    }
-    password = (f"redis/{room}",) if room in USERS else ()
-    return ("ray_token", *password, *own.get(room, ()))
+    manifest = rooms()[room]
+    password = (f"redis/{room}",) if manifest.redis else ()
+    return ("ray_token", *password, *manifest.secrets)
 
 
 def divide(directory: Path, target: Path, rooms: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""The six rooms as `cluster.yaml` declares them: addresses, ports, resources.
+"""The rooms as `cluster.yaml` declares them: addresses, ports, resources.
 
 The file is the launcher's own (`ray up cluster.yaml`); the rooms stand under ``provider.rooms``.
 """
@@ -15,14 +15,11 @@ import structlog
 import yaml
 
 from autobot.errors import SetupError
+from autobot.manifests import rooms
 from autobot.settings import default_home
 
 log = structlog.get_logger()
 
-ROOMS: tuple[str, ...] = ("main", "frontend", "npu", "redis", "llm", "browser")
-# A second head would be a second cluster, a second frontend a second place that serves the
-# interface, and a second Redis a second truth.
-SINGLE = ("main", "frontend", "redis")
 CHECKOUT = Path(__file__).resolve().parents[2]
 REMEDY = "Correct provider.rooms in {}."
 
@@ -82,14 +79,18 @@ class Topology:
         if not isinstance(declared, Mapping):
             raise SetupError(f"{source} declares no rooms.", REMEDY.format(source))
         for name in declared:
-            if name not in ROOMS:
-                known = ", ".join(ROOMS)
-                raise SetupError(f"Unknown room '{name}'.", f"The six rooms are {known}.")
-        rooms = {name: _room(name, declared.get(name), source) for name in ROOMS}
-        _refuse_shared_addresses(rooms, source)
+            if name not in rooms():
+                known = ", ".join(rooms())
+                raise SetupError(f"Unknown room '{name}'.", f"The rooms are {known}.")
+        specs = {
+            name: _room(name, declared.get(name), source)
+            for name, manifest in rooms().items()
+            if name in declared or not manifest.optional
+        }
+        _refuse_shared_addresses(specs, source)
         return cls(
             name=str(config.get("cluster_name", "autobot")),
-            rooms=rooms,
+            rooms=specs,
             ssh_user=str(auth.get("ssh_user", "autobot")),
             ssh_key=Path(auth.get("ssh_private_key", "~/.ssh/autobot_key")).expanduser(),
             admin_networks=_networks(provider, "admin_networks", source),
@@ -112,7 +113,7 @@ def _room(name: str, declared: Any, source: Path) -> RoomSpec:
             raise SetupError(
                 f"Room '{name}': '{address}' is not an IPv4 address.", remedy
             ) from error
-    if name in SINGLE and len(addresses) > 1:
+    if rooms()[name].vms == "one" and len(addresses) > 1:
         raise SetupError(f"Room '{name}' has {len(addresses)} VMs; it may have one.", remedy)
     port = declared.get("port")
     if port is not None and not (isinstance(port, int) and 0 < port < 65536):
@@ -132,9 +133,9 @@ def _networks(provider: Mapping[str, Any], name: str, source: Path) -> tuple[str
         raise SetupError(f"provider.{name}: {error}.", f"Correct it in {source}.") from error
 
 
-def _refuse_shared_addresses(rooms: Mapping[str, RoomSpec], source: Path) -> None:
+def _refuse_shared_addresses(specs: Mapping[str, RoomSpec], source: Path) -> None:
     owner: dict[str, str] = {}
-    for room in rooms.values():
+    for room in specs.values():
         for address in room.addresses:
             if address in owner:
                 raise SetupError(

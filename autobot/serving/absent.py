@@ -12,13 +12,12 @@ from collections.abc import Callable, Collection, Sequence
 
 import ray
 import structlog
-import yaml
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autobot.errors import Unavailable
+from autobot.manifests import rooms
 from autobot.platform.topology import Topology, TopologyFile, cluster_file
-from autobot.serving.deploy import SERVE_YAML, room_of
 from autobot.web.problems import describe
 
 log = structlog.get_logger()
@@ -129,9 +128,11 @@ async def _refuse(
 
 def routes() -> dict[str, str]:
     """Route prefix -> room, of every application that has one."""
-    applications = yaml.safe_load(SERVE_YAML.read_text())["applications"]
     return {
-        app["route_prefix"]: room_of(app["name"]) for app in applications if app["route_prefix"]
+        application.route_prefix: room
+        for room, manifest in rooms().items()
+        for application in manifest.applications
+        if application.route_prefix
     }
 
 

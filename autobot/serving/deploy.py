@@ -1,4 +1,4 @@
-"""Deploying `deployments/serve.yaml`: rolling exactly the rooms whose code changed.
+"""Deploying what the rooms' manifests declare: rolling exactly the rooms whose code changed.
 
 Serve compares configurations, not code: files edited in place under the same import path deploy
 nothing. So each application's environment carries a digest of the code its room runs. A change in
@@ -17,36 +17,21 @@ import yaml
 
 from autobot.errors import SetupError
 from autobot.files import write_private
+from autobot.manifests import Application, rooms
 from autobot.platform.sources import sources_digest
 from autobot.platform.topology import CHECKOUT, Topology
 from autobot.settings import Settings
 
-SERVE_YAML = CHECKOUT / "deployments" / "serve.yaml"
 # The command line and one machine's bring-up: no replica imports them.
 OUTSIDE_ROOMS = {"cli", "local"}
-# Of room npu any replica answers anything; those of room browser find each other's sessions. The
-# other rooms' hold stored responses or the platform's one state.
-SPREAD = ("npu", "browser")
 # A lost VM's replica waits for it instead of moving to another VM, where it would have half the
 # memory it counts on. That leaves no place for a new replica beside an old one: a rolling update
 # takes one VM after the other, and the others serve. With a VM off it waits for that one first.
 ONE_A_VM = {"max_replicas_per_node": 1, "max_surge_percent": 0}
+ALONE = {"num_replicas": 1, "max_surge_percent": 100}
 ONE_MACHINE: Mapping[str, int] = {}
 DEPLOY_DEADLINE_S = 150.0
 POLL_S = 0.5
-
-
-def room_of(app: str) -> str:
-    """``npu-ocr`` is an application of room ``npu``."""
-    return app.split("-", maxsplit=1)[0]
-
-
-def room_applications(path: Path = SERVE_YAML) -> dict[str, list[str]]:
-    """Room -> its Serve applications, in the file's order."""
-    rooms: dict[str, list[str]] = {}
-    for application in yaml.safe_load(path.read_text())["applications"]:
-        rooms.setdefault(room_of(application["name"]), []).append(application["name"])
-    return rooms
 
 
 class Restarts:
@@ -67,20 +52,56 @@ def render(
     settings: Settings, checkout: Path = CHECKOUT, vms: Mapping[str, int] = ONE_MACHINE
 ) -> dict[str, Any]:
     """Return the Serve configuration of this platform, whose rooms have so many ``vms``."""
-    config: dict[str, Any] = yaml.safe_load((checkout / "deployments" / "serve.yaml").read_text())
-    config["http_options"].update(host=settings.bind, port=settings.http_port)
+    found = rooms(checkout / "deployments")
     restarts = Restarts(settings).read()
-    for application in config["applications"]:
-        room = room_of(application["name"])
-        if room in SPREAD and vms.get(room, 1) > 1:
-            for deployment in application["deployments"]:
-                deployment.update(num_replicas=vms[room], **ONE_A_VM)
-        library, own = checkout / "autobot", checkout / "deployments" / room
-        code = sources_digest(library, own, without=OUTSIDE_ROOMS)
-        application["runtime_env"] = {
-            "env_vars": {"AUTOBOT_CODE": code, "AUTOBOT_RESTART": restarts.get(room, "0")}
+    applications: list[dict[str, Any]] = []
+    for room, manifest in found.items():
+        many = vms.get(room, 1) if manifest.spread else 1
+        environment = {
+            "AUTOBOT_CODE": _code(checkout, found.folder(room)),
+            "AUTOBOT_RESTART": restarts.get(room, "0"),
         }
-    return config
+        if not found.folder(room).is_relative_to(checkout):
+            environment["PYTHONPATH"] = str(found.folder(room).parent)
+        for application in manifest.applications:
+            applications.append(
+                {
+                    "name": application.name,
+                    "route_prefix": application.route_prefix,
+                    "import_path": application.import_path,
+                    "deployments": [_deployment(room, application, many)],
+                    "runtime_env": {"env_vars": environment},
+                }
+            )
+    return {
+        "proxy_location": "EveryNode",
+        "http_options": {
+            "host": settings.bind,
+            "port": settings.http_port,
+            "request_timeout_s": 600,
+            "keep_alive_timeout_s": 75,
+        },
+        "logging_config": {"encoding": "JSON", "enable_access_log": False},
+        "applications": applications,
+    }
+
+
+def _deployment(room: str, application: Application, many: int) -> dict[str, Any]:
+    """A replica asks for a share of its room's custom resource, of which a VM has 1: that pins it
+    there, and the rest lets the next replica start beside it during a rolling update.
+    """
+    placed = {"num_replicas": many, **ONE_A_VM} if many > 1 else ALONE
+    return {
+        "name": application.deployment,
+        "max_ongoing_requests": application.max_ongoing_requests,
+        "ray_actor_options": {"num_cpus": 0, "resources": {room: application.share}},
+        **placed,
+    }
+
+
+def _code(checkout: Path, folder: Path) -> str:
+    """A digest of what a room's replicas run."""
+    return sources_digest(checkout / "autobot", folder, without=OUTSIDE_ROOMS)
 
 
 class ServeApi:
@@ -139,8 +160,8 @@ async def deploy(
     ``only`` names the applications a new platform begins with. Serve ends what is not declared:
     with it, a running platform would lose the others.
     """
-    rooms = cluster.rooms if cluster else {}
-    config = render(settings, vms={room: len(spec.addresses) for room, spec in rooms.items()})
+    specs = cluster.rooms if cluster else {}
+    config = render(settings, vms={room: len(spec.addresses) for room, spec in specs.items()})
     if only is not None:
         config["applications"] = [app for app in config["applications"] if app["name"] in only]
     async with ServeApi(settings) as api:

@@ -28,6 +28,7 @@ from autobot import __version__
 from autobot.contracts.health import RoomReport
 from autobot.contracts.keys import Keys
 from autobot.keys import KeyRing
+from autobot.manifests import rooms
 from autobot.serving.bounded_http import BoundedHttp
 from autobot.serving.calls import client
 from autobot.serving.disks import Disks
@@ -168,10 +169,11 @@ class RoomReplica(Room):
 
     @contextlib.asynccontextmanager
     async def _own_port(self, app: FastAPI) -> AsyncIterator[None]:
-        if not self.own_port or self.room == "main":
+        port = self.settings.room_port(self.room) or rooms()[self.room].port
+        if not self.own_port or self.room == "main" or port is None:
             yield
             return
-        server = OwnPort(app, self.settings.bind, self.settings.room_port(self.room))
+        server = OwnPort(app, self.settings.bind, port)
         await server.start()
         try:
             yield

@@ -5,7 +5,7 @@ from typing import Any
 
 from autobot import __version__
 from autobot.errors import AutoBotError
-from autobot.web.problems import OTHERS_APIS
+from autobot.manifests import rooms
 
 WRONG_VALUE = "A value is not acceptable"
 SECURITY = {
@@ -28,7 +28,7 @@ _OPENAI_FIELDS = {
 def with_others_errors(document: dict[str, Any]) -> dict[str, Any]:
     """Say of others' APIs what `problems` answers: a wrong value is their 400, never a 422."""
     for path, operations in document.get("paths", {}).items():
-        if not f"{path}/".startswith(OTHERS_APIS):
+        if rooms().dialect(path) == "problem":
             continue
         for operation in operations.values():
             if operation["responses"].pop("422", None):
@@ -39,7 +39,7 @@ def with_others_errors(document: dict[str, Any]) -> dict[str, Any]:
 
 def _error_of(path: str) -> dict[str, Any]:
     openai = {"type": "object", "properties": _OPENAI_FIELDS, "required": list(_OPENAI_FIELDS)}
-    error = openai if path.startswith("/v1/") else _TEXT
+    error = openai if rooms().dialect(path) == "openai" else _TEXT
     return {"type": "object", "properties": {"error": error}, "required": ["error"]}
 
 

@@ -1,7 +1,7 @@
 """One error, three shapes: the API that was called decides how it is told.
 
-``/v1`` answers as OpenAI does, ``/ollama`` as Ollama does, ``/v2`` as KServe does, everything else
-in ``application/problem+json`` (RFC 9457) with a stable ``type``.
+An application's manifest says in which: as OpenAI, Ollama or KServe do, or, as everything else, in
+``application/problem+json`` (RFC 9457) with a stable ``type``.
 """
 
 import math
@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from autobot.errors import AutoBotError
+from autobot.manifests import rooms
 from autobot.web.bodies import Refused
 from autobot.web.mistakes import first_mistake
 
@@ -29,9 +30,6 @@ OPENAI_TYPES = {
     403: "permission_error",
     429: "rate_limit_error",
 }
-
-
-OTHERS_APIS = ("/v1/", "/ollama/", "/v2/")
 
 
 def problem(status: int, slug: str, detail: str, path: str) -> dict[str, Any]:
@@ -66,12 +64,12 @@ def error_response(
         headers["Retry-After"] = str(math.ceil(retry_after))
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    below = f"{path}/"  # an API's own root is part of it
-    if status == 422 and below.startswith(OTHERS_APIS):
-        status = 400  # theirs have no other word for it, and their clients no other class
-    if below.startswith("/v1/"):
+    dialect = rooms().dialect(path)
+    if status == 422 and dialect != "problem":
+        status = 400  # others' APIs have no other word for it, and their clients no other class
+    if dialect == "openai":
         return JSONResponse(openai_error(status, slug, detail, param), status, headers)
-    if below.startswith(("/ollama/", "/v2/")):  # Ollama and KServe say it alike
+    if dialect in ("ollama", "kserve"):  # they say it alike
         return JSONResponse({"error": detail}, status, headers)
     body = problem(status, slug, detail, path)
     return JSONResponse(body, status, headers, media_type="application/problem+json")

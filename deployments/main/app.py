@@ -10,9 +10,9 @@ from ray import serve
 from autobot.contracts.backup import Backup
 from autobot.contracts.keys import Keys
 from autobot.health import HealthMonitor
+from autobot.manifests import rooms
 from autobot.platform.topology import TopologyFile, cluster_file
 from autobot.serving.calls import client
-from autobot.serving.deploy import SPREAD, room_applications
 from autobot.serving.room import NO_KEYS, RoomReplica
 from deployments.main.health.cluster import ClusterView
 from deployments.main.room import main_routes
@@ -32,11 +32,14 @@ class Main(RoomReplica):
     def __init__(self) -> None:
         super().__init__()
         self._topology = TopologyFile(cluster_file())
-        self.cluster = ClusterView(
-            room_applications(), self.settings.probe_deadline_s, self._serving_vms
-        )
+        self._rooms = rooms()
+        applications = {
+            room: [application.name for application in manifest.applications]
+            for room, manifest in self._rooms.items()
+        }
+        self.cluster = ClusterView(applications, self.settings.probe_deadline_s, self._serving_vms)
         self.monitor = HealthMonitor(
-            room_applications(),
+            applications,
             self.cluster.probe,
             self.cluster.serving,
             self.settings.probe_deadline_s,
@@ -50,7 +53,7 @@ class Main(RoomReplica):
         return {n: r.addresses for n, r in topology.rooms.items()} if topology else {}
 
     def _serving_vms(self) -> dict[str, tuple[str, ...]]:
-        return {room: vms for room, vms in self._vms().items() if room in SPREAD}
+        return {room: vms for room, vms in self._vms().items() if self._rooms[room].spread}
 
     async def facts(self) -> dict[str, Any]:
         desktop = await desktop_answers(self.settings.desktop_port)

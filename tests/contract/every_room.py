@@ -12,7 +12,7 @@ from autobot.contracts.keys import FakeKeys
 from autobot.contracts.profiles import FakeProfiles
 from autobot.health import HealthMonitor, Serving
 from autobot.keys import KeyRecord, KeyRing, NewKey, Scope, make_key
-from autobot.serving.deploy import room_of
+from autobot.manifests import rooms
 from autobot.settings import Settings
 from autobot.web.app import create_app
 from deployments.browser.room import BrowserRoom
@@ -110,6 +110,8 @@ async def every_app(keys: Keys, home: Path) -> dict[str, FastAPI]:
         "browser": browser.router(),
         **_npu(),
     }
-    apps = {name: create_app(room_of(name), [it], keys.ring) for name, it in routers.items()}
+    apps = {
+        name: create_app(rooms().room_of(name), [it], keys.ring) for name, it in routers.items()
+    }
     apps["llm"] = await in_process.room(keys.ring)
     return apps

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from autobot.serving.deploy import room_applications, room_of
+from autobot.manifests import rooms
 from autobot.web.public import is_public
 from autobot.web.route_table import KnownRoute, RouteTable
 from tests.contract.every_room import SCOPES, Keys, every_app
@@ -89,22 +89,22 @@ def keyed(apps: dict[str, FastAPI]) -> list[tuple[str, FastAPI, KnownRoute, str]
         for name, app in apps.items()
         for route in RouteTable(app.routes).routes
         for method in sorted(route.methods)
-        if not is_public(room_of(name), method, path_of(route))
+        if not is_public(rooms().room_of(name), method, path_of(route))
     ]
 
 
 async def test_these_are_all_rooms_and_what_is_public_is_on_the_list(
     apps: dict[str, FastAPI],
 ) -> None:
-    named = [name for names in room_applications().values() for name in names]
+    named = rooms().applications
     assert set(apps) == set(named) - {"redis"}
     assert len(keyed(apps)) > 80
     open_routes = {
-        (room_of(name), route.path)
+        (rooms().room_of(name), route.path)
         for name, app in apps.items()
         for route in RouteTable(app.routes).routes
         for method in route.methods
-        if is_public(room_of(name), method, path_of(route))
+        if is_public(rooms().room_of(name), method, path_of(route))
     }
     assert open_routes == PUBLIC
 

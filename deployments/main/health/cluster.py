@@ -12,8 +12,8 @@ from ray import serve
 from autobot.contracts.health import NodeRef, RoomReport
 from autobot.errors import Unavailable
 from autobot.health import Expected, Serving
+from autobot.manifests import rooms
 from autobot.serving.calls import answer_of
-from autobot.serving.deploy import room_of
 
 CALL_DEADLINE_S = 3.0
 SPREAD_WITHIN_S = 2.0
@@ -96,7 +96,7 @@ class ClusterView:
         by = {address for address in taken if isinstance(address, str)}
         if not by or not all(isinstance(address, str) for address in taken):
             return [app]
-        expected = self._expected().get(room_of(app), ())
+        expected = self._expected().get(rooms().room_of(app), ())
         return [f"{app} on {address}" for address in expected if address not in by]
 
     async def openapi(self) -> list[dict[str, Any]]:

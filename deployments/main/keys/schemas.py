@@ -2,15 +2,13 @@
 
 from pydantic import BaseModel, Field
 
-from autobot.keys import Scope
-
 
 class KeyInfo(BaseModel):
     """A key without what could be used to forge it."""
 
     id: str
     name: str
-    scopes: tuple[Scope, ...]
+    scopes: tuple[str, ...]
     created: float
     expires: float | None
     allow_domains: tuple[str, ...] = Field(description="Empty: its pages reach any domain.")

@@ -6,18 +6,13 @@ import time
 from typing import Any
 
 import pytest
-import yaml
 from fastapi import FastAPI
 
-from autobot.serving.deploy import SERVE_YAML
+from autobot.manifests import rooms
 from autobot.serving.room import RoomReplica
 from autobot.settings import Settings
 
-APPLICATIONS = {
-    entry["name"]: entry
-    for entry in yaml.safe_load(SERVE_YAML.read_text())["applications"]
-    if entry["name"].startswith("npu")
-}
+APPLICATIONS = {each.name: each for each in rooms()["npu"].applications}
 
 
 def replica_of(name: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -27,7 +22,7 @@ def replica_of(name: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -
         self.settings = settings
 
     monkeypatch.setattr(RoomReplica, "__init__", start)
-    module, variable = APPLICATIONS[name]["import_path"].split(":")
+    module, variable = APPLICATIONS[name].import_path.split(":")
     bound = getattr(importlib.import_module(module), variable)
     wrapped = bound._bound_deployment.func_or_class
     # Serve's own subclasses around ours have asynchronous constructors.
@@ -43,7 +38,7 @@ def test_every_route_lies_below_the_applications_prefix(
     api.include_router(replica_of(name, settings, monkeypatch).router())
     paths = list(api.openapi()["paths"])
     assert paths
-    prefix = APPLICATIONS[name]["route_prefix"]
+    prefix = APPLICATIONS[name].route_prefix
     assert all(path == prefix or path.startswith(f"{prefix}/") for path in paths)
 
 

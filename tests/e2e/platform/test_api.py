@@ -1,21 +1,15 @@
 """The platform's own API: health, cluster, keys, errors, documentation."""
 
 import time
-from pathlib import Path
 
 import httpx
-import yaml
 
+from autobot.manifests import rooms
+from tests.e2e.platform.conftest import OWN_ROOM
 from tests.platform import Platform
 from tests.processes import command_of
 
-ROOMS = {"main", "frontend", "npu", "redis", "llm", "browser"}
-SERVE_CONFIG = Path(__file__).parents[3] / "deployments/serve.yaml"
-
-
-def replicas_of(room: str) -> int:
-    apps = yaml.safe_load(SERVE_CONFIG.read_text())["applications"]
-    return sum(app["import_path"].startswith(f"deployments.{room}.") for app in apps)
+ROOMS = {*rooms(), OWN_ROOM}
 
 
 def test_health_without_a_key_is_one_word(platform: Platform) -> None:
@@ -28,9 +22,7 @@ def test_health_with_a_key_tells_every_room(platform: Platform) -> None:
     assert set(health["rooms"]) == ROOMS
     npu, redis = health["rooms"]["npu"], health["rooms"]["redis"]
     assert npu["device"].startswith("CPU") or "NPU" in npu["device"]
-    assert npu["replicas"] == replicas_of("npu"), (
-        "one of every deployment serve.yaml gives the room"
-    )
+    assert npu["replicas"] == len(rooms()["npu"].applications), "one of every deployment"
     assert set(redis["facts"]["modules"]) >= {"search", "ReJSON"}
     assert redis["facts"]["durable"] is True
 

@@ -9,9 +9,11 @@ import sys
 import time
 from typing import Any
 
+from autobot.manifests import rooms
+from tests.e2e.platform.conftest import OWN_ROOM
 from tests.platform import Platform
 
-ROOMS = {"main", "frontend", "npu", "redis", "llm", "browser"}
+ROOMS = {*rooms(), OWN_ROOM}
 
 
 def printed(platform: Platform, *arguments: str) -> Any:

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from autobot.cluster.firewall import render_firewall
-from autobot.platform.topology import ROOMS
+from autobot.manifests import rooms
 from autobot.settings import Settings
 from tests.unit.cluster.configs import topology
+
+ROOMS = tuple(rooms())
 
 NFT = shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin")
 NAMESPACE = ["unshare", "--net", "--"]

@@ -8,8 +8,10 @@ import pytest
 
 from autobot.errors import SetupError
 from autobot.keys import RECORDS, hash_key
+from autobot.manifests import rooms
 from autobot.platform.secrets import divide, ensure_secrets, files_of
-from autobot.platform.topology import ROOMS
+
+ROOMS = tuple(rooms())
 
 
 def contents(folder: Path) -> dict[str, bytes]:

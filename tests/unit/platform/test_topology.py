@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 
 from autobot.errors import SetupError
-from autobot.platform.topology import ROOMS, Topology, load_topology
+from autobot.manifests import rooms
+from autobot.platform.topology import Topology, load_topology
 from tests.unit.cluster.configs import config, topology
+
+ROOMS = tuple(rooms())
 
 
 def test_the_checkouts_own_file_declares_the_six_rooms_in_order() -> None:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from autobot.errors import SetupError
+from autobot.manifests import rooms
 from autobot.platform.sources import sources_digest
 from autobot.platform.topology import CHECKOUT
 from autobot.serving.deploy import (
@@ -15,8 +16,6 @@ from autobot.serving.deploy import (
     ServeApi,
     deploy,
     render,
-    room_applications,
-    room_of,
     unready,
 )
 from autobot.settings import Settings
@@ -49,11 +48,11 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
 def test_every_room_has_its_application_pinned_by_a_fraction_of_its_own_resource(
     settings: Settings,
 ) -> None:
-    assert set(room_applications()) == {"main", "frontend", "npu", "redis", "llm", "browser"}
+    assert set(rooms()) == {"main", "frontend", "npu", "redis", "llm", "browser"}
     for application in render(settings)["applications"]:
         for deployment in application["deployments"]:
             resources = deployment["ray_actor_options"]["resources"]
-            assert list(resources) == [room_of(application["name"])]
+            assert list(resources) == [rooms().room_of(application["name"])]
             assert 0 < sum(resources.values()) < 0.5, "the next replica must fit beside this one"
 
 
@@ -61,7 +60,7 @@ def test_npu_and_browser_have_one_replica_on_each_of_several_vms(settings: Setti
     vms = {"npu": 3, "browser": 2, "llm": 2, "main": 1}
     for application in render(settings, vms=vms)["applications"]:
         (deployment,) = application["deployments"]
-        expected = {"npu": 3, "browser": 2}.get(room_of(application["name"]), 1)
+        expected = {"npu": 3, "browser": 2}.get(rooms().room_of(application["name"]), 1)
         assert deployment["num_replicas"] == expected
         # Beside a replica that may not have another on its VM, none can start.
         assert (deployment["max_surge_percent"] == 0) == (expected > 1)

@@ -1,0 +1,192 @@
+"""What each room says of itself in its folder's ``manifest.yaml``; the platform learns it here.
+
+`deployments/<room>/` are the rooms that come along. An owner's own are folders like them, beside
+them or in `AUTOBOT_HOME/rooms/`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from autobot.errors import SetupError
+from autobot.settings import Port, default_home
+
+FILE = "manifest.yaml"
+DEPLOYMENTS = Path(__file__).resolve().parents[1] / "deployments"
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+Path_ = Annotated[str, Field(pattern=r"^/[\x21-\x7e]*$", max_length=200)]
+Dialect = Literal["problem", "openai", "ollama", "kserve"]
+PLATFORM_SCOPES = ("admin", "read")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Application(_Part):
+    """One Serve application of one deployment. ``share`` of the room's custom resource pins a
+    replica to a VM of the room; below 0.5, so that the next replica fits beside it.
+    """
+
+    name: Name
+    import_path: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    deployment: str = Field(pattern=r"^[A-Za-z_]\w*$")
+    route_prefix: Path_ | None = None
+    errors: Dialect = "problem"
+    max_ongoing_requests: int = Field(default=128, ge=1, le=10_000)
+    share: float = Field(default=0.2, gt=0, lt=0.5)
+
+
+class Public(_Part):
+    """Paths that GET and HEAD read without an API key: these, and all that begin with ``below``."""
+
+    paths: tuple[Path_, ...] = ()
+    below: Path_ | None = None
+
+
+class Redis(_Part):
+    """The room's user in Redis sees its ``own`` keys or ``all``; its VM may connect or not."""
+
+    keys: Literal["own", "all"] = "own"
+    connects: bool = True
+
+
+class Manifest(_Part):
+    """A room.
+
+    ``position`` orders the rooms wherever they are listed. ``port`` is its own port, which
+    ``AUTOBOT_<ROOM>_PORT`` changes for the rooms that come along; without one only the ingress
+    serves it. ``optional``: a cluster may do without it. ``vms: one``: a second VM would be a
+    second truth. ``spread``: of several VMs each has a replica of each application. ``programs``
+    run beside Ray on its VM, ``secrets`` are files that its VM may hold besides Redis' password,
+    ``fetches`` is what its VM needs of the catalogue: the default of a kind, or a part by name.
+    ``user`` is who Ray runs as there, if not the owner.
+    """
+
+    room: Name
+    position: int = 1000
+    optional: bool = False
+    port: Port | None = None
+    reached_from: Literal["admins", "clients"] = "admins"
+    vms: Literal["one", "any"] = "any"
+    spread: bool = False
+    scopes: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9:-]{0,60}$")], ...] = ()
+    applications: tuple[Application, ...] = Field(min_length=1)
+    public: Public = Public()
+    redis: Redis | None = None
+    programs: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    fetches: str | None = None
+    user: str | None = None
+
+    @model_validator(mode="after")
+    def _scopes_are_its_own(self) -> "Manifest":
+        for scope in self.scopes:
+            if scope.partition(":")[0] != self.room:
+                raise ValueError(f"scope '{scope}' does not begin with the room's name")
+        return self
+
+
+class Rooms(Mapping[str, Manifest]):
+    """The manifests by room, in the order of their positions; ``folder`` has a room's code."""
+
+    def __init__(self, found: Mapping[Path, Manifest]) -> None:
+        listed = sorted(found.items(), key=lambda item: (item[1].position, item[1].room))
+        self._manifests = {manifest.room: manifest for _, manifest in listed}
+        self._folders = {manifest.room: folder for folder, manifest in listed}
+        self._rooms = {
+            application.name: manifest.room
+            for manifest in self._manifests.values()
+            for application in manifest.applications
+        }
+
+    def __getitem__(self, room: str) -> Manifest:
+        return self._manifests[room]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._manifests)
+
+    def __len__(self) -> int:
+        return len(self._manifests)
+
+    def folder(self, room: str) -> Path:
+        return self._folders[room]
+
+    def room_of(self, application: str) -> str:
+        return self._rooms[application]
+
+    @property
+    def applications(self) -> dict[str, Application]:
+        return {each.name: each for room in self.values() for each in room.applications}
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """What an API key may be allowed."""
+        return (*PLATFORM_SCOPES, *(scope for room in self.values() for scope in room.scopes))
+
+    def dialect(self, path: str) -> Dialect:
+        """How errors are told at ``path``, as its application's clients know them."""
+        below = f"{path}/"
+        prefixes = {
+            f"{application.route_prefix.rstrip('/')}/": application.errors
+            for application in self.applications.values()
+            if application.route_prefix
+        }
+        matching = [prefix for prefix in prefixes if below.startswith(prefix)]
+        return prefixes[max(matching, key=len)] if matching else "problem"
+
+
+def rooms(deployments: Path = DEPLOYMENTS) -> Rooms:
+    """Every room there is: those of ``deployments`` and the owner's in `AUTOBOT_HOME/rooms`."""
+    return load(deployments, default_home() / "rooms")
+
+
+@cache
+def load(*folders: Path) -> Rooms:
+    """Read the manifests of all rooms in ``folders``. SetupError says what is wrong with which."""
+    found: dict[Path, Manifest] = {}
+    for folder in folders:
+        for file in sorted(folder.glob(f"*/{FILE}")):
+            found[file.parent] = _read(file)
+    _refuse_twice(found, "room", lambda manifest: [manifest.room])
+    _refuse_twice(found, "application", lambda m: [each.name for each in m.applications])
+    _refuse_twice(
+        found,
+        "route prefix",
+        lambda m: [each.route_prefix for each in m.applications if each.route_prefix],
+    )
+    return Rooms(found)
+
+
+def _read(file: Path) -> Manifest:
+    remedy = f"Correct {file}."
+    try:
+        manifest = Manifest.model_validate(yaml.safe_load(file.read_text()))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "manifest"
+        raise SetupError(f"{where}: {first['msg']}.", remedy) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SetupError(f"{file} cannot be read: {error}", remedy) from error
+    if manifest.room != file.parent.name:
+        raise SetupError(f"room: '{manifest.room}' is not its folder's name.", remedy)
+    return manifest
+
+
+def _refuse_twice(
+    found: Mapping[Path, Manifest], what: str, names: Callable[[Manifest], Iterable[str]]
+) -> None:
+    owner: dict[str, Path] = {}
+    for folder, manifest in found.items():
+        for name in names(manifest):
+            if name in owner:
+                raise SetupError(
+                    f"The {what} '{name}' is declared twice.",
+                    f"Correct {owner[name] / FILE} or {folder / FILE}.",
+                )
+            owner[name] = folder
