@@ -132,7 +132,7 @@ class Rooms(Mapping[str, Manifest]):
     def dialect(self, path: str) -> Dialect:
         """How errors are told at ``path``, as its application's clients know them."""
         below = f"{path}/"
-        prefixes = {
+        prefixes: dict[str, Dialect] = {
             f"{application.route_prefix.rstrip('/')}/": application.errors
             for application in self.applications.values()
             if application.route_prefix

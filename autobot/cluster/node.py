@@ -215,13 +215,11 @@ async def fetch(room: str) -> None:
     settings = Settings()
     catalogue = Catalogue(settings.cache)
     memory = psutil.virtual_memory().total
-    chosen = {
-        "embedding": settings.default_embedding_model,
-        "chat": settings.default_chat_model,
-    }
     wanted = rooms()[room].fetches
-    if wanted in chosen:
-        wanted = chosen[wanted] or catalogue.default(wanted, memory)
+    if wanted == "embedding":
+        wanted = settings.default_embedding_model or catalogue.default(wanted, memory)
+    elif wanted == "chat":
+        wanted = settings.default_chat_model or catalogue.default(wanted, memory)
     if wanted:
         print(f"fetched {await catalogue.fetch(wanted)}", flush=True)
 
