@@ -16,10 +16,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autobot.errors import AutoBotError, Unauthenticated
 from autobot.keys import KeyRecord, KeyRing
+from autobot.manifests import rooms
 from autobot.web import problems
 from autobot.web.auth import presented_key
-from autobot.web.bodies import Bodies, Body, Refused
-from autobot.web.public import is_public
+from autobot.web.bodies import Bodies, Body, Refused, has_body
+from autobot.web.public import reads_in_public
 from autobot.web.route_table import KnownRoute, RouteTable
 
 log = structlog.get_logger()
@@ -140,7 +141,7 @@ class Access:
 
     def __init__(self, app: ASGIApp, room: str, keys: KeyRing, max_body_bytes: int) -> None:
         self.app = app
-        self._room = room
+        self._public = rooms()[room].public
         self._keys = keys
         self._bodies = Bodies(max_body_bytes)
         self._admissions = Admissions(keys)
@@ -150,17 +151,24 @@ class Access:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
+        connection = HTTPConnection(scope)
+        if self._needs_nothing(connection):
+            await self.app(scope, receive, send)
+            return
         answer = Answer(scope, receive, send)
         limit = asyncio.timeout(None)
         try:
             async with limit:
                 admission = scope["autobot.admission"] = Admission(self._admissions, limit)
                 try:
-                    await self._keys.catch_up(presented_key(HTTPConnection(scope)))
+                    await self._keys.catch_up(presented_key(connection))
                     if scope["type"] == "websocket":
                         await self.app(scope, receive, answer.send)
                         return
-                    route, key = self._admit(HTTPConnection(scope), admission)
+                    route, key = self._admit(connection, admission)
+                    if not has_body(connection.headers):
+                        await self.app(scope, receive, answer.send)
+                        return
                     reads_json = route is not None and route.reads_json
                     body = Body(self._bodies, scope, receive, key, json=reads_json)
                     with contextlib.closing(body):
@@ -176,6 +184,16 @@ class Access:
         except Refused as refused:  # read by a middleware
             await answer.refuse(refused.error)
 
+    def _needs_nothing(self, connection: HTTPConnection) -> bool:
+        """Whether no key can let this request in or end it, and no body comes with it."""
+        scope = connection.scope
+        return (
+            scope["type"] == "http"
+            and reads_in_public(self._public, scope["method"], scope["path"])
+            and presented_key(connection) is None
+            and not has_body(connection.headers)
+        )
+
     def _admit(
         self, connection: HTTPConnection, admission: Admission
     ) -> tuple[KnownRoute | None, str]:
@@ -187,7 +205,7 @@ class Access:
             self._table = RouteTable(connection.app.routes)
         method, path = connection.scope["method"], connection.scope["path"]
         route = self._table.find(method, path)
-        if route is None or is_public(self._room, method, path):
+        if route is None or reads_in_public(self._public, method, path):
             return route, ""
         connection.scope["route"] = route  # for the metrics, should it end here
         record = self._keys.check(presented_key(connection), *route.scopes)

@@ -9,6 +9,8 @@ from autobot.keys import KeyRecord, KeyRing, Scope
 KEY_PROTOCOL = "autobot.key."
 """Browsers put no header into a WebSocket's handshake: there the key may be a subprotocol, which,
 unlike an address, is in no history and in no log."""
+PRESENTED = "autobot.presented_key"
+"""Where a request's scope keeps the key that came with it."""
 
 
 def presented_key(connection: HTTPConnection) -> str | None:
@@ -16,6 +18,13 @@ def presented_key(connection: HTTPConnection) -> str | None:
 
     Never one in the address, which every proxy writes down.
     """
+    scope = connection.scope
+    if PRESENTED not in scope:  # it is asked for several times
+        scope[PRESENTED] = _presented(connection)
+    return scope[PRESENTED]
+
+
+def _presented(connection: HTTPConnection) -> str | None:
     scheme, _, value = connection.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and value.strip():
         return value.strip()

@@ -32,6 +32,11 @@ class Refused(HTTPException):
         self.error = error
 
 
+def has_body(headers: Headers) -> bool:
+    """Whether a request of HTTP/1.1 with these headers brings one."""
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+
 class Bodies:
     """The bodies that are held, in bytes by key; each may have ``most`` bytes."""
 

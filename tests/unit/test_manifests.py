@@ -28,9 +28,9 @@ OWN: dict[str, Any] = {
 }
 
 
-def written(folder: Path, room: str = "greeter", **other: Any) -> Rooms:
-    (folder / room).mkdir(parents=True)
-    (folder / room / FILE).write_text(yaml.safe_dump(OWN | other))
+def written(folder: Path, **other: Any) -> Rooms:
+    (folder / "greeter").mkdir(parents=True)
+    (folder / "greeter" / FILE).write_text(yaml.safe_dump(OWN | other))
     return load(DEPLOYMENTS, folder)
 
 
@@ -79,7 +79,7 @@ def test_an_own_room_is_deployed_from_its_own_folder(
     ("other", "said"),
     [
         ({"colour": "red"}, "colour: Extra inputs"),
-        ({"room": "greeting"}, "'greeting' is not its folder's name"),
+        ({"room": "greeting", "scopes": []}, "'greeting' is not its folder's name"),
         ({"scopes": ["admin"]}, "scope 'admin' does not begin with the room's name"),
         ({"applications": []}, "applications: "),
         ({"applications": [OWN["applications"][0] | {"share": 0.9}]}, "applications.0.share"),

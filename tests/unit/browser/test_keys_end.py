@@ -85,7 +85,7 @@ class Thinks:
 async def test_its_tasks_end_and_ask_no_model_any_more(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agent, "Pursuit", Thinks)
+    monkeypatch.setattr(agent, "AgentRun", Thinks)
     task = await rig.agent.start(
         NewTask(goal="think", start_url="http://page.test/"), "mine", SecretStr("key"), Domains()
     )

@@ -205,7 +205,7 @@ def test_nothing_follows_the_explanation(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert (done.stdout + done.stderr).splitlines() == [
         "Unknown room 'npuu'.",
-        "  The six rooms are main, frontend, npu, redis, llm, browser.",
+        "  The rooms are main, frontend, npu, redis, llm, browser.",
     ]
 
 
@@ -215,7 +215,7 @@ def test_rays_own_command_says_cause_and_remedy_last_too(tmp_path: Path) -> None
     done = ray(RAYS_OWN, tmp_path, "up", "-y", str(file), TMPDIR=str(tmp_path))
     assert done.stderr.strip().splitlines()[-2:] == [
         "Unknown room 'npuu'.",
-        "  The six rooms are main, frontend, npu, redis, llm, browser.",
+        "  The rooms are main, frontend, npu, redis, llm, browser.",
     ]
     assert "Traceback" not in done.stderr
 
