@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from autobot import json_schema
 from autobot.errors import Invalid
+from autobot.schemas import json_schema
 
 MOST_LETTERS = 8000
 """The model is told the schema: longer ones would not leave room for a page."""

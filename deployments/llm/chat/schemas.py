@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from autobot.json_schema import checked
+from autobot.schemas.json_schema import checked
 from deployments.llm.chat.limits import NotOffered, wrong
 from deployments.llm.chat.tools import Tool, Toolbox, said_calls, said_result
 from deployments.llm.engine import ANY_OBJECT, ChatMessage, ChatRequest, Role, Schema

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from autobot.errors import ContextLengthExceeded, NotKept
-from autobot.json_schema import Checked, checked
+from autobot.schemas.json_schema import Checked, checked
 from deployments.llm.engine import ChatMessage, ChatRequest, ChatStream, Delta, Finish, Start
 
 Chat = Callable[[ChatRequest], ChatStream]

@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from autobot.errors import NotKept
-from autobot.json_schema import checked
+from autobot.schemas.json_schema import checked
 from deployments.llm.chat.structured import Fault, insisted, json_fault
 from deployments.llm.chat.tools import Calls, Toolbox, could_be_call
 from deployments.llm.engine import ChatEvent, ChatRequest, ChatStream, Delta, Finish, Start

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from autobot.errors import Invalid
-from autobot.json_schema import Budget, checked, moved
+from autobot.schemas.json_schema import Budget, checked, moved
 from deployments.llm.engine import ChatMessage, Schema
 
 MOST_CALLS = 8

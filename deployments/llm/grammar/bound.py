@@ -4,7 +4,7 @@ import json
 from functools import lru_cache
 from typing import Any
 
-from autobot.json_schema import targets
+from autobot.schemas.json_schema import targets
 from deployments.llm.engine import Schema
 from deployments.llm.grammar.compiler import Grammar, compiled, is_plain
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 
-from autobot.json_schema import checked
+from autobot.schemas.json_schema import checked
 from deployments.llm.chat.limits import NotOffered
 from deployments.llm.chat.schemas import (
     MOST_PARTS,

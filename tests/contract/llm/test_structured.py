@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from autobot.errors import NotKept, Unavailable
-from autobot.json_schema import checked
+from autobot.schemas.json_schema import checked
 from deployments.llm.chat.service import ChatService
 from deployments.llm.engine import ChatMessage, ChatRequest
 from deployments.llm.engines.llamacpp.driver import LlamaCppEngine

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from autobot.errors import Invalid
-from autobot.json_schema import checked, targets
+from autobot.schemas.json_schema import checked, targets
 from deployments.llm import grammar
 from deployments.llm.grammar import facts
 from deployments.llm.grammar.bound import grammar_of, relaxed

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from autobot.errors import Invalid
-from autobot.json_schema import MOST_LETTERS, Budget, checked, moved, targets
+from autobot.schemas.json_schema import MOST_LETTERS, Budget, checked, moved, targets
 
 SLOW = [
     r"^(a+)+$",

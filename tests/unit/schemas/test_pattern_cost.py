@@ -2,7 +2,7 @@
 
 import pytest
 
-from autobot.pattern_cost import LOOKING, steps_a_letter
+from autobot.schemas.pattern_cost import LOOKING, steps_a_letter
 
 
 @pytest.mark.parametrize(

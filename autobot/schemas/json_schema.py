@@ -18,8 +18,8 @@ from typing import Any
 from jsonschema_rs import FancyRegexOptions, ValidationError, Validator, validator_for
 
 from autobot.errors import Invalid
-from autobot.pattern_cost import steps_a_letter
-from autobot.schema_reach import ANCHORS, REFERENCES, Reach, patterns_of, referred
+from autobot.schemas.pattern_cost import steps_a_letter
+from autobot.schemas.reach import ANCHORS, REFERENCES, Reach, patterns_of, referred
 
 DEEPEST = 32
 MOST_PARTS = 10_000
