@@ -30,7 +30,8 @@ class _Part(BaseModel):
 
 class Application(_Part):
     """One Serve application of one deployment. ``share`` of the room's custom resource pins a
-    replica to a VM of the room; below 0.5, so that the next replica fits beside it.
+    replica to a VM of the room; below 0.5, so that the next replica fits beside it. ``replicas`` is
+    for a room that is not spread over its VMs.
     """
 
     name: Name
@@ -40,6 +41,7 @@ class Application(_Part):
     errors: Dialect = "problem"
     max_ongoing_requests: int = Field(default=128, ge=1, le=10_000)
     share: float = Field(default=0.2, gt=0, lt=0.5)
+    replicas: int = Field(default=1, ge=1, le=100)
 
 
 class Public(_Part):

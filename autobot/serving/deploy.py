@@ -28,7 +28,7 @@ OUTSIDE_ROOMS = {"cli", "local"}
 # memory it counts on. That leaves no place for a new replica beside an old one: a rolling update
 # takes one VM after the other, and the others serve. With a VM off it waits for that one first.
 ONE_A_VM = {"max_replicas_per_node": 1, "max_surge_percent": 0}
-ALONE = {"num_replicas": 1, "max_surge_percent": 100}
+ROLLING = {"max_surge_percent": 100}
 ONE_MACHINE: Mapping[str, int] = {}
 DEPLOY_DEADLINE_S = 150.0
 POLL_S = 0.5
@@ -90,9 +90,11 @@ def _deployment(room: str, application: Application, many: int) -> dict[str, Any
     """A replica asks for a share of its room's custom resource, of which a VM has 1: that pins it
     there, and the rest lets the next replica start beside it during a rolling update.
     """
-    placed = {"num_replicas": many, **ONE_A_VM} if many > 1 else ALONE
+    replicas = application.replicas if many == 1 else many
+    placed = ONE_A_VM if many > 1 else ROLLING
     return {
         "name": application.deployment,
+        "num_replicas": replicas,
         "max_ongoing_requests": application.max_ongoing_requests,
         "ray_actor_options": {"num_cpus": 0, "resources": {room: application.share}},
         **placed,
