@@ -45,10 +45,11 @@ class Settings(BaseSettings):
     bind: str = Field(default="127.0.0.1", description="Address the public ports listen on.")
     node_ip: str = Field(default="127.0.0.1", description="This node's address inside the cluster.")
     api_key: SecretStr | None = Field(
-        default=None, description="Becomes the first key at first start."
+        default=None,
+        description="Becomes the first key at the first start; the command line asks with it.",
     )
     public_api: str | None = Field(
-        default=None, description="Ingress URL as the web interface sees it."
+        default=None, description="URL of the ingress for the web interface in a browser."
     )
 
     http_port: Port = Field(default=8001, description="HTTP ingress (room main).")
@@ -93,40 +94,50 @@ class Settings(BaseSettings):
 
     default_chat_model: str | None = Field(default=None, description="Chat model called `default`.")
     default_embedding_model: str | None = Field(
-        default=None, description="Embedding model `default`."
+        default=None, description="Embedding model called `default`."
     )
     ollama_url: str = Field(
         default="http://127.0.0.1:11434", description="Ollama server of room llm."
     )
     llm_keep_alive_s: float = Field(
-        default=300, description="Seconds an idle chat model stays in memory; negative: for ever."
+        default=300,
+        description="Seconds an idle chat model stays in memory, the default one stays for ever; "
+        "negative: all stay.",
     )
     chat_fallbacks: dict[str, list[str]] = Field(
         default_factory=dict[str, list[str]],
-        description="Model -> the places it may run, in order: `engine/model`.",
+        description="Model -> the places where it may run, in order, each `engine/model`.",
     )
     external_chat_url: str | None = Field(
-        default=None, description="OpenAI-compatible base URL of engine `external`: off."
+        default=None,
+        description="Base URL of an OpenAI-compatible server, which engine `external` asks.",
     )
-    external_chat_key: SecretStr | None = Field(default=None, description="Its API key.")
+    external_chat_key: SecretStr | None = Field(
+        default=None, description="API key for that server."
+    )
     external_chat_concurrency: int = Field(
-        default=128, ge=1, le=4096, description="Most chats it is asked for at once."
+        default=128, ge=1, le=4096, description="Most chats that server is asked for at once."
     )
     npu_device: str = Field(default="AUTO:NPU,CPU", description="OpenVINO device to ask for.")
     chromium: Path | None = Field(
-        default=None, description="Chromium binary; found when not given."
+        default=None, description="Chromium's program; found when not given."
     )
     browser_allow: str = Field(
-        default="", description="host:port list the browser may visit anyway."
+        default="",
+        description="Private addresses that pages may visit: `host:port`, separated by commas.",
     )
     browser_no_sandbox: bool = Field(default=False, description="Run Chromium without its sandbox.")
     browser_concurrency: int = Field(default=4, ge=1, le=64, description="Pages rendered at once.")
     browser_sessions: int = Field(default=64, ge=1, le=512, description="Most browser sessions.")
     browser_memory_mib: int | None = Field(
-        default=None, ge=256, description="Memory for browser sessions; half the machine's."
+        default=None, ge=256, description="MiB of memory for all browser sessions together."
     )
-    max_body_bytes: int = Field(default=32 << 20, ge=1 << 10, description="Largest request body.")
-    probe_deadline_s: float = Field(default=0.8, gt=0, le=10, description="Health probe per room.")
+    max_body_bytes: int = Field(
+        default=32 << 20, ge=1 << 10, description="Bytes of the largest request body."
+    )
+    probe_deadline_s: float = Field(
+        default=0.8, gt=0, le=10, description="Seconds a probe of a room's health may take."
+    )
 
     @property
     def run_dir(self) -> Path:
