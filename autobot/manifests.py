@@ -133,14 +133,23 @@ class Rooms(Mapping[str, Manifest]):
 
     def dialect(self, path: str) -> Dialect:
         """How errors are told at ``path``, as its application's clients know them."""
+        application = self._at(path)
+        return application.errors if application else "problem"
+
+    def serves(self, path: str) -> bool:
+        """Whether ``path`` lies below an application's own prefix, which is not all there is."""
+        application = self._at(path)
+        return application is not None and application.route_prefix != "/"
+
+    def _at(self, path: str) -> Application | None:
         below = f"{path}/"
-        prefixes: dict[str, Dialect] = {
-            f"{application.route_prefix.rstrip('/')}/": application.errors
+        prefixes = {
+            f"{application.route_prefix.rstrip('/')}/": application
             for application in self.applications.values()
             if application.route_prefix
         }
         matching = [prefix for prefix in prefixes if below.startswith(prefix)]
-        return prefixes[max(matching, key=len)] if matching else "problem"
+        return prefixes[max(matching, key=len)] if matching else None
 
 
 def rooms(deployments: Path = DEPLOYMENTS) -> Rooms:

@@ -24,7 +24,8 @@ def create(
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            help="admin, read, llm, npu or browser; may be repeated. [default: the last four]"
+            help="admin, read, a room's, or browser:evaluate; may be repeated. "
+            "[default: read and every room's]"
         ),
     ] = None,
     days: Annotated[float | None, typer.Option(help="Expires after so many days.")] = None,

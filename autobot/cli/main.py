@@ -4,11 +4,13 @@ import sys
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from autobot import __version__
 from autobot.cli import data, keys, lab, models, platform, ray, status, talk
 from autobot.cli.output import err
 from autobot.errors import AutoBotError, SetupError
+from autobot.settings import Settings
 
 app = typer.Typer(
     help="AutoBot: a self-hosted AI automation platform of six rooms on one Ray cluster.",
@@ -51,6 +53,14 @@ def main() -> None:
         sys.exit(1)
     except AutoBotError as error:
         err.print(f"[bold red]error:[/] {error.detail}")
+        sys.exit(1)
+    except ValidationError as error:
+        if error.title != Settings.__name__:
+            raise
+        for mistake in error.errors():
+            name = f"AUTOBOT_{'_'.join(map(str, mistake['loc'])).upper()}"
+            err.print(f"[bold red]error:[/] {name}: {mistake['msg']}")
+        err.print("[bold]remedy:[/] Correct it in the environment or in autobot.toml.")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

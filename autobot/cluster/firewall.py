@@ -74,7 +74,7 @@ def _ray(settings: Settings, room: str) -> list[str]:
 
 
 def _service(topology: Topology, settings: Settings, room: str) -> list[str]:
-    """The room's own port; clients outside the cluster reach main and frontend only."""
+    """The room's own port: clients reach what a manifest opens to them, admins every room's."""
     if room == "main":
         port = settings.http_port
         return [

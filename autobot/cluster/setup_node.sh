@@ -72,7 +72,8 @@ else
     uv=$cache/uv-venv/bin/uv
 fi
 
-locks=("$checkout/locks/ray.txt" "$checkout/locks/base.txt" "$checkout/locks/$room.txt")
+locks=("$checkout/locks/ray.txt" "$checkout/locks/base.txt")
+[ ! -e "$checkout/locks/$room.txt" ] || locks+=("$checkout/locks/$room.txt") # an own room has none
 stamp=$(cat "${locks[@]}" | sha256sum | cut -d ' ' -f 1)
 if [ "$(cat "$venv/.locks" 2>/dev/null)" != "$stamp" ]; then
     [ -d /opt/autobot ] || sudo -n install -d -o "$(id -u)" -g "$(id -g)" /opt/autobot

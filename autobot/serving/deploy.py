@@ -22,8 +22,8 @@ from autobot.platform.sources import sources_digest
 from autobot.platform.topology import CHECKOUT, Topology
 from autobot.settings import Settings
 
-# The command line and one machine's bring-up: no replica imports them.
-OUTSIDE_ROOMS = {"cli", "local"}
+# The command line and what brings a platform up: no replica imports them.
+OUTSIDE_ROOMS = {"cli", "local", "cluster"}
 # A lost VM's replica waits for it instead of moving to another VM, where it would have half the
 # memory it counts on. That leaves no place for a new replica beside an old one: a rolling update
 # takes one VM after the other, and the others serve. With a VM off it waits for that one first.

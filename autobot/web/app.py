@@ -24,7 +24,7 @@ Observe = Callable[[str, int, float], None]
 
 
 class RoomMiddleware:
-    """Full paths under every prefix, provenance headers, HEAD, and one metric a request.
+    """Full paths under every prefix, headers of origin, HEAD, and one metric a request.
 
     Serve puts an application's prefix into ``root_path``; the room's own port has none. Clearing it
     lets one set of routes, written as a client sees them, serve both.

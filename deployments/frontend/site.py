@@ -10,6 +10,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from autobot.errors import NotFound, Unavailable
+from autobot.manifests import rooms
 
 INDEX: Final = "index.html"
 NOT_BUILT: Final = "the web interface is not built; run `make web` in the checkout"
@@ -20,7 +21,7 @@ REVALIDATE: Final = "no-cache"
 
 # Paths of the platform's API, which lives on another port: a client that asks here has the wrong
 # one and must hear that, instead of a page with status 200.
-API_PREFIXES: Final = ("api/", "v1/", "ollama/", "docs", "openapi.json")
+API: Final = ("api/", "docs", "openapi.json")
 
 
 class Site:
@@ -52,7 +53,7 @@ class Site:
         """
         found = await self._file(path or INDEX, scope)
         if found is None:
-            if path.startswith(API_PREFIXES):
+            if path.startswith(API) or rooms().serves(f"/{path}"):
                 raise NotFound(
                     f"/{path} is part of the API, which room main serves on its own port."
                 )

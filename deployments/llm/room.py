@@ -65,13 +65,13 @@ class ChatRoom:
         again: a killed engine is back without waiting for the next chat."""
         cards = await self.service.models()
         default = self.registry.default()
-        gates = [engine.limiter for engine in (self.llamacpp, self.ollama, self.external)]
+        limiters = [engine.limiter for engine in (self.llamacpp, self.ollama, self.external)]
         facts: dict[str, Any] = {
             "models": [card.name for card in cards],
             "default": default,
             "ollama": self.ollama.reason or "ok",
-            "running": sum(limiter.running for limiter in gates),
-            "waiting": sum(limiter.queued for limiter in gates),
+            "running": sum(limiter.running for limiter in limiters),
+            "waiting": sum(limiter.queued for limiter in limiters),
         }
         if default is None:
             raise Unavailable("No chat model is installed: `autobot models pull` gets one.")

@@ -39,7 +39,7 @@ class OtherVms:
     """Gives the room's other VMs, address -> ``host:port``, as the topology names them now."""
 
     def __init__(self, own: str, port: int, file: Path) -> None:
-        """``own`` is the address of the VM this runs on: none of the room's has no others."""
+        """``own`` is this VM's address; one that is no VM of the room has no others."""
         self._own = own
         self._port = port
         self._topology = TopologyFile(file)

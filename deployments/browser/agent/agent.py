@@ -45,10 +45,10 @@ class Agent:
 
     async def _pursue(self, task: Task) -> None:
         model = self.models(task.wanted.model, task.key)
-        hands = BrowserTools(self.sessions, task.record)
+        tools = BrowserTools(self.sessions, task.record)
         task.tell("start", session=task.record.id, goal=task.wanted.goal)
         try:
-            ending = await AgentRun(task, hands, model).ending()
+            ending = await AgentRun(task, tools, model).ending()
         except Exception as error:  # a bug here must end this task and no other
             log.error("browser.task_crashed", task=short(task.id), exc_info=error)
             fault = AutoBotError()

@@ -22,10 +22,10 @@ class Stopped(Exception):
 
 
 class BudgetedModel:
-    """Asks ``model`` for ``task``, whose session is in ``hands``. Serves the `Model` contract."""
+    """Asks ``model`` for ``task``, whose session is in ``tools``. Serves the `Model` contract."""
 
-    def __init__(self, task: Task, hands: BrowserTools, model: Model) -> None:
-        self._task, self._hands, self._model = task, hands, model
+    def __init__(self, task: Task, tools: BrowserTools, model: Model) -> None:
+        self._task, self._tools, self._model = task, tools, model
         self._limits = task.wanted.limits
         self._clock = asyncio.timeout(None)
 
@@ -65,19 +65,19 @@ class BudgetedModel:
         await self._model.close()
 
     def _attend(self) -> None:
-        self._hands.alive()
-        if self._hands.record.wheel.held():
+        self._tools.alive()
+        if self._tools.record.wheel.held():
             raise WheelTaken("A person has taken the wheel.")
 
     async def hands_off(self) -> bool:
         """Wait while a person drives; say whether one did."""
-        wheel = self._hands.record.wheel
+        wheel = self._tools.record.wheel
         if not wheel.held():
             return False
         self._task.tell("paused", reason="a person has the wheel")
         with self.off_the_clock():
             while wheel.held():
-                self._hands.alive()
+                self._tools.alive()
                 await asyncio.sleep(POLL_S)
         self._task.tell("resumed")
         return True

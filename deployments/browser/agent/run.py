@@ -1,7 +1,8 @@
 """One task from its first page to its end: look, decide, act, again.
 
 The model never acts by itself: each step is one decision under a schema made for the page it sees,
-done through the session's own gate. A decision made while a person took the wheel is thrown away.
+done like everybody else's actions in the session. A decision made while a person took the wheel is
+thrown away.
 """
 
 import contextlib
@@ -43,11 +44,11 @@ BOLD = 0.7
 
 
 class AgentRun:
-    """Pursues ``task`` with ``model`` and ``hands``."""
+    """Pursues ``task`` with ``model`` and ``tools``."""
 
-    def __init__(self, task: Task, hands: BrowserTools, model: Model) -> None:
-        self._task, self._hands = task, hands
-        self._asking = BudgetedModel(task, hands, model)
+    def __init__(self, task: Task, tools: BrowserTools, model: Model) -> None:
+        self._task, self._tools = task, tools
+        self._model = BudgetedModel(task, tools, model)
         self._limits = task.wanted.limits
         self._memory = Memory(task.wanted.goal)
         self._asked = task.wanted.goal
@@ -66,7 +67,7 @@ class AgentRun:
     async def ending(self) -> dict[str, Any]:
         """Do all of it; return the state it ends in and what goes with it."""
         try:
-            async with self._asking.in_time():
+            async with self._model.in_time():
                 return await self._all()
         except Stopped as stopped:
             return {"state": "limit", "limit": stopped.limit}
@@ -75,7 +76,7 @@ class AgentRun:
 
     async def _all(self) -> dict[str, Any]:
         try:
-            await self._hands.open(self._task.wanted.start_url)
+            await self._tools.open(self._task.wanted.start_url)
         except BlockedAddress as error:
             if _is_outside(error):
                 raise Stopped("domains") from error
@@ -84,7 +85,7 @@ class AgentRun:
             if len(self._task.steps) >= self._limits.steps:
                 raise Stopped("steps")
             try:
-                if await self._asking.hands_off():
+                if await self._model.hands_off():
                     self._look_anew()
                 ending = await self._step()
             except WheelTaken:
@@ -94,7 +95,7 @@ class AgentRun:
                 return ending
 
     async def _step(self) -> dict[str, Any] | None:
-        view = await self._hands.look()
+        view = await self._tools.look()
         self._task.visited(view.url)
         if self._before is None or view.url != self._before.url:
             self._start, self._read = 0, ""
@@ -137,7 +138,7 @@ class AgentRun:
         said = ""
         # What fails here fails in the decision that follows, which says so and asks with less.
         with contextlib.suppress(ModelFailed, ContextLengthExceeded, BadRequest):
-            answered = await self._asking.once(check.question(self._memory, page))
+            answered = await self._model.once(check.question(self._memory, page))
             said = str(answered.value.get("answer", ""))
         answer = check.answer_in(said, page, self._memory)
         if answer is None:  # one that counts is asked for again when its end was not reached
@@ -147,7 +148,7 @@ class AgentRun:
     async def _record(self, decision: Decision, view: View, did: str, outcome: str) -> None:
         self._memory.past.append(Past(did, outcome))
         try:
-            picture = await self._hands.picture()
+            picture = await self._tools.picture()
         except SessionEnded:
             picture = None  # the next look says so
         self._task.step(
@@ -173,7 +174,7 @@ class AgentRun:
             text = prompt(self._memory, sight, left)
             try:
                 question = Question(RULES, text, schema, temperature=temperature)
-                decision = self._understood(await self._asking.once(question), view)
+                decision = self._understood(await self._model.once(question), view)
             except ContextLengthExceeded:
                 if self._budget <= LEAST_PAGE_TOKENS:
                     raise
@@ -219,14 +220,14 @@ class AgentRun:
         if step.kind == "ask":
             return await self._ask(step.text)
         if step.kind == "read":
-            self._read, left = fill.cut(await self._hands.read(), self._budget // 2)
+            self._read, left = fill.cut(await self._tools.read(), self._budget // 2)
             return "read" + (f", {left} more letters left out" if left else "")
         pressed = view.elements.get(step.ref) if step.kind == "click" else None
         button = pressed.name if pressed and pressed.role == "button" else ""
         if word := uncalled_for(button, self._asked):
             return REFUSAL.format(word=word)
         try:
-            await self._hands.do(step, view.url)
+            await self._tools.do(step, view.url)
         except (SessionEnded, WheelTaken):
             raise
         except BlockedAddress as error:
@@ -243,15 +244,15 @@ class AgentRun:
     async def _refused(self, error: BlockedAddress) -> str:
         """Tell the model, and leave the error page that Chromium may show instead."""
         self._outside += _is_outside(error)
-        view = await self._hands.look()
+        view = await self._tools.look()
         if not view.url.startswith("http"):
             with contextlib.suppress(AutoBotError):
-                await self._hands.do(Do(kind="back"), "")
+                await self._tools.do(Do(kind="back"), "")
         return f"refused: {error.detail[:200]}"
 
     async def _ask(self, question: str) -> str:
         self._questions += 1
-        with self._asking.off_the_clock():
+        with self._model.off_the_clock():
             answer = await self._task.ask(question, self._limits.answer_s)
         if answer is None:
             self._questions = MOST_QUESTIONS
@@ -271,12 +272,12 @@ class AgentRun:
     async def _output(self, said: str) -> dict[str, Any]:
         """Fill the caller's schema from what the task found. Raises `ModelFailed` after retries."""
         try:
-            page = await self._hands.read()
+            page = await self._tools.read()
         except Invalid:
             page = ""
         facts = "\n".join([f"Found: {said}", *self._memory.notes, "The last page:", page])
         text, _ = fill.cut(facts, OUTPUT_TOKENS)
-        asking = fill.fill(self._asking, self._task.wanted.schema_ or {}, self._memory.goal, text)
+        asking = fill.fill(self._model, self._task.wanted.schema_ or {}, self._memory.goal, text)
         return (await asking).value
 
 

@@ -1,4 +1,4 @@
-"""The agent's hands and eyes: one session, used through the same gate as everybody else's actions.
+"""The agent's tools: one session, used as everybody else uses it.
 
 While a person has the wheel an action waits; nothing here knows how to get around that.
 """

@@ -96,7 +96,7 @@ def isolation(chosen: Launch, pid: int) -> dict[str, Any]:
 
 
 async def _visit(session: ChromiumSession, page: Page, action: Action) -> Rendered:
-    late = min(page.timeout_s + 1, 120)  # the gate's deadline comes first and says it better
+    late = min(page.timeout_s + 1, 120)  # the limiter's deadline comes first and says it better
     if page.html is not None:
         with translated():
             tab = session.tab(None)

@@ -1,6 +1,6 @@
 """What clients of the protocol endpoints may say, decided message by message; no sockets.
 
-A client drives a Chromium of its own, but not out of its cage: it may not name a proxy, read or
+A client drives a Chromium of its own, but does not leave it: it may not name a proxy, read or
 write files of this machine, open pages that are not http(s), or hand the protocol itself to a page.
 Methods and the shapes of their arguments are listed as allowed, in `cdp` and
 `playwright`: what a newer Chromium or Playwright adds is refused until somebody has looked at

@@ -79,7 +79,7 @@ class CompletionRequest(Body):
             model=self.model,
             messages=(),
             prompt=prompt,
-            max_tokens=1 if self.max_tokens == 0 else self.max_tokens,  # see `routes_completions`
+            max_tokens=1 if self.max_tokens == 0 else self.max_tokens,  # see `completions.api`
             temperature=self.temperature,
             top_p=self.top_p,
             frequency_penalty=self.frequency_penalty,

@@ -64,7 +64,7 @@ class ModelCache(Generic[Model]):
         self, name: str, keep_alive_s: float | None = None
     ) -> AsyncGenerator[Model, None]:
         """The model, loaded first when it is not; it stays while the block runs, and then for
-        `keep_alive_s`, or what this shelf was made with."""
+        `keep_alive_s`, or what this cache was made with."""
         while (model := self.get(name)) is None:  # another load may evict it before we resume
             await self.ensure(name)
         model.users += 1

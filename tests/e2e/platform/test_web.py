@@ -31,7 +31,7 @@ def test_a_person_signs_in_sees_six_rooms_and_chats(platform: Platform, page: Pa
     page.get_by_label("API key").fill(platform.key)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("article")).to_have_count(6)
-    expect(page.get_by_role("status")).to_have_text("All six rooms ok", timeout=15_000)
+    expect(page.get_by_role("status")).to_have_text("All 7 rooms ok", timeout=15_000)
     page.get_by_label("Message").fill(QUESTION)
     page.get_by_label("Message").press("Enter")
     log = page.get_by_role("log")

@@ -24,7 +24,7 @@ async def test_six_rooms_are_shown_with_what_runs_in_them(signed_in: Page) -> No
         await expect(card(signed_in, name).get_by_text("ok", exact=True)).to_be_visible()
     await expect(card(signed_in, "llm")).to_contain_text("qwen2.5-coder-1.5b-instruct")
     await expect(card(signed_in, "npu")).to_contain_text("CPU")
-    await expect(signed_in.get_by_role("status")).to_have_text("All six rooms ok")
+    await expect(signed_in.get_by_role("status")).to_have_text("All 6 rooms ok")
 
 
 async def test_room_that_goes_down_turns_red_by_itself_and_back(

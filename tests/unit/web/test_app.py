@@ -1,4 +1,4 @@
-"""What every HTTP surface shares: shapes of errors, keys, limits, provenance."""
+"""What every HTTP surface shares: shapes of errors, keys, limits, headers of origin."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -58,7 +58,7 @@ async def guard(
     while True:
         await asyncio.sleep(INTERVAL_S)
         if busy():
-            # A browser that does not answer is its keeper's concern, not ours.
+            # A browser that does not answer is its restarter's concern, not ours.
             with contextlib.suppress(AutoBotError):
                 end_oversized(await renderers(), limit)
 

@@ -1,4 +1,4 @@
-"""Chats from llama.cpp, embedded through `driver_llamacpp_host`.
+"""Chats from llama.cpp, in a process of their own: see `host`.
 
 Chats are streamed over the engine's Unix socket: native code runs without the replica's interpreter
 lock, and closing the connection is how a hang-up reaches it, in the middle of a long prompt too.

@@ -1,4 +1,4 @@
-"""The parent's side of `driver_llamacpp_host`: start it, know whether it lives, end it."""
+"""The parent's side of `host`: start it, know whether it lives, end it."""
 
 import asyncio
 import contextlib

@@ -57,7 +57,7 @@ describe("health monitor", () => {
       from: START - 60_000,
       latency: 1.5,
     });
-    expect(summary(monitor.store)).toEqual({ state: "ok", text: "All six rooms ok" });
+    expect(summary(monitor.store)).toEqual({ state: "ok", text: "All 6 rooms ok" });
   });
 
   it("polls every two seconds and shows a room that fails with its reason", async () => {
@@ -155,6 +155,18 @@ describe("health monitor", () => {
     const llm = monitor.store.rooms.find((room) => room.name === "llm");
     expect(llm?.state).toBe("unknown");
     expect(summary(monitor.store)).toEqual({ state: "degraded", text: "llm unknown" });
+  });
+});
+
+describe("a room of the owner's own", () => {
+  it("follows the others and stays where it is", async () => {
+    const greeter = { state: "ok", since: null };
+    read.mockResolvedValue(healthy({ greeter }));
+    monitor.start();
+    await after(0);
+    await after(2000);
+    expect(monitor.store.rooms.map((room) => room.name)).toEqual([...ROOMS, "greeter"]);
+    expect(summary(monitor.store).text).toBe("All 7 rooms ok");
   });
 });
 

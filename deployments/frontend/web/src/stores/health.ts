@@ -2,13 +2,13 @@ import { reactive } from "vue";
 
 import { toApiError, type ApiError } from "../lib/errors";
 import { span } from "../lib/format";
-import { ROOMS, type Health, type RoomHealth, type RoomName, type State } from "../lib/types";
+import { ROOMS, type Health, type RoomHealth, type State } from "../lib/types";
 
 /** connecting: nothing heard yet; live: main answers; unreachable: it does not; hidden: key may not look. */
 export type Link = "connecting" | "live" | "unreachable" | "hidden";
 
 export interface RoomView extends RoomHealth {
-  name: RoomName;
+  name: string;
   /** Start of the present state, epoch milliseconds. */
   from: number | null;
   /** Latest latencies in milliseconds, oldest first; null where a probe had no answer. */
@@ -63,7 +63,7 @@ export function createHealthMonitor(options: HealthOptions): HealthMonitor {
     outage: null,
     state: "unknown",
     version: null,
-    rooms: ROOMS.map((name) => ({ ...NOTHING, name, from: null, history: [] })),
+    rooms: ROOMS.map(unseen),
   });
   let running: AbortController | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -110,7 +110,11 @@ export function createHealthMonitor(options: HealthOptions): HealthMonitor {
   };
 }
 
+const unseen = (name: string): RoomView => ({ ...NOTHING, name, from: null, history: [] });
+
 function heard(store: HealthStore, health: Health): void {
+  const shown = new Set(store.rooms.map((room) => room.name));
+  store.rooms.push(...Object.keys(health.rooms).filter((name) => !shown.has(name)).map(unseen));
   store.link = "live";
   store.outage = null;
   store.state = health.state;
@@ -152,8 +156,8 @@ export function summary(store: HealthStore): { state: State; text: string } {
   if (store.link === "unreachable") return { state: "down", text: "main unreachable" };
   if (store.link === "hidden") return { state: "unknown", text: "Rooms hidden from this key" };
   const ill = store.rooms.filter((room) => room.state !== "ok");
-  if (ill.length === 0) return { state: store.state, text: "All six rooms ok" };
+  if (ill.length === 0) return { state: store.state, text: `All ${store.rooms.length} rooms ok` };
   const named = ill.map((room) => `${room.name} ${room.state}`).join(", ");
-  const text = ill.length <= 2 ? named : `${ill.length} of six rooms need attention`;
+  const text = ill.length <= 2 ? named : `${ill.length} of ${store.rooms.length} rooms need attention`;
   return { state: store.state === "ok" ? "degraded" : store.state, text };
 }
