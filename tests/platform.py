@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,14 @@ from autobot.settings import Settings
 from tests.processes import alive, command_of
 
 UP_DEADLINE_S = 900
+
+
+def wait_for(what: Callable[[], bool], deadline_s: float, why: str) -> float:
+    started = time.monotonic()
+    while not what():
+        assert time.monotonic() - started < deadline_s, why
+        time.sleep(0.1)
+    return time.monotonic() - started
 
 
 def free_ports(count: int) -> list[int]:

@@ -42,8 +42,7 @@ def test_keys_profiles_and_responses_outlive_the_upgrade(tmp_path: Path, before:
             made = client.post(
                 "/api/keys", json={"name": "kept", "scopes": ["llm", "browser"]}
             ).json()
-            session = {"profile": "kept", "url": "about:blank"}
-            opened = client.post("/api/browser/sessions", json=session)
+            opened = client.post("/api/browser/sessions", json={"profile": "kept"})
             assert opened.status_code == 201, opened.text
             client.delete(f"/api/browser/sessions/{opened.json()['id']}").raise_for_status()
             body = {"model": "default", "input": "Say hello.", "max_output_tokens": 16}

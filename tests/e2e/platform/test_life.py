@@ -4,23 +4,13 @@ import contextlib
 import os
 import signal
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable
 
 import httpx
 import psutil
 import pytest
 
-from tests.platform import Platform
-
-
-def wait_for(what: Callable[[], bool], deadline_s: float, why: str) -> float:
-    started = time.monotonic()
-    while not what():
-        assert time.monotonic() - started < deadline_s, why
-        time.sleep(0.1)
-    return time.monotonic() - started
+from tests.platform import Platform, wait_for
 
 
 def healthy(platform: Platform) -> bool:
