@@ -26,11 +26,11 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def test_a_person_signs_in_sees_six_rooms_and_chats(platform: Platform, page: Page) -> None:
+def test_a_person_signs_in_sees_every_room_and_chats(platform: Platform, page: Page) -> None:
     page.goto(f"http://127.0.0.1:{platform.port('frontend')}/")
     page.get_by_label("API key").fill(platform.key)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("article")).to_have_count(6)
+    expect(page.get_by_role("article")).to_have_count(7)
     expect(page.get_by_role("status")).to_have_text("All 7 rooms ok", timeout=15_000)
     page.get_by_label("Message").fill(QUESTION)
     page.get_by_label("Message").press("Enter")
