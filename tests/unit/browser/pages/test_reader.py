@@ -73,13 +73,15 @@ async def test_a_page_that_takes_for_ever_stops_nobody_and_is_ended(readers: Rea
     await asyncio.gather(*hostile, return_exceptions=True)
 
 
-async def test_the_process_of_a_caller_that_hangs_up_ends(readers: Readers) -> None:
-    reading = asyncio.ensure_future(whole(readers, BLANKS))
+@pytest.mark.parametrize("step", range(16))
+async def test_the_process_of_a_caller_that_hangs_up_ends(readers: Readers, step: int) -> None:
+    """Whatever it is at: receiving the page, taking it apart, reading it."""
+    reading = asyncio.ensure_future(whole(readers, BLANKS + "<p>" + "a" * 6_000_000))
     assert readers._process is not None
     parent = psutil.Process(readers._process.pid)
     while not children_of(parent):  # noqa: ASYNC110  another process's doing has no event
-        await asyncio.sleep(0.02)
-    await asyncio.sleep(0.3)
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0.01 * step)
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
     async with asyncio.timeout(3):
