@@ -11,6 +11,8 @@ from autobot.cluster.paths import NOT_SYNCED, VM_CODE, VM_SECRETS
 from autobot.files import private_folder, short_folder, write_private
 
 MIRRORED = (VM_CODE, VM_SECRETS)
+LONGEST_CONTROL_DIR = 107 - len("/255.255.255.255.1234567890123456")
+"""ssh listens at the VM's address there, with sixteen letters behind it while it begins to."""
 
 
 def control_dir(cluster: Path) -> Path:
@@ -40,12 +42,16 @@ class RoomCommandRunner(SSHCommandRunner):
             write_private(known_hosts, b"")
         self._room = room
         self._rooms = rooms
-        self.ssh_control_path = str(control_dir(known_hosts.parent))
+        folder = control_dir(known_hosts.parent)
+        self.ssh_control_path = str(folder)
+        shared = {"ControlPath": f"{folder}/%h"}
+        if len(os.fsencode(folder)) > LONGEST_CONTROL_DIR:
+            shared = {"ControlMaster": "no", "ControlPath": "none"}  # slower, and it works
         self.ssh_options.arg_dict |= {
             "StrictHostKeyChecking": "accept-new",
             "UserKnownHostsFile": str(known_hosts),
             "LogLevel": "ERROR",
-            "ControlPath": f"{self.ssh_control_path}/%h",
+            **shared,
         }
 
     def run(self, *args: Any, **options: Any) -> Any:

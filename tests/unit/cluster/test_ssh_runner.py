@@ -120,3 +120,11 @@ def test_a_folder_for_connections_that_somebody_else_made_is_refused(tmp_path: P
     shutil.chown(folder, "nobody")
     with pytest.raises(SetupError, match="not a folder of this user"):
         runner(tmp_path)
+
+
+def test_a_home_too_long_for_a_socket_has_connections_of_their_own(
+    tmp_path: Path, sent: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(private, "SHORT", tmp_path / ("long" * 20))
+    runner(tmp_path).run("uptime")
+    assert {"ControlMaster=no", "ControlPath=none"} <= set(sent[0])
