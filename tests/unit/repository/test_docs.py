@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCED = re.compile(r"^```.*?^```\n", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
@@ -92,7 +92,7 @@ def test_no_page_has_marks_of_a_merge(page: Path) -> None:
         ("`pytest -m drill tests/unit/nothing\ntests/unit`", ["tests/unit/nothing"]),
         ("`autobot/cli/nothing*.py` and `deployments/<room>/app.py`", ["autobot/cli/nothing*.py"]),
         ("`deployments/{llm,npu}/app.py`", []),
-        ("`tests/unit/test_docs.py::test_x`, `deployments/npu/app.py:12`", []),
+        ("`tests/unit/repository/test_docs.py::test_x`, `deployments/npu/app.py:12`", []),
         ("`nothing.py`, `batcher.py`, `egress/policy.py`", ["nothing.py"]),
         ("`autobot/keys.py` is no page: `/docs/x`, `docs`", []),
         ("```\n`autobot/nothing.py`\n```\n", []),

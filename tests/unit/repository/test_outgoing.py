@@ -21,7 +21,7 @@ from deployments.llm.engines.ollama.driver import OllamaEngine
 from deployments.llm.engines.openai_compatible.driver import ExternalEngine
 from deployments.llm.ollama_api.relay import own_port_client
 
-CHECKOUT = Path(__file__).parents[2]
+CHECKOUT = Path(__file__).parents[3]
 TRUSTING = {
     "AsyncClient", "Client", "DefaultAsyncHttpxClient", "DefaultHttpxClient", "ClientSession",
     "AsyncOpenAI", "OpenAI", "Session", "urlopen", "urlretrieve", "build_opener", "connect",

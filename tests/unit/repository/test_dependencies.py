@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OF_BASE: list[str] = PROJECT["dependencies"]
 OF_ROOM: dict[str, list[str]] = PROJECT["optional-dependencies"]

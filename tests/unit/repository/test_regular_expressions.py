@@ -7,7 +7,7 @@ import pytest
 
 from tests.regexes import Found, found_in, slow_on
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FOUND = [
     found
     for folder in ("autobot", "deployments", "scripts")
