@@ -150,6 +150,7 @@ class RoomReplica(Room):
 
         @router.get("/health")
         async def health() -> dict[str, Any]:
+            """Return this replica's state, `ok`, `degraded` or `down`. Needs no key."""
             report = await report_of.get()
             return {"room": self.room, "state": report.state}
 

@@ -66,11 +66,13 @@ def web_routes(site: Site, platform: Platform) -> APIRouter:
 
     @router.get("/config.json")
     async def config(request: Request) -> Response:
+        """Return where the API and the desktop are, as the browser of this page reaches them."""
         addresses = platform.addresses(requested_host(request))
         return JSONResponse(addresses, headers={**HEADERS, "cache-control": "no-store"})
 
     @router.api_route("/{path:path}", methods=["GET", "HEAD"])
     async def page(request: Request, path: str) -> Response:
+        """Return a file of the page, and its entry for every path that the page itself routes."""
         api = platform.addresses(requested_host(request))["api"]
         response = await site.respond(path, request.scope) if site.built else not_built()
         response.headers.update({**HEADERS, "content-security-policy": content_policy(api)})

@@ -187,6 +187,10 @@ def live_routes(sessions: Sessions) -> APIRouter:
 
     @router.websocket("/{session}/live")
     async def live(websocket: WebSocket, session: str) -> None:
+        """Show a session's newest tab to a person, who may act in it: see this module.
+
+        Needs scope `browser`; another key's session is 404 instead of a connection.
+        """
         try:
             record = sessions.find(admitted(websocket, "browser").id, session)
             if record.viewers >= MAX_VIEWERS:

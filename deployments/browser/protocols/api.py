@@ -37,10 +37,12 @@ def protocol_routes(connections: Connections) -> APIRouter:
 
     @router.websocket("/playwright")
     async def playwright(websocket: WebSocket) -> None:
+        """Serve one Playwright client a Chromium of its own. Needs scope `browser:evaluate`."""
         await _serve(websocket, connections, "playwright")
 
     @router.websocket("/cdp")
     async def cdp(websocket: WebSocket) -> None:
+        """Serve one client of the DevTools protocol a Chromium of its own, as `playwright` does."""
         await _serve(websocket, connections, "cdp")
 
     @router.get("/cdp/json/version", responses=responses("application/json"))

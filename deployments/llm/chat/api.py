@@ -49,11 +49,13 @@ def chat_routes(service: ChatService) -> APIRouter:
 
     @router.get("/v1/models")
     async def list_models() -> ModelList:
+        """List every model a chat may name, of all engines; each name once."""
         cards = await service.offered()
         return ModelList(data=[serializers.model(card, service.default) for card in cards])
 
     @router.get("/v1/models/{name:path}")
     async def get_model(name: str) -> Model:
+        """Return one model; `default` is the owner's choice. 404 names those that there are."""
         return serializers.model(await service.offer(name), service.default)
 
     @router.post("/v1/chat/completions", response_model=ChatCompletion)

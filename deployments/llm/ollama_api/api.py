@@ -63,6 +63,10 @@ def _talking(service: ChatService, manager: ModelManager, embedder: Embedder) ->
     @router.post("/chat", response_model=None)
     @or_gone
     async def chat(body: OllamaChatRequest, request: Request, key: Key) -> Response:
+        """Answer a chat, line by line unless `stream` is false.
+
+        Without messages it loads the model, or with `keep_alive` 0 unloads it.
+        """
         if not body.messages:
             return await _loaded(manager, body.model, body.keep_alive, {"message": _EMPTY})
         asked, toolbox = replace(body.to_engine(), caller=key.id), body.toolbox()
@@ -71,6 +75,10 @@ def _talking(service: ChatService, manager: ModelManager, embedder: Embedder) ->
     @router.post("/generate", response_model=None)
     @or_gone
     async def generate(body: GenerateRequest, request: Request, key: Key) -> Response:
+        """Continue a prompt, line by line unless `stream` is false.
+
+        An empty one loads the model, or with `keep_alive` 0 unloads it.
+        """
         if not body.prompt:
             return await _loaded(manager, body.model, body.keep_alive, {"response": ""})
         asked = replace(body.to_engine(), caller=key.id)
@@ -96,6 +104,7 @@ def _talking(service: ChatService, manager: ModelManager, embedder: Embedder) ->
     @router.post("/embeddings", response_model=None)
     @or_gone
     async def embeddings(body: EmbedRequest, request: Request, key: Key) -> Response:
+        """Embed one text, in the older form: `prompt` in, one `embedding` out."""
         if not body.texts:
             return JSONResponse({"embedding": []})
         if len(body.texts) > 1:
@@ -111,18 +120,22 @@ def _models(service: ChatService, manager: ModelManager) -> APIRouter:
 
     @router.get("/tags")
     async def tags() -> dict[str, Any]:
+        """List the models of all engines, with their sizes in bytes."""
         return {"models": [serializers.tag(card) for card in await service.models()]}
 
     @router.get("/ps")
     async def ps() -> dict[str, Any]:
+        """List the models that are in memory, and when each leaves it."""
         return {"models": [serializers.running(card) for card in await manager.running()]}
 
     @router.post("/show")
     async def show(body: Asked) -> dict[str, Any]:
+        """Return what is known of one model: its template, parameters and details."""
         return await manager.show(body.model)
 
     @router.get("/version")
     async def version() -> dict[str, str]:
+        """Return the version of Ollama's API that is kept here, and AutoBot's own."""
         return {"version": API_LEVEL, "autobot": __version__}
 
     return router
@@ -144,6 +157,7 @@ def _keeping(manager: ModelManager) -> APIRouter:
 
     @router.delete("/delete")
     async def delete(body: Asked) -> Response:
+        """Remove a model from this machine's catalogue, or from the Ollama server that has it."""
         await manager.delete(body.model)
         return Response(status_code=200)
 

@@ -40,6 +40,7 @@ def forward_routes(client: httpx.AsyncClient) -> APIRouter:
     @keyed.api_route("/ollama/{path:path}", methods=METHODS, response_model=None)
     @or_gone
     async def pass_on(request: Request) -> Response:
+        """Send the request to the room's own port, and its answer back as it comes."""
         try:
             return passed_on(await ask(request, client))
         except httpx.TransportError as error:

@@ -55,10 +55,12 @@ def response_routes(service: ChatService, store: ResponseStore) -> APIRouter:
 
     @router.get("/v1/responses/{name}")
     async def get_response(name: str, key: Key) -> dict[str, Any]:
+        """Return a stored response of this key; 404 for another's and for one that has expired."""
         return (await store.get(key.id, name)).response
 
     @router.get("/v1/responses/{name}/input_items")
     async def list_input_items(name: str, key: Key) -> dict[str, Any]:
+        """List what a stored response was made from, oldest first."""
         items = (await store.get(key.id, name)).items
         told = [{"id": f"{name}_{index}", **item} for index, item in enumerate(items)]
         ends = {"first_id": told[0]["id"], "last_id": told[-1]["id"]} if told else {}
@@ -66,6 +68,7 @@ def response_routes(service: ChatService, store: ResponseStore) -> APIRouter:
 
     @router.delete("/v1/responses/{name}")
     async def delete_response(name: str, key: Key) -> dict[str, Any]:
+        """Delete a stored response of this key."""
         await store.delete(key.id, name)
         return {"id": name, "object": "response", "deleted": True}
 

@@ -54,16 +54,19 @@ def documentation_routes(rooms: Rooms) -> APIRouter:
 
     @router.get("/")
     async def root() -> dict[str, str]:
+        """Return the platform's name and version, and where to go on."""
         return {"name": "AutoBot", "version": __version__, "docs": "/docs", "health": "/api/health"}
 
     merged = Merged(rooms)
 
     @router.get("/openapi.json")
     async def openapi(request: Request) -> Response:
+        """Return one OpenAPI document of all rooms that answer."""
         return Response(await merged.document(request.app.openapi), media_type="application/json")
 
     @router.get("/docs")
     async def docs() -> HTMLResponse:
+        """Return the page that shows the document; it loads nothing from elsewhere."""
         return get_swagger_ui_html(
             openapi_url="/openapi.json",
             title="AutoBot API",
@@ -74,6 +77,7 @@ def documentation_routes(rooms: Rooms) -> APIRouter:
 
     @router.get("/docs/{asset}")
     async def asset(asset: str) -> FileResponse:
+        """Return a file of that page."""
         if asset not in ASSETS:
             raise NotFound(f"There is no /docs/{asset}.")
         return FileResponse(static / asset, media_type=ASSETS[asset])

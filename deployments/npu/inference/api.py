@@ -44,14 +44,17 @@ def kserve_routes(inference: Inference, engine: str) -> APIRouter:
 
     @router.get("/v2/health/live")
     async def live() -> dict[str, bool]:
+        """Say that this server runs. Needs no key."""
         return {"live": True}
 
     @keyed.get("/v2/health/ready")
     async def ready() -> dict[str, bool]:
+        """Say that this server takes requests; models load when they are asked for."""
         return {"ready": True}
 
     @keyed.get("/v2")
     async def server() -> dict[str, Any]:
+        """Return the server's name, version and the extensions of the protocol that it has."""
         return {"name": "autobot", "version": __version__, "extensions": [EXTENSION]}
 
     @keyed.get("/v2/models")
