@@ -4,6 +4,7 @@
 them or in `AUTOBOT_HOME/rooms/`.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from autobot.errors import SetupError
-from autobot.settings import Port, default_home
+from autobot.settings import Port, Settings, default_home
 
 FILE = "manifest.yaml"
 DEPLOYMENTS = Path(__file__).resolve().parents[1] / "deployments"
@@ -22,6 +23,17 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
 Path_ = Annotated[str, Field(pattern=r"^/[\x21-\x7e]*$", max_length=200)]
 Dialect = Literal["problem", "openai", "ollama", "kserve"]
 PLATFORM_SCOPES = ("admin", "read")
+RESERVED = {*PLATFORM_SCOPES, "operator", "default"}
+"""Scopes of the platform, and users that Redis has besides the rooms'."""
+Program = Literal["redis", "desktop-x", "desktop-wm", "desktop-web", "ollama"]
+Secret = Literal[
+    "desktop_password", "cli_key", "redis/operator", "redis/users.acl", "seed_keys.json"
+]
+
+
+PORTS: Mapping[str, int] = {
+    name: field.default for name, field in Settings.model_fields.items() if name.endswith("_port")
+}
 
 
 class _Part(BaseModel):
@@ -81,10 +93,22 @@ class Manifest(_Part):
     applications: tuple[Application, ...] = Field(min_length=1)
     public: Public = Public()
     redis: Redis | None = None
-    programs: tuple[str, ...] = ()
-    secrets: tuple[str, ...] = ()
+    programs: tuple[Program, ...] = ()
+    secrets: tuple[Secret, ...] = ()
     fetches: str | None = None
     user: str | None = None
+
+    @model_validator(mode="after")
+    def _name_and_port_are_free(self) -> "Manifest":
+        if self.room in RESERVED:
+            raise ValueError(f"'{self.room}' means something else")
+        own = "http_port" if self.room == "main" else f"{self.room}_port"
+        if own in PORTS and self.port != PORTS[own]:
+            raise ValueError(f"'{self.room}' means something else: see the setting {own}")
+        taken = [name for name, port in PORTS.items() if port == self.port and name != own]
+        if taken:
+            raise ValueError(f"port {self.port} is the default of the setting {taken[0]}")
+        return self
 
     @model_validator(mode="after")
     def _scopes_are_its_own(self) -> "Manifest":
@@ -121,6 +145,12 @@ class Rooms(Mapping[str, Manifest]):
 
     def room_of(self, application: str) -> str:
         return self._rooms[application]
+
+    @property
+    def digest(self) -> str:
+        """Of all manifests: each room's replicas know every room."""
+        told = [manifest.model_dump_json() for manifest in self.values()]
+        return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
 
     @property
     def applications(self) -> dict[str, Application]:
@@ -166,6 +196,7 @@ def load(*folders: Path) -> Rooms:
             found[file.parent] = _read(file)
     _refuse_twice(found, "room", lambda manifest: [manifest.room])
     _refuse_twice(found, "application", lambda m: [each.name for each in m.applications])
+    _refuse_twice(found, "port", lambda m: [str(m.port)] if m.port else [])
     _refuse_twice(
         found,
         "route prefix",

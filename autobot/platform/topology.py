@@ -15,7 +15,7 @@ import structlog
 import yaml
 
 from autobot.errors import SetupError
-from autobot.manifests import rooms
+from autobot.manifests import DEPLOYMENTS, rooms
 from autobot.settings import default_home
 
 log = structlog.get_logger()
@@ -82,6 +82,11 @@ class Topology:
             if name not in rooms():
                 known = ", ".join(rooms())
                 raise SetupError(f"Unknown room '{name}'.", f"The rooms are {known}.")
+            if rooms().folder(name).parent != DEPLOYMENTS:
+                raise SetupError(
+                    f"Room '{name}' is in {rooms().folder(name)}; VMs get the checkout alone.",
+                    "Move it to deployments/.",
+                )
         specs = {
             name: _room(name, declared.get(name), source)
             for name, manifest in rooms().items()

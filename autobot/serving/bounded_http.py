@@ -31,7 +31,9 @@ class BoundedHttp(HttpToolsProtocol):
         self._head: int | None = 0
         """Bytes of the head that is being read; None while a body is."""
         self._bounds = 0
-        """Beginnings and ends of heads and bodies so far."""
+        """Beginnings and ends of heads and bodies, and pieces of bodies, so far."""
+        self._silent = 0
+        """Bytes since then of which nothing came: a chunk's size, a trailer, without end."""
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore
@@ -47,10 +49,14 @@ class BoundedHttp(HttpToolsProtocol):
         super().data_received(data)
         # The parser keeps what it has of a header to itself until the header is complete. Where
         # ``data`` is not all of one head, the rest of it is no part of this one.
-        if before is not None and self._head is not None and bounds == self._bounds:
+        if bounds != self._bounds:
+            self._silent = 0
+            return
+        self._silent += len(data)
+        if before is not None and self._head is not None:
             self._head = max(self._head, before + len(data))
-            if self._head > MOST_HEAD and not self.transport.is_closing():
-                self.send_400_response("The request's head is too large.")
+        if max(self._head or 0, self._silent) > MOST_HEAD and not self.transport.is_closing():
+            self.send_400_response("The request's head is too large.")
 
     def on_message_begin(self) -> None:
         if len(self.pipeline) >= MOST_PIPELINED:
@@ -75,6 +81,10 @@ class BoundedHttp(HttpToolsProtocol):
         self._bounds += 1
         self._in_time()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._bounds += 1
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._head = 0

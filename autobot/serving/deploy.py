@@ -56,12 +56,15 @@ def render(
     restarts = Restarts(settings).read()
     applications: list[dict[str, Any]] = []
     for room, manifest in found.items():
+        if vms and room not in vms:
+            continue  # it may be left out, and no VM has its resource
         many = vms.get(room, 1) if manifest.spread else 1
         environment = {
+            "AUTOBOT_MANIFESTS": found.digest,
             "AUTOBOT_CODE": _code(checkout, found.folder(room)),
             "AUTOBOT_RESTART": restarts.get(room, "0"),
         }
-        if not found.folder(room).is_relative_to(checkout):
+        if found.folder(room).parent != checkout / "deployments":
             environment["PYTHONPATH"] = str(found.folder(room).parent)
         for application in manifest.applications:
             applications.append(

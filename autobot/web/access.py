@@ -152,10 +152,13 @@ class Access:
             await self.app(scope, receive, send)
             return
         connection = HTTPConnection(scope)
-        if self._needs_nothing(connection):
-            await self.app(scope, receive, send)
-            return
         answer = Answer(scope, receive, send)
+        if self._needs_nothing(connection):
+            try:
+                await self.app(scope, receive, answer.send)
+            except AutoBotError as error:
+                await answer.refuse(error)
+            return
         limit = asyncio.timeout(None)
         try:
             async with limit:

@@ -36,6 +36,7 @@ class Main(RoomReplica):
         applications = {
             room: [application.name for application in manifest.applications]
             for room, manifest in self._rooms.items()
+            if room in (self._vms() or self._rooms)  # a cluster may lack an optional one
         }
         self.cluster = ClusterView(applications, self.settings.probe_deadline_s, self._serving_vms)
         self.monitor = HealthMonitor(

@@ -82,6 +82,11 @@ def test_an_own_room_is_deployed_from_its_own_folder(
         ({"room": "greeting", "scopes": []}, "'greeting' is not its folder's name"),
         ({"scopes": ["admin"]}, "scope 'admin' does not begin with the room's name"),
         ({"applications": []}, "applications: "),
+        ({"room": "operator", "scopes": []}, "'operator' means something else"),
+        ({"room": "desktop", "scopes": []}, "'desktop' means something else"),
+        ({"port": 8081}, "port 8081 is the default of the setting npu_port"),
+        ({"programs": ["nope"]}, "programs.0"),
+        ({"secrets": ["../other"]}, "secrets.0"),
         ({"applications": [OWN["applications"][0] | {"share": 0.9}]}, "applications.0.share"),
         ({"applications": [OWN["applications"][0] | {"name": "llm"}]}, "'llm' is declared twice"),
         (
@@ -97,6 +102,29 @@ def test_a_wrong_manifest_is_named_with_what_is_wrong(
         written(tmp_path, **other)
     assert said in str(told.value)
     assert str(tmp_path / "greeter" / FILE) in str(told.value)
+
+
+def test_an_optional_room_on_no_vm_is_not_deployed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOBOT_HOME", str(tmp_path))
+    written(tmp_path / "rooms")
+    six = render(Settings(home=tmp_path), vms=dict.fromkeys(load(DEPLOYMENTS), 1))
+    assert "greeter" not in {application["name"] for application in six["applications"]}
+
+
+def test_every_rooms_replicas_are_replaced_when_a_manifest_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(home: Path) -> set[str]:
+        monkeypatch.setenv("AUTOBOT_HOME", str(home))
+        applications = render(Settings(home=home))["applications"]
+        return {each["runtime_env"]["env_vars"]["AUTOBOT_MANIFESTS"] for each in applications}
+
+    written(tmp_path / "b" / "rooms")
+    before, after = told(tmp_path / "a"), told(tmp_path / "b")
+    assert len(before) == len(after) == 1
+    assert before != after
 
 
 @pytest.mark.parametrize("text", ["room: [", "\x00", "- a", ""])

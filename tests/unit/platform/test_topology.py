@@ -1,13 +1,15 @@
 """`cluster.yaml` is the one source of the rooms, and what is wrong with it explains itself."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from autobot.errors import SetupError
 from autobot.manifests import rooms
-from autobot.platform.topology import Topology, load_topology
+from autobot.platform.topology import CHECKOUT, Topology, load_topology
 from tests.unit.cluster.configs import config, topology
 
 ROOMS = tuple(rooms())
@@ -98,3 +100,16 @@ def test_the_environment_chooses_the_file_before_the_home_does(
     assert load_topology().name == "own"
     monkeypatch.setenv("AUTOBOT_CLUSTER_FILE", str(tmp_path / "other.yaml"))
     assert load_topology().name == "told"
+
+
+def test_a_room_that_vms_do_not_get_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOBOT_HOME", str(tmp_path))
+    own = tmp_path / "rooms" / "greeter"
+    own.mkdir(parents=True)
+    shutil.copy(CHECKOUT / "tests/e2e/platform/greeter/manifest.yaml", own)
+    config = yaml.safe_load((CHECKOUT / "cluster.yaml").read_text())
+    config["provider"]["rooms"]["greeter"] = {"addresses": ["172.16.168.26"]}
+    with pytest.raises(SetupError, match="VMs get the checkout alone"):
+        Topology.from_config(config, tmp_path / "cluster.yaml")

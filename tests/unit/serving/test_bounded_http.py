@@ -65,8 +65,10 @@ async def flood(port: int, beginning: bytes, piece: bytes, pieces: int) -> tuple
         (b"GET /", b"a" * 65536),
         (b"GET / HTTP/1.1\r\n", b"a:\r\n" * 16384),
         (b"POST /read HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n", b"a:\r\n" * 16384),
+        (b"POST /unread HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: ", b"a" * 65536),
+        (b"POST /unread HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n5;x=", b"a" * 65536),
     ],
-    ids=["one header", "address", "headers", "trailers"],
+    ids=["one header", "address", "headers", "trailers", "one trailer", "size of a chunk"],
 )
 async def test_a_head_without_end_is_broken_off(port: int, beginning: bytes, piece: bytes) -> None:
     _, most = await flood(port, beginning, piece, 320)

@@ -1,6 +1,6 @@
 import { number, parseTabs, record, text, type Tab } from "./types";
 
-/** The subprotocol of a session's live view: deployments/browser/routes_live.py describes it. */
+/** The subprotocol of a session's live view: deployments/browser/live/api.py describes it. */
 export const PROTOCOL = "autobot";
 
 export type Button = "left" | "right" | "middle";
