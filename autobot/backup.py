@@ -35,6 +35,10 @@ class Manifest(BaseModel, frozen=True):
 
 
 def pack(snapshot: bytes) -> bytes:
+    """Return the backup of ``snapshot``, an RDB file of Redis, as the bytes of a tar.gz.
+
+    The manifest carries this version of AutoBot and the time of the call.
+    """
     manifest = Manifest(
         version=__version__,
         created=time.time(),

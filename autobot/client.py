@@ -36,6 +36,7 @@ class Answer:
 
 
 def where_it_ran(headers: httpx.Headers) -> dict[str, str]:
+    """Return the ``x-autobot-*`` headers without that prefix, such as ``room`` and ``device``."""
     prefix = "x-autobot-"
     return {
         name[len(prefix) :]: value for name, value in headers.items() if name.startswith(prefix)
@@ -53,6 +54,10 @@ class Client:
 
     @classmethod
     def of(cls, settings: Settings) -> "Client":
+        """Return a client of the platform at AUTOBOT_URL, else of this machine's.
+
+        Raises SetupError when there is no API key to send; see `find_key`.
+        """
         url = os.environ.get("AUTOBOT_URL") or settings.api_url
         return cls(url, find_key(settings))
 
@@ -103,6 +108,11 @@ class Client:
 
 
 def raise_for_error(status: int, content: bytes) -> None:
+    """Raise ApiError for a ``status`` of 400 and more, with what the body says of the cause.
+
+    That is the ``detail`` of a problem, or the message of an ``error``. Of a body that is no JSON
+    it is the first 300 bytes.
+    """
     if status < 400:
         return
     try:

@@ -45,6 +45,7 @@ class ConcurrencyLimiter:
 
     @property
     def queued(self) -> int:
+        """How many callers wait for a slot, of all keys together."""
         return sum(map(len, self._queues.values()))
 
     @contextlib.asynccontextmanager
@@ -79,6 +80,10 @@ class ConcurrencyLimiter:
             raise
 
     def release(self, key: str = "") -> None:
+        """Give back one slot of ``key``, which `acquire` took, and let in whoever fits now.
+
+        Call it once for each `acquire` that returned; nothing checks that.
+        """
         self.running -= 1
         self._running[key] -= 1
         if not self._running[key]:

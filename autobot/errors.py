@@ -53,6 +53,7 @@ class AutoBotError(Exception):
 
     @classmethod
     def default_detail(cls) -> str:
+        """Return the first line of the class docstring."""
         return (cls.__doc__ or cls.__name__).strip().splitlines()[0]
 
     def of(self, param: str) -> Self:
@@ -62,6 +63,7 @@ class AutoBotError(Exception):
 
     @property
     def detail(self) -> str:
+        """What went wrong, in the words a caller is shown."""
         return str(self.args[0])
 
 
@@ -86,10 +88,12 @@ class ContextLengthExceeded(BadRequest):
 
     @property
     def tokens(self) -> int | None:
+        """How many the prompt has, or a guess; None where the engine did not say."""
         return self.args[1]
 
     @property
     def context(self) -> int | None:
+        """How many tokens the model takes; None where the engine did not say."""
         return self.args[2]
 
     def __str__(self) -> str:
@@ -197,6 +201,7 @@ class SetupError(AutoBotError):
 
     @property
     def remedy(self) -> str:
+        """What a person can do about it; empty where nothing is known."""
         return str(self.args[1])
 
     def __str__(self) -> str:

@@ -63,6 +63,7 @@ class Serving:
 
 
 def now_iso() -> str:
+    """Return the time in UTC with milliseconds, for example ``2026-01-31T12:00:00.000Z``."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -141,6 +142,7 @@ class HealthMonitor:
         }
 
     def start(self) -> None:
+        """Begin to probe in the running event loop; a second call does nothing."""
         if not self._tasks:
             loop = asyncio.get_running_loop()
             self._tasks = [
@@ -149,6 +151,7 @@ class HealthMonitor:
             ]
 
     async def stop(self) -> None:
+        """End the probes and wait for their end; `health` keeps what they saw. It is final."""
         running = [*self._tasks, *([self._asked] if self._asked else [])]
         for task in running:
             task.cancel()
@@ -202,6 +205,7 @@ class HealthMonitor:
 
     @property
     def health(self) -> PlatformHealth:
+        """What the last probes saw; it asks nobody. A room that was not probed yet is down."""
         states: list[State] = [room.state for room in self._rooms.values()]
         return PlatformHealth(state=overall(states), version=__version__, rooms=dict(self._rooms))
 

@@ -90,6 +90,7 @@ class KeyRecord(BaseModel, frozen=True):
     deny_domains: tuple[str, ...] = ()
 
     def allows(self, scope: Scope) -> bool:
+        """Whether it has ``scope``, or ``admin``, which has them all. Expiry is not looked at."""
         return "admin" in self.scopes or scope in self.scopes
 
 
@@ -107,6 +108,7 @@ RECORDS = TypeAdapter(list[KeyRecord])
 
 
 def hash_key(key: str) -> str:
+    """Return its SHA-256 in hex, which is all that is ever stored of a key."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
@@ -197,6 +199,7 @@ class KeyRing:
             self._task = asyncio.get_running_loop().create_task(self._refresh_for_ever())
 
     async def stop(self) -> None:
+        """End the refreshing and wait for its end; `check` goes on with the keys it has."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -141,9 +141,11 @@ class Rooms(Mapping[str, Manifest]):
         return len(self._manifests)
 
     def folder(self, room: str) -> Path:
+        """Return where the room's manifest and code are. Raises KeyError for an unknown room."""
         return self._folders[room]
 
     def room_of(self, application: str) -> str:
+        """Return the room that has ``application``. Raises KeyError when none has."""
         return self._rooms[application]
 
     @property
@@ -154,6 +156,7 @@ class Rooms(Mapping[str, Manifest]):
 
     @property
     def applications(self) -> dict[str, Application]:
+        """The applications of all rooms by name, in the order of the rooms."""
         return {each.name: each for room in self.values() for each in room.applications}
 
     @property

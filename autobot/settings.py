@@ -30,6 +30,7 @@ def default_cache() -> Path:
 
 
 def default_home() -> Path:
+    """Return AUTOBOT_HOME, else ``~/.autobot``. It may not exist yet."""
     return Path(os.environ.get("AUTOBOT_HOME") or Path.home() / ".autobot").expanduser()
 
 
@@ -141,26 +142,32 @@ class Settings(BaseSettings):
 
     @property
     def run_dir(self) -> Path:
+        """What lives as long as a run: sockets, pid files, rendered configurations, Ray's files."""
         return self.home / "run"
 
     @property
     def log_dir(self) -> Path:
+        """The logs of this machine's programs; Serve's own are in Ray's session in `run_dir`."""
         return self.home / "logs"
 
     @property
     def data_dir(self) -> Path:
+        """What must not be lost: Redis keeps its files in ``redis/`` below it."""
         return self.home / "data"
 
     @property
     def secrets_dir(self) -> Path:
+        """The secrets of this machine; `autobot.platform.secrets` lists the files."""
         return self.home / "secrets"
 
     @property
     def models_dir(self) -> Path:
+        """The folder of all models; it is in the cache, which platforms of this machine share."""
         return self.cache / "models"
 
     @property
     def api_url(self) -> str:
+        """The ingress of this machine; on loopback when it listens on ``0.0.0.0``."""
         host = "127.0.0.1" if self.bind == "0.0.0.0" else self.bind
         return f"http://{host}:{self.http_port}"
 
@@ -177,6 +184,10 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the sources in the order of the module; the first that names a setting counts.
+
+        The file of AUTOBOT_SETTINGS_FILE comes before ``autobot.toml`` and only where it is named.
+        """
         file = TomlConfigSettingsSource(settings_cls, toml_file=default_home() / "autobot.toml")
         handed_on = os.environ.get("AUTOBOT_SETTINGS_FILE")
         if handed_on is None:

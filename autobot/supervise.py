@@ -24,6 +24,11 @@ GRACE_S = 8.0
 
 
 def main(argv: list[str]) -> int:
+    """Run the command after ``--`` of ``argv``; return its exit code when all of it has ended.
+
+    A command that a signal ended gives 128 and the signal's number, as a shell says it. SIGTERM and
+    SIGINT are passed on as the stop signal; after `GRACE_S` the command is killed.
+    """
     options, command = argv[1 : argv.index("--")], argv[argv.index("--") + 1 :]
     stop_signal = signal.Signals[f"SIG{options[1]}"] if options else signal.SIGTERM
     libc = ctypes.CDLL(None, use_errno=True)

@@ -59,6 +59,7 @@ class Archive:
 
     @property
     def label(self) -> str:
+        """The archive's name in messages and in progress, for example ``six 1.17.0``."""
         return f"{self.package} {self.version}"
 
     @property

@@ -37,6 +37,7 @@ class Catalogue:
         self._carriers = carriers or Carriers()
 
     def names(self, kind: Kind | None = None) -> list[str]:
+        """Return the names in the catalogue's order, whether their files are here or not."""
         return [e.name for e in self._entries.values() if kind in (None, e.kind)]
 
     def entry(self, name: str) -> Entry:
@@ -47,6 +48,7 @@ class Catalogue:
         return self._entries[name]
 
     def installed(self, kind: Kind | None = None) -> list[Entry]:
+        """Return the entries whose files are all here and of the right size; nothing is hashed."""
         return [e for e in self._entries.values() if kind in (None, e.kind) and self._has(e)]
 
     def path(self, name: str) -> Path:

@@ -39,6 +39,7 @@ class Pip:
     """`pip download`."""
 
     async def download(self, archive: Archive, folder: Path) -> Path:
+        """Fetch one wheel without its dependencies; pip's own settings name index and proxy."""
         target = folder / "archive"
         command = [*pip_command(), "download", "--quiet", "--no-deps", "--no-cache-dir"]
         command += ["--disable-pip-version-check", "--no-input", "--only-binary=:all:"]
@@ -54,6 +55,7 @@ class NpmPack:
     """`npm pack`."""
 
     async def download(self, archive: Archive, folder: Path) -> Path:
+        """Fetch the tarball; no script of it runs. npm's own settings name the registry."""
         npm, environment = await asyncio.to_thread(npm_command)
         target = folder / "archive"
         target.mkdir()

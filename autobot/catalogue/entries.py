@@ -47,6 +47,7 @@ class Entry(Model):
 
     @property
     def supported(self) -> bool:
+        """Whether ``platforms`` names this machine's, or is empty."""
         return not self.platforms or this_platform() in self.platforms
 
     @model_validator(mode="after")

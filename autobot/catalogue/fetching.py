@@ -76,6 +76,7 @@ def check_disk(entry: Entry, staging: Staging, archives: list[Archive]) -> None:
 
 
 def no_space(entry: Entry, folder: Path, why: str) -> SetupError:
+    """Return the error to raise; ``why`` ends its sentence and says what was needed."""
     return SetupError(
         f"No room for {entry.name} on the disk of {folder}: {why}.",
         "Free some space, or point AUTOBOT_CACHE at a larger disk.",
@@ -172,4 +173,5 @@ async def in_thread(work: Callable[[Event], None]) -> None:
 
 
 def is_disk_full(error: OSError) -> bool:
+    """Whether the file system has no space left, or this user's quota has none."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -51,9 +51,11 @@ class PyPI(Model):
     wheels: tuple[Wheel, ...] = Field(min_length=1)
 
     def files(self) -> set[str]:
+        """Return the paths of what its wheels carry, below the entry's folder."""
         return {file for wheel in self.wheels for file in wheel.members}
 
     def archives(self, files: Mapping[str, File]) -> list[Archive]:
+        """Return one for each wheel. ``files``, the entry's by path, give sizes and SHA-256."""
         return [
             Archive("pypi", w.package, w.version, w.archive_size, _whole(w.members, files), w.tags)
             for w in self.wheels
@@ -78,6 +80,10 @@ class PyPIParts(Model):
         return {self.file}
 
     def archives(self, files: Mapping[str, File]) -> list[Archive]:
+        """Return one for each part, in order; it is taken to be as large as its part.
+
+        ``files`` are the entry's by path. The last part is what the others leave of the file.
+        """
         file = files[self.file]
         archives: list[Archive] = []
         for index, digest in enumerate(self.sha256):
@@ -115,6 +121,7 @@ class HuggingFace(Model):
     paths: dict[str, str] = Field(min_length=1, description="file -> path in the repository")
 
     def files(self) -> set[str]:
+        """Return the paths below the entry's folder; the repository may have other ones."""
         return set(self.paths)
 
 

@@ -25,9 +25,11 @@ class Staging:
 
     @property
     def folder(self) -> Path:
+        """It is below ``downloads/`` of the cache. The first fetch makes it."""
         return self._folder
 
     def part(self, file: File) -> Path:
+        """Return where ``file`` grows until `finish` moves it; it need not exist yet."""
         return self._folder / f"{file.path}.part"
 
     def has(self, archive: Archive) -> bool:
@@ -66,6 +68,7 @@ class Staging:
         sync_folder(final.parent)
 
     def discard(self) -> None:
+        """Remove all that has arrived from this source; finished files stay in their place."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self._done = set()
 
@@ -84,6 +87,10 @@ def _key(piece: Piece) -> str:
 
 
 def write_atomically(path: Path, text: str) -> None:
+    """Replace the file so that readers and a power cut see the old text or the new one.
+
+    For one writer at a time: two would share the temporary file ``NAME.new``.
+    """
     temporary = path.with_name(f"{path.name}.new")
     with temporary.open("w", encoding="utf-8") as stream:
         stream.write(text)

@@ -44,6 +44,11 @@ def root(
 
 
 def main() -> None:
+    """Run the command line and end the process as it ends.
+
+    A failure that AutoBot explains and a setting that is not valid are printed with their remedy
+    and end with exit code 1; Ctrl-C ends with 130. Whatever else is raised keeps its traceback.
+    """
     try:
         app()
     except SetupError as error:

@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
 
 
 def known(room: str) -> str:
+    """Return ``room`` as it is. Raises `NotFound`, which lists the rooms, for any other word."""
     if room not in rooms():
         listed = ", ".join(rooms())
         raise NotFound(f"There is no room '{room}'. The rooms are {listed}.")

@@ -19,6 +19,10 @@ def register(app: typer.Typer) -> None:
 
 
 def rooms_table(health: dict[str, Any], nodes: dict[str, str] | None = None) -> Table:
+    """Return a row for each room of ``health``, which is what `/api/health` answers.
+
+    ``nodes`` is node id -> state. Without it a room that has a node shows that node as alive.
+    """
     rows: list[list[object]] = []
     for room in health["rooms"].values():
         node = room["node"] or {}

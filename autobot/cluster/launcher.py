@@ -65,6 +65,10 @@ def command_of(arguments: Sequence[str]) -> str | None:
 
 
 def explain_and_exit_on_failure(arguments: Sequence[str]) -> None:
+    """Keep temporary files where nobody else may write, and `check` every YAML file that is named.
+
+    What is wrong is printed and ends the process with exit code 1, before Ray is imported.
+    """
     try:
         tempfile.tempdir = str(private_folder(private_folder(short_folder()) / "tmp"))
         for file in (Path(word) for word in arguments if word.endswith((".yaml", ".yml"))):

@@ -151,6 +151,7 @@ def system_files(topology: Topology, settings: Settings, room: str) -> dict[Path
 
 
 def unit_of(program: Program) -> Path:
+    """Return where `start` writes the program's unit, for systemd to find it."""
     return UNITS / f"{systemd.PREFIX}{program.name}.service"
 
 
@@ -246,6 +247,10 @@ def _sudo(*argv: str, stdin: str = "") -> None:
 
 
 def main(argv: list[str]) -> int:
+    """Do what the module's first line lists; ``argv`` comes without the program's name.
+
+    Returns the exit code: 1 after a failure, which is printed, and 2 for what is no command.
+    """
     try:
         match argv:
             case ["start", room]:

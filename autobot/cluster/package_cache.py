@@ -31,6 +31,7 @@ def lock_files(checkout: Path = CHECKOUT) -> list[Path]:
 
 
 def stamp_of(files: list[Path]) -> str:
+    """Return the SHA-256 in hex of what the files contain, one after the other."""
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
@@ -88,6 +89,10 @@ def _run(command: list[str], environment: dict[str, str]) -> None:
 
 
 def main(versions: list[str]) -> int:
+    """Fill this machine's cache for each Python of ``versions``, or else for the system's own.
+
+    Returns the exit code: 1 when a package could not be fetched, which is printed.
+    """
     cache = Settings().cache
     try:
         for version in versions or [system_version()]:

@@ -28,6 +28,7 @@ NOT_SYNCED = ("__pycache__", "node_modules", ".venv", ".*_cache", "*.egg-info", 
 
 
 def cluster_dir(name: str) -> Path:
+    """Return the folder of cluster ``name`` on this machine; it may not exist yet."""
     return default_home() / "clusters" / name
 
 

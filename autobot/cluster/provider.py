@@ -93,6 +93,12 @@ class AutoBotNodeProvider(NodeProvider):
 
     @staticmethod
     def bootstrap_config(cluster_config: dict[str, Any]) -> dict[str, Any]:
+        """Return the configuration completed from the topology.
+
+        Ends the launcher when the topology is wrong, when the SSH key cannot be read, or when
+        others may write where Ray's launcher keeps its temporary files.
+        """
+
         def complete() -> dict[str, Any]:
             topology = _topology(cluster_config)
             topology.check_key()
@@ -102,6 +108,10 @@ class AutoBotNodeProvider(NodeProvider):
         return _explained(complete)
 
     def prepare_for_head_node(self, cluster_config: dict[str, Any]) -> dict[str, Any]:
+        """Return the configuration as the head's own autoscaler is to have it.
+
+        It tells that provider where it runs, and names what the head sends to its workers.
+        """
         return {
             **cluster_config,
             "provider": {**cluster_config["provider"], "on_head": True},
@@ -146,11 +156,17 @@ class AutoBotNodeProvider(NodeProvider):
     # What it asks of nodes
 
     def non_terminated_nodes(self, tag_filters: dict[str, str]) -> list[str]:
+        """Return the ids of the nodes that have all of these tags; lost nodes are among them.
+
+        On the head each call first decides about lost nodes. That may take half a second for each
+        port of theirs that is tried.
+        """
         if self._on_head:
             self._reconsider_lost_nodes()
         return [node.id for node in self._state.read().alive() if node.matches(tag_filters)]
 
     def is_running(self, node_id: str) -> bool:
+        """Whether the node is in service: a lost one is, one that is not known is not."""
         node = self._state.read().nodes.get(node_id)
         return node is not None and node.state != "terminated"
 
@@ -158,20 +174,24 @@ class AutoBotNodeProvider(NodeProvider):
         return not self.is_running(node_id)
 
     def node_tags(self, node_id: str) -> dict[str, str]:
+        """Return a copy of the tags that Ray has given the node; none for an unknown id."""
         node = self._state.read().nodes.get(node_id)
         return dict(node.tags) if node else {}
 
     def set_node_tags(self, node_id: str, tags: dict[str, str]) -> None:
+        """Add ``tags`` to the node's, on disk when it returns; ignored for an unknown id."""
         with self._state.changing() as nodes:
             # A node may be terminated while its set-up still reports.
             if node_id in nodes.nodes:
                 nodes.change(node_id, tags={**nodes.nodes[node_id].tags, **tags})
 
     def internal_ip(self, node_id: str) -> str:
+        """Return the address of the node's VM; that of a forgotten node is read from its id."""
         node = self._state.read().nodes.get(node_id)
         return node.address if node else node_id.rpartition("-")[0]
 
     def external_ip(self, node_id: str) -> str:
+        """Return the same as `internal_ip`: a VM has one address."""
         return self.internal_ip(node_id)
 
     def create_node(
@@ -205,6 +225,7 @@ class AutoBotNodeProvider(NodeProvider):
                 nodes.change(node_id, state=state, since=time.time(), answering_since=None)
 
     def terminate_nodes(self, node_ids: list[str]) -> None:
+        """Terminate all of them at once, each in a thread, and wait until each is done."""
         with ThreadPoolExecutor(max_workers=max(1, len(node_ids))) as pool:
             list(pool.map(self.terminate_node, node_ids))
 
@@ -230,6 +251,11 @@ class AutoBotNodeProvider(NodeProvider):
     def get_command_runner(
         self, log_prefix: str, node_id: str, auth_config: dict[str, Any], *args: Any, **kw: Any
     ) -> RoomCommandRunner:
+        """Return what reaches the node's VM over SSH; its options are those of Ray's own runners.
+
+        A node that is not known here belongs to the room that the topology has at its address. When
+        there is none, that is a SetupError on the head, and the end of the launcher elsewhere.
+        """
         names = ("cluster_name", "process_runner", "use_internal_ip", "docker_config")
         options = {**dict(zip(names, args, strict=False)), **kw}
         options.pop("docker_config", None)

@@ -127,6 +127,10 @@ async def wait_for_nodes(topology: Topology, say: Say) -> None:
 
 
 async def rollout() -> None:
+    """Update the VMs that have joined, wait for the others, deploy, and wait until all is well.
+
+    Progress is printed. Raises SetupError at the first step that fails, and may then be run again.
+    """
     topology, say = load_topology(), Say()
     settings = node_settings(topology, "main")
     await connect(settings, f"{topology.head}:{settings.gcs_port}")
@@ -161,6 +165,7 @@ def addresses(topology: Topology, settings: Settings) -> str:
 
 
 def main() -> int:
+    """Run `rollout`; return the exit code, which is 1 after a failure that is printed."""
     try:
         asyncio.run(rollout())
     except AutoBotError as error:

@@ -55,11 +55,13 @@ class RoomCommandRunner(SSHCommandRunner):
         }
 
     def run(self, *args: Any, **options: Any) -> Any:
+        """As Ray's runner, without its option ``ssh_options_override_ssh_key``."""
         # This option makes the runner build SSH options anew, without what is set above.
         options.pop("ssh_options_override_ssh_key", None)
         return super().run(*args, **options)
 
     def run_rsync_up(self, source: str, target: str, options: dict[str, Any] | None = None) -> None:
+        """Send ``source``, of all rooms' secrets the room's own; code and secrets are mirrored."""
         options = dict(options or {})
         if target in MIRRORED:
             options["mirror"] = True

@@ -36,6 +36,7 @@ class Node:
     tags: dict[str, str] = field(default_factory=dict[str, str])
 
     def matches(self, tags: dict[str, str]) -> bool:
+        """Whether the node has each of these tags with just that value; it may have more."""
         return all(self.tags.get(name) == value for name, value in tags.items())
 
 
@@ -57,6 +58,7 @@ class Nodes:
         return self.nodes[node.id]
 
     def change(self, node_id: str, **values: object) -> None:
+        """Replace these fields of a node. Raises KeyError when there is no node of that id."""
         self.nodes[node_id] = replace(self.nodes[node_id], **values)  # pyright: ignore[reportArgumentType]
 
     def alive(self) -> list[Node]:
@@ -64,11 +66,13 @@ class Nodes:
         return [node for node in self.nodes.values() if node.state != "terminated"]
 
     def dump(self) -> bytes:
+        """Return the JSON that the file has; `load` reads it."""
         nodes = [asdict(node) for node in self.nodes.values()]
         return json.dumps({"nodes": nodes, "launches": self.launches}, indent=1).encode()
 
     @classmethod
     def load(cls, content: bytes) -> Self:
+        """Read what `dump` wrote. Raises ValueError when it is no JSON."""
         data = json.loads(content)
         return cls({node["id"]: Node(**node) for node in data["nodes"]}, data["launches"])
 
@@ -81,6 +85,7 @@ class StateFile:
         self._thread_lock = threading.Lock()
 
     def read(self) -> Nodes:
+        """Return what the file has now, no nodes when there is none; it waits for no writer."""
         # Replaced as a whole, so a reader needs no lock.
         return Nodes.load(self._path.read_bytes()) if self._path.exists() else Nodes()
 

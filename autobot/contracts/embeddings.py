@@ -45,6 +45,7 @@ class FakeEmbeddings:
         self.asked: list[EmbeddingRequest] = []
 
     async def embed(self, request: EmbeddingRequest) -> Vectors:
+        """Return vectors of one number each: how many words of the text were read."""
         self.asked.append(request)
         if request.model not in (self._model, "default"):
             raise ModelNotFound(f"There is no model '{request.model}'.")

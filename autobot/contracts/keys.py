@@ -14,7 +14,9 @@ class Keys(Protocol):
         """All that there are, in no order."""
         ...
 
-    async def add(self, record: KeyRecord) -> None: ...
+    async def add(self, record: KeyRecord) -> None:
+        """Store a new key's record; one of the same id is replaced."""
+        ...
 
     async def revoke(self, key_id: str) -> KeyRecord:
         """Remove a key with its profiles and responses. `NotFound`: there is none of that id."""

@@ -41,9 +41,17 @@ class Profiles(Protocol):
         """Lease a profile to ``token``; return what is in it, None for a new one."""
         ...
 
-    async def renew(self, owner: str, name: str, token: str, lease_s: float) -> Outcome: ...
+    async def renew(self, owner: str, name: str, token: str, lease_s: float) -> Outcome:
+        """Let the lease of ``token`` last ``lease_s`` from now. Returns ``ok`` or ``lost``."""
+        ...
 
-    async def save(self, owner: str, name: str, token: str, sealed: bytes) -> Outcome: ...
+    async def save(self, owner: str, name: str, token: str, sealed: bytes) -> Outcome:
+        """Keep ``sealed`` in place of what was there; the lease stays as it is.
+
+        Returns ``ok``, ``large``, ``lost``, or ``full`` for a name that is new. Unless it is
+        ``ok``, the profile stays what it was.
+        """
+        ...
 
     async def release(self, owner: str, name: str, token: str) -> None:
         """Give the lease back; nothing when it is somebody else's."""
@@ -53,7 +61,9 @@ class Profiles(Protocol):
         """All of an owner's, by name."""
         ...
 
-    async def delete(self, owner: str, name: str) -> Outcome: ...
+    async def delete(self, owner: str, name: str) -> Outcome:
+        """Remove a profile. Returns ``ok``, ``none``, or ``held`` while anybody has the lease."""
+        ...
 
 
 @dataclass

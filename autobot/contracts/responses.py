@@ -26,9 +26,13 @@ class Responses(Protocol):
     ``large``: it has more than `MOST_CHARACTERS`. ``lost``: the owner is revoked.
     """
 
-    async def put(self, owner: str, name: str, text: str) -> Outcome: ...
+    async def put(self, owner: str, name: str, text: str) -> Outcome:
+        """Keep ``text`` for `KEPT_S`, in place of any of that name; the oldest make room for it."""
+        ...
 
-    async def get(self, owner: str, name: str) -> str | None: ...
+    async def get(self, owner: str, name: str) -> str | None:
+        """Return the text; None when it was never there, was deleted, or has left."""
+        ...
 
     async def delete(self, owner: str, name: str) -> bool:
         """Return whether there was one."""

@@ -36,6 +36,10 @@ def holder_of(port: int) -> str:
 
 
 def check_ports(settings: Settings) -> Iterator[SetupError]:
+    """Yield an error for each port of the settings that is given twice or is taken.
+
+    Each port is bound for a moment. A platform that runs holds them all itself.
+    """
     seen: dict[int, str] = {}
     for name, port in public_ports(settings).items():
         variable = f"AUTOBOT_{name.upper()}"
@@ -65,6 +69,10 @@ def default_files(settings: Settings) -> list[str]:
 
 
 def check_disk(settings: Settings) -> Iterator[SetupError]:
+    """Yield an error where AUTOBOT_HOME or AUTOBOT_CACHE cannot be written or has too little room.
+
+    The cache is looked at only while something is still to be fetched into it.
+    """
     yield from _check_place(settings.home, "AUTOBOT_HOME", MIN_FREE_HOME)
     installed = {entry.name for entry in Catalogue(settings.cache).installed()}
     # A complete cache may be read-only: nothing will be written there.
@@ -85,6 +93,7 @@ def _check_place(place: Path, variable: str, needed: int) -> Iterator[SetupError
 
 
 def check_memory(settings: Settings) -> Iterator[SetupError]:
+    """Yield an error when less than `MIN_MEMORY` bytes are available, before the rooms start."""
     available = psutil.virtual_memory().available
     if available < MIN_MEMORY:
         yield SetupError(
@@ -94,6 +103,7 @@ def check_memory(settings: Settings) -> Iterator[SetupError]:
 
 
 def check_programs(settings: Settings) -> Iterator[SetupError]:
+    """Yield an error for each program of the desktop that the PATH lacks, and one for Node."""
     for program, package in (
         ("Xtigervnc", "tigervnc-standalone-server"),
         ("websockify", "websockify"),

@@ -31,6 +31,10 @@ async def show_chat(client: Client) -> AsyncIterator[Shown]:
 
 
 async def show_other_rooms(client: Client) -> AsyncIterator[Shown]:
+    """Yield an embedding, a screenshot, and what OCR reads on that screenshot.
+
+    Raises AutoBotError when OCR does not read the words of the page, else as `Client.request`.
+    """
     yield await _embedding(client)
     for shown in await _read_page(client):
         yield shown

@@ -47,10 +47,12 @@ def write_desktop(settings: Settings) -> None:
 
 
 def vnc_password(settings: Settings) -> Path:
+    """Return the file of the obscured password, which the X server reads."""
     return settings.run_dir / "vnc_password"
 
 
 def desktop_env(settings: Settings) -> dict[str, str]:
+    """Return what a program on the desktop needs: its display, and the cookie that opens it."""
     return {
         "DISPLAY": f":{settings.desktop_display}",
         "XAUTHORITY": str(settings.run_dir / "xauthority"),

@@ -55,6 +55,7 @@ def mended(config: str, address: str) -> str:
 
 
 def host_of(bind: str) -> str:
+    """Return the address of a ``bind`` line's value, without the port and what comes after."""
     return bind.split()[0].rpartition(":")[0]
 
 
@@ -79,6 +80,10 @@ def write_wrapper(wrapper: Path, address: str) -> None:
 
 
 def main(binary: str, address: str, *arguments: str) -> None:
+    """Mend the configuration that follows ``-f`` and become HAProxy; it does not return.
+
+    Where the file cannot be mended the process ends with exit code 1 and the reason.
+    """
     try:
         mend(Path(arguments[arguments.index("-f") + 1]), address)
     except (OSError, ValueError) as error:

@@ -39,6 +39,10 @@ class Secrets:
     owner_key: str | None
 
     def read(self, name: str) -> str:
+        """Return what is in the file ``name``, such as ``redis/llm``, without the space around it.
+
+        Raises OSError when it is not there or this user may not read it.
+        """
         return (self.directory / name).read_text().strip()
 
 

@@ -48,10 +48,12 @@ class Topology:
 
     @property
     def head(self) -> str:
+        """The address of room main's VM, where Ray's head node runs."""
         return self.rooms["main"].addresses[0]
 
     @property
     def addresses(self) -> tuple[str, ...]:
+        """The addresses of all VMs, room by room; none is there twice."""
         return tuple(address for room in self.rooms.values() for address in room.addresses)
 
     def room_at(self, address: str) -> str:

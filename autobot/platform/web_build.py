@@ -77,6 +77,10 @@ async def _npm(folder: Path, *arguments: str) -> None:
 
 
 async def main(*, test: bool) -> int:
+    """Build the page if its sources changed and, with ``test``, run its tests.
+
+    Returns the exit code: 1 after a failure, which is printed.
+    """
     try:
         await build_web()
         if test:

@@ -85,11 +85,13 @@ class Budget:
     patterns_s: float = MOST_READING_S
 
     def spend_letters(self, letters: int, where: str) -> None:
+        """Take away letters of JSON. Raises `Invalid`, naming ``where``, when too few are left."""
         self.letters -= letters
         if self.letters < 0:
             raise Invalid(f"{where}: more than {MOST_LETTERS} letters of JSON schema.")
 
     def spend_on_patterns(self, seconds: float, where: str) -> None:
+        """Take away processor time. Raises `Invalid`, naming ``where``, when too little is left."""
         self.patterns_s -= seconds
         if self.patterns_s < 0:
             raise Invalid(f"{where}: the schema's patterns are too many or too large.")

@@ -37,6 +37,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore
+        """Close the connection again unless a whole head has come within `HEAD_WITHIN_S`."""
         super().connection_made(transport)
         self._close_in(HEAD_WITHIN_S)
 
@@ -45,6 +46,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """Parse what came. A head that outgrows `MOST_HEAD` is answered with 400."""
         before, bounds = self._head, self._bounds
         super().data_received(data)
         # The parser keeps what it has of a header to itself until the header is complete. Where
@@ -59,6 +61,7 @@ class BoundedHttp(HttpToolsProtocol):
             self.send_400_response("The request's head is too large.")
 
     def on_message_begin(self) -> None:
+        """Begin to time and to measure a head. Raises `TooMuch` when too many requests wait."""
         if len(self.pipeline) >= MOST_PIPELINED:
             raise TooMuch
         self._head = 0
@@ -71,12 +74,14 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Raises `TooMuch` for more than `MOST_HEADERS`, or a head larger than `MOST_HEAD`."""
         self._read(name + value)
         if len(self.headers) >= MOST_HEADERS:
             raise TooMuch
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        """End the head's deadline; `autobot.web.bodies` says how long the body may take."""
         self._head = None
         self._bounds += 1
         self._in_time()
@@ -93,6 +98,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
+        """Give what is left of the request's body `LEFT_OVER_WITHIN_S`, if it is still coming."""
         super().on_response_complete()
         if self._head is None:
             self._close_in(LEFT_OVER_WITHIN_S)

@@ -91,7 +91,9 @@ def _passed_on(contract: type, method: str) -> Callable[..., Awaitable[Any]]:
 class Call(Awaitable[Any], Protocol):
     """What a handle gives for ``.remote()``."""
 
-    def cancel(self) -> None: ...
+    def cancel(self) -> None:
+        """Ask the other room to end the call; nobody waits until it has."""
+        ...
 
 
 async def answer_of(ask: Callable[[], Call], deadline_s: float, told: str = "{}") -> Any:

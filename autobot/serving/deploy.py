@@ -41,9 +41,11 @@ class Restarts:
         self._file = settings.home / "state" / "restarts.yaml"
 
     def read(self) -> dict[str, str]:
+        """Return room -> mark, eight random hex digits, for rooms that have been restarted."""
         return yaml.safe_load(self._file.read_text()) if self._file.exists() else {}
 
     def mark(self, room: str) -> None:
+        """Give ``room`` a new mark. It restarts at the next `deploy`, and not before."""
         marks = {**self.read(), room: secrets.token_hex(4)}
         write_private(self._file, yaml.safe_dump(marks).encode())
 
@@ -150,6 +152,10 @@ class ServeApi:
             await asyncio.sleep(POLL_S)
 
     async def applications(self) -> dict[str, dict[str, Any]]:
+        """Return name -> what Serve says of it: ``status``, ``message``, ``deployments``.
+
+        It is asked once: raises httpx.HTTPError while the dashboard does not answer.
+        """
         answer = await self._client.get(self._url)
         answer.raise_for_status()
         return answer.json()["applications"]

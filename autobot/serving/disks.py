@@ -27,6 +27,10 @@ class Disks:
 
 
 def full_disks(paths: tuple[Path, ...]) -> list[str]:
+    """Return a sentence for each file system that has less than `LEAST_FREE` left. It may block.
+
+    A path that cannot be looked at, such as one that is not made yet, is left out.
+    """
     seen: dict[int, str] = {}
     for path in paths:
         try:

@@ -19,6 +19,11 @@ Say = Callable[[str], None]
 
 
 async def wait_until_running(settings: Settings, names: Sequence[str], say: Say) -> None:
+    """Wait until Serve calls each application of ``names`` RUNNING, asking four times a second.
+
+    Raises SetupError at once for one that failed or is unhealthy, and after `READY_DEADLINE_S` with
+    what is still awaited.
+    """
     async with ServeApi(settings) as api:
         waiting: dict[str, str] = {}
 
@@ -36,6 +41,10 @@ async def wait_until_running(settings: Settings, names: Sequence[str], say: Say)
 
 
 async def wait_until_healthy(settings: Settings, say: Say) -> None:
+    """Wait until the platform says that every room is ok, asking it with this machine's key.
+
+    Raises SetupError with each room's own reason after `READY_DEADLINE_S`.
+    """
     reasons: dict[str, str] = {}
     async with Client.of(settings) as client:
 

@@ -120,6 +120,7 @@ class RoomReplica(Room):
         return ()
 
     def warnings(self) -> list[str | None]:
+        """Say why the snapshot of API keys could not be written, if it could not."""
         return [self.keys.snapshot_error]
 
     async def take_keys(self) -> str | None:
@@ -211,6 +212,7 @@ class OwnPort:
         await self._app(scope, receive, last)
 
     async def start(self) -> None:
+        """Listen, and serve in a task of the running loop. OSError when the port is taken."""
         # Named, or asyncio does not take it for TCP and leaves it to wait before small answers.
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

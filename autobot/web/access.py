@@ -39,6 +39,7 @@ class Admissions:
         keys.on_change(self.end_what_lost_its_key)
 
     def add(self, record: KeyRecord, admission: "Admission") -> None:
+        """Count ``admission`` as opened by this key, until `remove`."""
         self._open[record.id].add(admission)
 
     def remove(self, key_id: str, admission: "Admission") -> None:
@@ -48,6 +49,7 @@ class Admissions:
             del self._open[key_id]
 
     def end_what_lost_its_key(self) -> None:
+        """End all that a key opened which is now revoked or expired; called when keys change."""
         for key_id in [key_id for key_id in self._open if not self._keys.holds(key_id)]:
             log.info("access.key_ended", key=key_id, open=len(self._open[key_id]))
             for admission in self._open[key_id]:
@@ -70,6 +72,7 @@ class Admission:
         self.outlives_key = False
 
     def add(self, record: KeyRecord) -> None:
+        """Let it last no longer than this key; of several keys the first to expire counts."""
         if record.id in self._keys:
             return
         self._keys.add(record.id)
@@ -80,10 +83,12 @@ class Admission:
             self._limit.reschedule(min(ends, self._limit.when() or ends))
 
     def end(self) -> None:
+        """Cancel what is open at the loop's next turn, unless it outlives its key."""
         if not self.outlives_key and not self._limit.expired():
             self._limit.reschedule(0)
 
     def close(self) -> None:
+        """Forget what it opened: the request or socket is over, and no key has to end it."""
         for key_id in self._keys:
             self._admissions.remove(key_id, self)
 
@@ -98,6 +103,7 @@ class Answer:
         self._kind = ""
 
     async def send(self, message: Message) -> None:
+        """Pass a message on to the server, and note how far the answer is."""
         if message["type"] in ("http.response.start", "websocket.accept"):
             self._started = True
             self._kind = Headers(raw=message.get("headers", [])).get("content-type", "")

@@ -54,12 +54,14 @@ class Bodies:
         self._held[key] += more
 
     def give_back(self, key: str, bytes_: int) -> None:
+        """Count ``bytes_`` less for ``key``: as many as `take` has counted for the body."""
         self._held[key] -= bytes_
         if not self._held[key]:
             del self._held[key]
 
     @property
     def held(self) -> int:
+        """Bytes that are held now, of all keys together."""
         return self._held.total()
 
 
@@ -82,6 +84,7 @@ class Body:
             self._take(int(declared[:20]))
 
     def close(self) -> None:
+        """Give back what it held; a second call gives nothing back."""
         self._bodies.give_back(self._key, self._taken)
         self._taken = 0
         self._pieces.clear()

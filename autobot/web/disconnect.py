@@ -61,7 +61,9 @@ def _impatient(send: Send) -> Send:
 class Source(Protocol):
     """What a stream is made from."""
 
-    def aclose(self) -> Coroutine[Any, Any, None]: ...
+    def aclose(self) -> Coroutine[Any, Any, None]:
+        """Stop making the stream. Called once, after its pieces are closed, however it ended."""
+        ...
 
 
 class Streamed(StreamingResponse):

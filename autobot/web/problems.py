@@ -33,6 +33,10 @@ OPENAI_TYPES = {
 
 
 def problem(status: int, slug: str, detail: str, path: str) -> dict[str, Any]:
+    """Return the body of ``application/problem+json``. ``slug`` ends its ``type``, a stable URN.
+
+    Raises ValueError for a status that HTTP has no phrase for.
+    """
     return {
         "type": f"urn:autobot:problem:{slug}",
         "title": HTTPStatus(status).phrase,
@@ -59,6 +63,11 @@ def error_response(
     retry_after: float | None = None,
     param: str | None = None,
 ) -> JSONResponse:
+    """Return the answer in the dialect of the application at ``path``.
+
+    ``slug`` names the cause, as `AutoBotError.type` does; ``retry_after`` is in seconds, rounded
+    up. Dialects other than ``problem`` say 400 where we say 422.
+    """
     headers: dict[str, str] = {}
     if retry_after is not None:
         headers["Retry-After"] = str(math.ceil(retry_after))
@@ -76,6 +85,7 @@ def error_response(
 
 
 def describe(error: AutoBotError, path: str) -> JSONResponse:
+    """Return the answer to a request at ``path`` that failed with ``error``; nothing is logged."""
     return error_response(
         path,
         error.status,

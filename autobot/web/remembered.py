@@ -19,6 +19,7 @@ class Remembered(Generic[T]):
         self._making = asyncio.Lock()
 
     async def get(self) -> T:
+        """Return what is remembered, or wait for it. What ``make`` raises is not remembered."""
         async with self._making:
             if not self._made or time.monotonic() - self._at > self._seconds:
                 self._made = [await self._make()]

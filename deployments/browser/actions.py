@@ -45,6 +45,7 @@ class Element(BaseModel):
         return self
 
     def named(self) -> bool:
+        """Whether it names an element; without one an action is about the page or the focus."""
         return bool(self.ref or self.selector or self.role)
 
 

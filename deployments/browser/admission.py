@@ -52,10 +52,12 @@ class AdmissionQueue:
 
     @property
     def inside(self) -> int:
+        """How many places are held, by all keys together."""
         return self._held.total()
 
     @property
     def waiting(self) -> int:
+        """How many callers are in the line, of all keys together."""
         return sum(map(len, self._lines.values()))
 
     def may(self, owner: str) -> bool:
@@ -94,6 +96,7 @@ class AdmissionQueue:
         return f"There are {self.inside} {self._what} already; there is no place for another."
 
     def leave(self, owner: str) -> None:
+        """Give back one place that `enter` took for ``owner``, and let in whoever may now."""
         self._held[owner] -= 1
         if not self._held[owner]:
             del self._held[owner]
@@ -123,6 +126,7 @@ class AdmissionQueue:
 
     @contextlib.asynccontextmanager
     async def place(self, owner: str, patience_s: float) -> AsyncIterator[None]:
+        """Hold a place for the duration of the block; raises as `enter` does."""
         await self.enter(owner, patience_s)
         try:
             yield
@@ -134,4 +138,5 @@ class SessionAdmissionQueue(AdmissionQueue):
     """Places for sessions and connections, which another VM may have: see `at_once`."""
 
     async def enter(self, owner: str, patience_s: float) -> None:
+        """As `AdmissionQueue.enter`, but inside of `at_once` nobody waits: `Busy` instead."""
         await super().enter(owner, 0 if _now_or_never.get() else patience_s)

@@ -62,6 +62,7 @@ class Rendered:
     filename: str | None = None
 
     def json(self) -> Any:
+        """Read ``body`` as JSON. Raises ValueError for a picture or a document."""
         return json.loads(self.body)
 
 
@@ -122,7 +123,9 @@ class Session(Protocol):
         """Do ``action``; one at a time, the caller sees to that."""
         ...
 
-    def state(self) -> SessionState: ...
+    def state(self) -> SessionState:
+        """Return its tabs and downloads by number, its dialogs, and what it was refused."""
+        ...
 
     async def storage(self) -> dict[str, Any]:
         """Cookies and local storage, as `SessionSpec.storage` takes them."""
@@ -140,13 +143,17 @@ class Session(Protocol):
         """Pictures of the newest tab whenever it changes; a slow reader gets fewer."""
         ...
 
-    async def input(self, event: Input) -> None: ...
+    async def input(self, event: Input) -> None:
+        """Do in the newest tab what a person did, beside what an action does there."""
+        ...
 
     async def selection(self) -> str:
         """The text that is selected in the newest tab, at most `MOST_SELECTED` characters."""
         ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """End it with its tabs, downloads and recordings, also when its browser is gone."""
+        ...
 
 
 class Browser(Protocol):
@@ -169,7 +176,9 @@ class Browser(Protocol):
         """Open ``page`` in a context of its own, do ``action``, and throw the context away."""
         ...
 
-    async def open(self, spec: SessionSpec) -> Session: ...
+    async def open(self, spec: SessionSpec) -> Session:
+        """Open a session with one empty tab. Whoever opens it closes it."""
+        ...
 
     async def facts(self) -> dict[str, Any]:
         """Return device, engine, sandbox, user and load; raises when the browser is not well."""

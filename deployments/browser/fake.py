@@ -44,6 +44,7 @@ def png(width: int, height: int, colour: bytes) -> bytes:
 
 
 def picture(action: Action, width: int, height: int, html: str) -> Rendered:
+    """Return an answer of the action's kind; only a PNG is whole, with size and colour."""
     if isinstance(action, Pdf):
         return Rendered(b"%PDF-1.4\n%%EOF\n", "application/pdf", ENGINE, DEVICE)
     if isinstance(action, Content):
@@ -123,6 +124,7 @@ class FakeBrowser:
         self._crashed.set()
 
     async def crash(self) -> None:
+        """Fail what is running and end the sessions; what comes next works again."""
         self._crashed.set()
         self._crashed = asyncio.Event()
 

@@ -19,10 +19,12 @@ class JobLimiter:
 
     @property
     def active(self) -> int:
+        """How many jobs run now, of all keys together."""
         return self._admission.inside
 
     @property
     def waiting(self) -> int:
+        """How many jobs are in the line, of all keys together."""
         return self._admission.waiting
 
     @contextlib.asynccontextmanager

@@ -95,6 +95,10 @@ class BrowserRoom:
 
     @contextlib.asynccontextmanager
     async def running(self, app: FastAPI) -> AsyncIterator[None]:
+        """Run the browser, the sessions and the watch over their keys: the application's lifespan.
+
+        At its end tasks end first, then sessions, which save their profiles, and the browser last.
+        """
         self.browser.start()
         self.sessions.start()
         watching = asyncio.get_running_loop().create_task(self._watch_keys())
@@ -126,6 +130,10 @@ class BrowserRoom:
         await self.sessions.end_all(owner)
 
     async def facts(self) -> dict[str, Any]:
+        """Return the browser's and the sessions' facts, with the numbers of connections and tasks.
+
+        Raises as `Browser.facts` does when the browser is not well.
+        """
         connections = self.connections.open_now if self.connections else 0
         facts = await self.browser.facts() | self.sessions.facts()
         tasks = self.agent.tasks.running if self.agent else 0

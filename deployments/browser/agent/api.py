@@ -36,6 +36,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def task_routes(agent: Agent) -> APIRouter:
+    """Return the routes of ``agent``'s tasks; each needs scope `llm` beside `browser`."""
     router = APIRouter(prefix="/tasks", dependencies=[Depends(require("llm"))])
     tasks = agent.tasks
 

@@ -45,6 +45,7 @@ def page_text(sight: Observation) -> str:
 
 
 def question(memory: Memory, page: str) -> Question:
+    """Return what to ask about ``page``, a `page_text`; `answer_in` judges what is said."""
     done = "\n".join(filter(None, [memory.story(), memory.facts()]))
     text = f"Web page: {page}\n\nDone so far:\n{done}\n\n{memory.goal}"
     return Question(RULES, text, SCHEMA, NAME, MOST_TOKENS)

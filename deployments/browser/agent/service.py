@@ -83,6 +83,7 @@ class Task:
         self.tell("step", **numbered, thumbnail=picture)
 
     def visited(self, url: str) -> None:
+        """Note an http(s) page, each once and in the order of first visits, up to `MOST_PAGES`."""
         if url.startswith("http") and url not in self.pages and len(self.pages) < MOST_PAGES:
             self.pages.append(url)
 
@@ -144,6 +145,7 @@ class Task:
                 yield None
 
     def describe(self) -> dict[str, Any]:
+        """Return what its owner is told: the `summary`, and the steps without their pictures."""
         return {**self.summary(), "steps": self.steps}
 
     def summary(self) -> dict[str, Any]:
@@ -190,9 +192,11 @@ class Tasks:
         self._places[owner] += 1
 
     def leave(self, owner: str) -> None:
+        """Give back one place that `enter` took; `run` does that for a task it runs."""
         self._places[owner] -= 1
 
     def add(self, wanted: NewTask, owner: str, key: SecretStr, record: Record) -> Task:
+        """Keep a new task in the session ``record``. It takes no place and does not run yet."""
         self._forget()
         task = Task(f"t{record.id.removeprefix('s')}", owner, wanted, key, record)
         self._tasks[task.id] = task
@@ -210,10 +214,12 @@ class Tasks:
         running.add_done_callback(over)
 
     def all(self, owner: str) -> list[Task]:
+        """Return ``owner``'s tasks, oldest first: those that run and those that are still kept."""
         self._forget()
         return [task for task in self._tasks.values() if task.owner == owner]
 
     def find(self, owner: str, name: str) -> Task:
+        """Return ``owner``'s task of that id. Raises `NotFound`, for another key's task too."""
         self._forget()
         task = self._tasks.get(name)
         if task is None or task.owner != owner:
@@ -264,4 +270,5 @@ class Tasks:
 
     @property
     def running(self) -> int:
+        """How many tasks are at work now, of all keys together."""
         return len(self._running)

@@ -48,6 +48,7 @@ class BrowserTools:
         self._sessions.find(self.record.owner, self.record.id)
 
     async def open(self, url: str) -> None:
+        """Go to ``url`` in the newest tab and wait until it has loaded, which may take `LOAD_S`."""
         await self._act(a.Goto(url=url, timeout_s=LOAD_S))
 
     async def look(self) -> View:

@@ -45,6 +45,10 @@ class PlatformModel:
         self._model: Any = None
 
     async def answer(self, question: Question) -> Answered:
+        """See `Model`. An answer that does not fit the schema is asked for again, once.
+
+        The tokens of both answers count. The first call also imports the client, in a thread.
+        """
         if self._model is None:
             await asyncio.to_thread(self._connect)
         from pydantic_ai import Agent, NativeOutput, StructuredDict

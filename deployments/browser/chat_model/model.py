@@ -42,9 +42,13 @@ class Model(Protocol):
     """Answers. Raises `ContextLengthExceeded`, `Forbidden`, `ModelNotFound`, `Busy`, `Unavailable`
     as the platform's own API did, and `ModelFailed` for an answer that is no use."""
 
-    async def answer(self, question: Question) -> Answered: ...
+    async def answer(self, question: Question) -> Answered:
+        """Return an object under the question's schema, and the tokens of question and answer."""
+        ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """End its connections; it is asked nothing after that."""
+        ...
 
 
 Models = Callable[[str, SecretStr], Model]

@@ -34,6 +34,10 @@ def where(tab: Tab) -> Rendered:
 
 
 async def goto(session: OpenSession, tab: Tab, action: a.Goto) -> Rendered:
+    """Go there and keep the answer's HTTP status as ``session.page_status``, None without one.
+
+    Raises `BlockedAddress`, `Invalid` or `PageFailed` for a hopeless ``url`` before it is loaded.
+    """
     options: dict[str, Any] = {"wait_until": action.wait_until, "timeout": ms(action)}
     if action.url is not None:
         await session.connector.admit_url(action.url)
@@ -56,6 +60,10 @@ async def click(session: OpenSession, tab: Tab, action: a.Click) -> Rendered:
 
 
 async def type_(session: OpenSession, tab: Tab, action: a.Type) -> Rendered:
+    """Type into the element, or key by key into what has the focus; then press ``press``.
+
+    An element's text is replaced, unless it is typed slowly: then it is added to.
+    """
     if action.named():
         place = locate(tab, action)
         if action.slowly:
@@ -73,6 +81,7 @@ async def type_(session: OpenSession, tab: Tab, action: a.Type) -> Rendered:
 
 
 async def select(session: OpenSession, tab: Tab, action: a.Select) -> Rendered:
+    """Tick a checkbox, or choose options and return their values as ``selected``."""
     place = locate(tab, action)
     if action.checked is not None:
         await place.set_checked(action.checked, timeout=ms(action))
@@ -82,6 +91,7 @@ async def select(session: OpenSession, tab: Tab, action: a.Select) -> Rendered:
 
 
 async def scroll(session: OpenSession, tab: Tab, action: a.Scroll) -> Rendered:
+    """Scroll the element into view, then turn the wheel by pixels; nothing waits for its effect."""
     if action.named():
         await locate(tab, action).scroll_into_view_if_needed(timeout=ms(action))
     if action.x or action.y:
@@ -90,6 +100,10 @@ async def scroll(session: OpenSession, tab: Tab, action: a.Scroll) -> Rendered:
 
 
 async def wait(session: OpenSession, tab: Tab, action: a.Wait) -> Rendered:
+    """Wait for all that is given: element, text, address, load and seconds, one after the other.
+
+    Each of them may take the action's whole time; the session ends the action when that is over.
+    """
     if action.named():
         await locate(tab, action).first.wait_for(state=action.state, timeout=ms(action))
     if action.text is not None:
@@ -105,6 +119,10 @@ async def wait(session: OpenSession, tab: Tab, action: a.Wait) -> Rendered:
 
 
 async def evaluate(session: OpenSession, tab: Tab, action: a.Evaluate) -> Rendered:
+    """Return the value as JSON; what JSON has no type for becomes its ``str``.
+
+    Raises `Invalid` when the script throws, or when the value has more than `MAX_TEXT` characters.
+    """
     try:
         value = await tab.evaluate(action.expression, action.argument)
     except PlaywrightError as error:
@@ -119,6 +137,7 @@ async def evaluate(session: OpenSession, tab: Tab, action: a.Evaluate) -> Render
 
 
 async def upload(session: OpenSession, tab: Tab, action: a.Upload) -> Rendered:
+    """Set the files of a file field, or click the element and set those of the chooser it opens."""
     files: list[FilePayload] = [
         {"name": file.filename, "mimeType": file.media_type, "buffer": file.content}
         for file in action.files
@@ -134,6 +153,11 @@ async def upload(session: OpenSession, tab: Tab, action: a.Upload) -> Rendered:
 
 
 async def download(session: OpenSession, tab: Tab, action: a.Download) -> Rendered:
+    """Follow the link or click the element, and return the file that comes.
+
+    Raises `PageFailed` when the link is a page or the download fails, `Invalid` when it is too
+    large.
+    """
     if action.link is not None:
         await session.connector.admit_url(action.link)
     async with tab.expect_download(timeout=ms(action)) as coming:

@@ -69,6 +69,7 @@ class Chromium:
 
     @property
     def engine(self) -> str:
+        """Name and version as Chromium says them, such as ``chromium/141.0.7390.37``."""
         return f"chromium/{self._browser.version}"
 
     @classmethod
@@ -249,6 +250,10 @@ class Chromium:
             pass  # it went with the browser
 
     async def close(self) -> None:
+        """End the browser, its driver, the readers and the proxy, and remove their folders.
+
+        It waits at most `CLEANUP_TIMEOUT_S` for the browser, and as long for the driver.
+        """
         for task in self._tasks:
             task.cancel()
         while self._watched:

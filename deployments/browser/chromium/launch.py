@@ -229,6 +229,7 @@ def seen_from_here(
 
 
 def no_sandbox(cause: str) -> SetupError:
+    """Return the error to raise; its remedy says what the owner has to allow."""
     return SetupError(
         f"Chromium's sandbox does not work on this machine ({cause}).",
         "Allow unprivileged user namespaces (sysctl user.max_user_namespaces, and on Ubuntu "

@@ -9,10 +9,16 @@ from deployments.browser import actions as a
 
 
 def ms(action: a.Action) -> float:
+    """Return the action's time in milliseconds, as Playwright takes it."""
     return 1000 * action.timeout_s
 
 
 def locate(tab: Tab, element: a.Element) -> Locator:
+    """Return Playwright's locator of the element, or of the whole page when none is named.
+
+    Nothing is looked up yet: it may match nothing, or several elements. A ``ref`` is one of the
+    tab's last snapshot.
+    """
     if element.ref is not None:
         return tab.locator(f"aria-ref={element.ref}")
     if element.role is not None:

@@ -27,6 +27,7 @@ TEXT_OF = "e => e.matches('input,textarea,select') ? e.value : e.innerText ?? e.
 
 
 async def screenshot(session: OpenSession, tab: Tab, action: a.Screenshot) -> Rendered:
+    """Return the picture. Raises `Invalid` for a full page of more than `MAX_IMAGE_PIXELS`."""
     options: dict[str, Any] = {"type": action.format, "timeout": ms(action)}
     if action.quality is not None:
         options["quality"] = action.quality
@@ -52,6 +53,7 @@ async def _check_size(tab: Tab) -> None:
 
 
 async def pdf(session: OpenSession, tab: Tab, action: a.Pdf) -> Rendered:
+    """Return the page as printed, with its backgrounds; the session alone bounds the time."""
     body = await tab.pdf(format=action.paper, landscape=action.landscape, print_background=True)
     return Rendered(body, "application/pdf")
 
@@ -77,10 +79,12 @@ async def _html(tab: Tab) -> str:
 
 
 async def content(session: OpenSession, tab: Tab, action: a.Content) -> Rendered:
+    """Return the HTML with its doctype. Raises `Invalid` when it is longer than `MAX_TEXT`."""
     return Rendered((await _html(tab)).encode(), "text/html; charset=utf-8")
 
 
 async def markdown(session: OpenSession, tab: Tab, action: a.Markdown) -> Rendered:
+    """Return the page as Markdown; raises as `content` and `Readers.markdown` do."""
     html = await _html(tab)
     text = await session.readers.markdown(
         session.spec.owner, html, tab.url, whole=action.whole, links=action.links
@@ -89,6 +93,11 @@ async def markdown(session: OpenSession, tab: Tab, action: a.Markdown) -> Render
 
 
 async def extract(session: OpenSession, tab: Tab, action: a.Extract) -> Rendered:
+    """Return the fields as an object, or with ``rows`` a list of them, within ``limit``.
+
+    A value is trimmed text, the ``value`` of a form field, or an attribute. It is None when nothing
+    matches, and a list with ``every``.
+    """
     if action.rows is None:
         return told({"url": tab.url, "data": await _fields(tab, tab.locator("html"), action)})
     rows = (await tab.locator(action.rows).all())[: action.limit]
@@ -127,6 +136,10 @@ async def _value(place: Locator, wanted: a.Wanted, action: a.Extract) -> Any:
 
 
 async def snapshot_(session: OpenSession, tab: Tab, action: a.Snapshot) -> Rendered:
+    """Return address, title and ARIA tree, and how many lines of it were ``left_out``.
+
+    The tree is kept for the tab: the next snapshot with ``diff`` is compared with it.
+    """
     if action.named():
         tree = await locate(tab, action).aria_snapshot(mode="ai", timeout=ms(action))
     else:

@@ -25,6 +25,7 @@ class Recorder:
         self._film = Film(spec.width, spec.height) if spec.video else None
 
     async def begin(self) -> None:
+        """Start to record; called before the first tab opens, so that it is recorded too."""
         if self._spec.trace:
             await self._context.tracing.start(screenshots=True, snapshots=True)
             await self._context.tracing.start_chunk()
@@ -45,6 +46,11 @@ class Recorder:
             )
 
     async def take(self, kind: Literal["trace", "video"]) -> Rendered:
+        """Return what was recorded since the last call, and go on with a new recording.
+
+        Raises `NotFound` for a kind the session does not record, `TooLarge` when there is too much:
+        that part is lost then.
+        """
         body = await (self._trace() if kind == "trace" else self._video())
         if body is None:
             raise TooLarge(f"The {kind} is larger than {MAX_FILE_BYTES >> 20} MiB.")
@@ -67,5 +73,6 @@ class Recorder:
         return await asyncio.to_thread(self._film.cut)
 
     async def close(self) -> None:
+        """Throw the film away; the trace ends with its context."""
         if self._film is not None:
             await asyncio.to_thread(self._film.close)

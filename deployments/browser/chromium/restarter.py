@@ -40,6 +40,7 @@ class Restarter(Generic[T]):
         self.starts = 0
 
     def begin(self) -> None:
+        """Start the first one in the running event loop; `get` waits for it. Called once."""
         self._task = asyncio.get_running_loop().create_task(self._keep())
 
     async def get(self) -> T:
@@ -54,6 +55,7 @@ class Restarter(Generic[T]):
         return self._alive
 
     async def close(self) -> None:
+        """End the living one, wait for its end, and start no other."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

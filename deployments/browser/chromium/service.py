@@ -45,6 +45,7 @@ class ChromiumBrowser:
             cgroup.close()
 
     async def once(self, page: Page, action: Action) -> Rendered:
+        """See `Browser`. The page's time covers the wait for a place and Chromium's start."""
         async with self._limiter.slot(page.owner, page.timeout_s):
             connector = self.connector.within(page.key_domains)
             if page.url is not None:
@@ -61,6 +62,7 @@ class ChromiumBrowser:
         return replace(rendered, engine=chromium.engine, device=DEVICE, page_status=status)
 
     async def open(self, spec: SessionSpec) -> ChromiumSession:
+        """See `Browser`. It waits while Chromium starts, with no deadline of its own."""
         chromium = await self.restarter.get()
         return await chromium.open(spec, self.connector.within(spec.key_domains, spec.domains))
 
@@ -69,6 +71,7 @@ class ChromiumBrowser:
         return (await self.restarter.get()).chosen
 
     async def facts(self) -> dict[str, Any]:
+        """See `Browser`. Raises `Unavailable` at once while no Chromium runs."""
         chromium = self.restarter.peek()
         processes = await chromium.processes()
         return {

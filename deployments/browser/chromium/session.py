@@ -37,7 +37,9 @@ class Home(Protocol):
     folders: Folders
     readers: Readers
 
-    async def end(self, session: "ChromiumSession") -> None: ...
+    async def end(self, session: "ChromiumSession") -> None:
+        """Close the session with its context, recordings and proxy; never raises."""
+        ...
 
 
 class ChromiumSession:
@@ -81,6 +83,10 @@ class ChromiumSession:
             await self.context.new_page()
 
     async def act(self, action: Action) -> Rendered:
+        """See `Session`. Raises `BlockedAddress` also when the action led a page there.
+
+        The action has a second more than its time: Playwright says better what it has waited for.
+        """
         self._navigations.clear()
         with translated():
             try:
@@ -173,6 +179,7 @@ class ChromiumSession:
                 await dialog.dismiss()
 
     def state(self) -> SessionState:
+        """See `Session`. The number of a tab changes when one before it closes."""
         return SessionState(
             tabs=[
                 {"tab": number, "url": tab.url, "newest": tab == self.newest}
@@ -191,6 +198,7 @@ class ChromiumSession:
             return dict(await self.context.storage_state())
 
     async def download(self, number: int) -> Rendered:
+        """Wait for the download of that number in `state`, and return it. Raises `NotFound`."""
         if not 0 <= number < len(self._downloads):
             raise NotFound(f"There is no download {number}.")
         with translated():
@@ -205,6 +213,7 @@ class ChromiumSession:
             yield frame
 
     async def input(self, event: Input) -> None:
+        """See `Session`. Raises `PageFailed` when every tab is closed."""
         with translated():
             await screencast.send(self.tab(None), event)
 

@@ -63,6 +63,7 @@ class Film:
             return self._finish()
 
     def close(self) -> None:
+        """Throw away what was not cut, and free the encoder. Blocking, as `cut` and `add` are."""
         with self._lock:
             self._finish()
 

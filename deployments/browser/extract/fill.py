@@ -69,4 +69,5 @@ def parts(text: str, tokens: int) -> list[str]:
 
 
 def spoken(value: Any) -> str:
+    """Return ``value`` as JSON for a prompt: letters outside of ASCII stay as they are."""
     return json.dumps(value, ensure_ascii=False)

@@ -68,6 +68,7 @@ class Said(BaseModel):
     history: Literal["back", "forward", "reload"] | None = None
 
     def input(self) -> Input:
+        """Return it for `Session.input`; only the types of `Hand` are inputs."""
         given = self.model_dump(exclude={"type", "url", "history"})
         return Input(kind=self.type, **given)
 
@@ -183,6 +184,7 @@ class Viewer:
 
 
 def live_routes(sessions: Sessions) -> APIRouter:
+    """Return the route of the WebSocket on which a person watches and drives a session."""
     router = APIRouter(prefix="/sessions")
 
     @router.websocket("/{session}/live")

@@ -33,6 +33,7 @@ PROBLEMS: dict[int, str] = {
 
 
 def responses(*media_types: str) -> dict[int | str, dict[str, Any]]:
+    """Return a route's ``responses`` for OpenAPI: these kinds of answer, and every problem."""
     binary = {"schema": {"type": "string", "format": "binary"}}
     contents = {kind: {} if kind == "application/json" else binary for kind in media_types}
     error_responses = {
@@ -43,6 +44,10 @@ def responses(*media_types: str) -> dict[int | str, dict[str, Any]]:
 
 
 def answer(rendered: Rendered) -> Response:
+    """Return it as an HTTP answer whose bytes no browser may run, sniff or cache.
+
+    Engine, device and the page's own HTTP status are in its ``x-autobot-*`` headers.
+    """
     headers = {
         "cache-control": "no-store",
         # A page chose these bytes: no client may take them for anything but what they are.

@@ -32,6 +32,7 @@ class Glob:
             raise Invalid("url: the glob is too large.") from error
 
     def matches(self, url: str) -> bool:
+        """Whether all of ``url`` fits; one of more than `MOST_LETTERS` never does."""
         return len(url) <= MOST_LETTERS and self._matcher.isinstance_python(url)
 
 

@@ -118,6 +118,7 @@ class Readers:
         return False
 
     def close(self) -> None:
+        """End the process that forks and wait for its end; the next page would start another."""
         if self._control is not None:
             self._control.close()
         if self._process is not None:

@@ -36,6 +36,7 @@ class PageRequest(Action):
         return self
 
     def page(self, owner: str, key_domains: Domains) -> Page:
+        """Return the page to open for the API key ``owner``, which keeps to ``key_domains``."""
         size = self.width, self.height
         return Page(self.url, self.html, *size, self.wait_until, self.timeout_s, key_domains, owner)
 

@@ -25,6 +25,7 @@ def bounded(tree: str) -> tuple[str, int]:
 
 
 def tokens(text: str) -> int:
+    """Estimate the tokens of ``text``, rounded up; no tokenizer is asked."""
     return -(-len(text) // LETTERS_PER_TOKEN)
 
 

@@ -25,6 +25,7 @@ def profile_of(
 
 
 def profile_routes(store: Profiles) -> APIRouter:
+    """Return the routes that list and delete the profiles which ``store`` keeps of a key."""
     router = APIRouter(prefix="/profiles")
 
     @router.get("", responses=responses("application/json"))

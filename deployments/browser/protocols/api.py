@@ -33,6 +33,7 @@ def domains_of(websocket: WebSocket) -> Domains:
 
 
 def protocol_routes(connections: Connections) -> APIRouter:
+    """Return both protocols' WebSockets, and the routes that tell of their connections."""
     router = APIRouter()
 
     @router.websocket("/playwright")

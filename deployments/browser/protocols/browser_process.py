@@ -32,7 +32,9 @@ NO_BYPASS = "<-loopback>"
 class BrowserProcess(Protocol):
     """A browser that is spoken to in messages of text."""
 
-    async def send(self, text: str) -> None: ...
+    async def send(self, text: str) -> None:
+        """Pass a message on. It is lost when the browser has ended: `receive` tells of that."""
+        ...
 
     async def receive(self) -> str | None:
         """Return the next message; None when the browser has ended."""

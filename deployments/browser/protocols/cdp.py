@@ -45,6 +45,7 @@ STRUCK = {
 
 @functools.cache
 def shapes() -> Shapes:
+    """Return the allow list of CDP; its file is read at the first call."""
     return Shapes.read(LIST)
 
 
@@ -58,6 +59,7 @@ class CdpFilter(ProtocolFilter):
         """Sessions with pages of Chromium's own, whose script commands the browser itself."""
 
     def check(self, message: Message) -> tuple[Message, bool]:
+        """See `ProtocolFilter`. A page of Chromium's own is given no command but `TO_LEAVE`."""
         method = message["method"]
         if message.get("sessionId") in self._own and method not in TO_LEAVE:
             raise Refused("Pages of the browser's own are not available here.")
@@ -66,6 +68,7 @@ class CdpFilter(ProtocolFilter):
         return passed, method in NAVIGATES
 
     def explain(self, text: str) -> str:
+        """See `ProtocolFilter`. It also learns which sessions belong to pages of Chromium's own."""
         if text.startswith(ATTACHED):
             attached = json.loads(text)["params"]
             if is_own(attached["targetInfo"]):

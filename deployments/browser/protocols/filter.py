@@ -131,7 +131,9 @@ class ProtocolFilter:
         raise NotImplementedError
 
     def refusal(self, message: Message, reason: str) -> str:
+        """Return the text of an error that answers ``message``, which may have no id."""
         raise NotImplementedError
 
     def add_reason(self, message: Message, reason: str) -> bool:
+        """Write ``reason`` into the answer of a navigation; False when that has not failed."""
         raise NotImplementedError

@@ -44,6 +44,7 @@ ANSWERS = {"Route.fulfill"}
 
 @functools.cache
 def shapes() -> Shapes:
+    """Return the allow list of Playwright's protocol; its file is read at the first call."""
     return Shapes.read(LIST)
 
 
@@ -67,6 +68,7 @@ class PlaywrightFilter(ProtocolFilter):
         self._kinds = {"": "Root"}
 
     def check(self, message: Message) -> tuple[Message, bool]:
+        """See `ProtocolFilter`. It refuses calls to objects that the server has not told of."""
         guid = message.get("guid", "")
         kind = self._kinds.get(guid) if isinstance(guid, str) else None
         method = f"{kind}.{message['method']}"
@@ -106,6 +108,7 @@ class PlaywrightFilter(ProtocolFilter):
         return json.dumps({"id": message.get("id"), "error": error})
 
     def explain(self, text: str) -> str:
+        """See `ProtocolFilter`. It also learns which objects come and go, and their kinds."""
         if born := BORN.match(text):
             # Between the two is what a page may have made as long and as deep as it likes.
             named = NAMED.search(text, max(len(text) - MAX_GUID, 0))

@@ -87,6 +87,7 @@ class Connections:
 
     @property
     def open_now(self) -> int:
+        """How many connections there are, of all keys together."""
         return len(self._open)
 
     @contextlib.asynccontextmanager

@@ -32,6 +32,7 @@ class Shapes:
 
     @classmethod
     def read(cls, path: Path) -> "Shapes":
+        """Read a JSON file with ``methods`` and ``types``. Raises OSError or ValueError."""
         return cls(**json.loads(path.read_text()))
 
     def fit(self, method: str, arguments: dict[str, Any], check: Check) -> dict[str, Any]:

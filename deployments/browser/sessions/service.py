@@ -87,6 +87,7 @@ class Record:
         return now - max(self.used, self.wheel.touched)
 
     def describe(self) -> dict[str, Any]:
+        """Return what its owner is told; times are in seconds, ``created`` is a Unix time."""
         now = time.monotonic()
         return {
             "id": self.id,
@@ -128,9 +129,11 @@ class Sessions:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
+        """Begin to look after sessions in the running event loop: their ends, leases and memory."""
         self._tasks.add(asyncio.get_running_loop().create_task(self._look_after()))
 
     async def close(self) -> None:
+        """End all sessions and save their profiles; what cannot be saved is logged."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -165,6 +168,7 @@ class Sessions:
         return record
 
     def all(self, owner: str) -> list[Record]:
+        """Return ``owner``'s open sessions, oldest first."""
         return [record for record in self._open.values() if record.owner == owner]
 
     def find(self, owner: str, name: str) -> Record:
@@ -234,6 +238,7 @@ class Sessions:
         return {"name": record.profile.name, "bytes": size}
 
     def owners(self) -> set[str]:
+        """Return the ids of the API keys that have open sessions."""
         return {record.owner for record in self._open.values()}
 
     async def end_all(self, owner: str) -> None:
@@ -300,6 +305,10 @@ class Sessions:
         task.add_done_callback(self._tasks.discard)
 
     def facts(self) -> dict[str, Any]:
+        """Return how many there are and how much memory they take, in MiB.
+
+        ``sessions`` counts protocol connections and sessions that are opening as well.
+        """
         return {
             "sessions": self.admission.inside,
             "sessions_waiting": self.admission.waiting,

@@ -31,6 +31,7 @@ class Wheel:
         self._free.clear()
 
     def release(self, viewer: str) -> None:
+        """Let go, so that actions go on; nothing happens when ``viewer`` does not hold it."""
         if self.touch(viewer):
             self._let_go()
 
@@ -41,6 +42,7 @@ class Wheel:
         return self.holder == viewer
 
     def held(self) -> bool:
+        """Whether a person holds it; one who did nothing for `HANDS_OFF_S` is made to let go."""
         if self.holder is not None and time.monotonic() - self.touched > HANDS_OFF_S:
             self._let_go()
         return self.holder is not None

@@ -28,6 +28,7 @@ class Node:
 
     @property
     def ref(self) -> str:
+        """What an action calls it, such as ``e15``; empty when Playwright gave it no reference."""
         return self.marks.get("ref", "")
 
     def words(self) -> str:

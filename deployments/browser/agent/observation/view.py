@@ -49,6 +49,7 @@ class View:
 
     @property
     def text(self) -> str:
+        """All its lines in one text, however many; `window` says which of them fit a budget."""
         return "\n".join(self.lines)
 
     def window(self, start: int, budget: int) -> tuple[int, int]:

@@ -119,6 +119,7 @@ class Meter:
         return max(0, budget - self.used - self._unmeasured) // PER_SESSION
 
     def opened(self, estimate: int = PER_SESSION) -> None:
+        """Count ``estimate`` bytes for what has just been opened, until it is measured."""
         self._unmeasured += estimate
 
     async def measure(self) -> None:
