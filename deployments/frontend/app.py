@@ -33,6 +33,7 @@ class Frontend(RoomReplica):
         )
 
     async def facts(self) -> dict[str, Any]:
+        """Return how many files the built page has. Raises `Unavailable` when it is not built."""
         return {"page_files": await self.site.check()}
 
     def router(self) -> APIRouter:

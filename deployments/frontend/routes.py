@@ -111,5 +111,6 @@ def content_policy(api: str) -> str:
 
 
 def not_built() -> Response:
+    """A page with status 503 that says how to build the real one. Clients may retry after 10 s."""
     headers = {"retry-after": "10", "cache-control": "no-store"}
     return HTMLResponse(NOT_BUILT_PAGE, status_code=503, headers=headers)

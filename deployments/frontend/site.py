@@ -37,6 +37,7 @@ class Site:
 
     @property
     def built(self) -> bool:
+        """Whether there is a page on the disk now; each call looks again."""
         return (self._dist / INDEX).is_file()
 
     async def check(self) -> int:

@@ -10,6 +10,7 @@ from deployments.llm.room import ChatRoom
 
 
 def room_routes(room: ChatRoom) -> APIRouter:
+    """The routes with their full paths. Each group says itself which scope its key needs."""
     router = APIRouter()
     router.include_router(chat_routes(room.service))
     router.include_router(completion_routes(room.service))

@@ -61,6 +61,7 @@ class ChatRequest:
 
     @property
     def images(self) -> tuple[bytes, ...]:
+        """The encoded pictures of all messages, in their order."""
         return tuple(image for message in self.messages for image in message.images)
 
 
@@ -144,12 +145,21 @@ class ChatEngine(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What a declared list of fallbacks calls it, before the slash of ``engine/model``."""
+        ...
 
     async def models(self) -> Sequence[ModelCard]:
         """What can be run now; empty, quickly, when the engine does not answer."""
         ...
 
-    def chat(self, request: ChatRequest) -> ChatStream: ...
+    def chat(self, request: ChatRequest) -> ChatStream:
+        """One chat as a stream. Nothing happens before its first event is asked for.
 
-    async def close(self) -> None: ...
+        Its reader has to close it: the chat keeps its slot until then, or until its end.
+        """
+        ...
+
+    async def close(self) -> None:
+        """End its processes and connections. Nothing is asked of the engine afterwards."""
+        ...

@@ -57,6 +57,7 @@ class Main(RoomReplica):
         return {room: vms for room, vms in self._vms().items() if self._rooms[room].spread}
 
     async def facts(self) -> dict[str, Any]:
+        """Ask the desktop's port, and count the VM's cores. ``degraded`` without a desktop."""
         desktop = await desktop_answers(self.settings.desktop_port)
         facts: dict[str, Any] = {"desktop": "up" if desktop else "down", "cpus": os.cpu_count()}
         if not desktop:

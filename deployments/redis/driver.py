@@ -46,6 +46,7 @@ class RedisStore:
         self.backup = RedisBackup(self._redis, data_dir)
 
     async def facts(self) -> dict[str, Any]:
+        """``degraded`` says that a module is missing, or that writes do not reach the disk."""
         with translated():
             info: dict[str, Any] = await self._redis.info("everything")
         modules = info.get("modules", [])

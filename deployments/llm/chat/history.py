@@ -26,6 +26,7 @@ class History:
 
     @property
     def kept(self) -> tuple[ChatMessage, ...]:
+        """The conversation without the `dropped` oldest messages, in its order."""
         gone = set(self._oldest[: self.dropped])
         return tuple(one for i, one in enumerate(self._messages) if i not in gone)
 

@@ -75,6 +75,7 @@ class RefusalPart(BaseModel):
 
     @property
     def text(self) -> str:
+        """The refusal, by the same name as a `TextPart`'s words: both are read alike."""
         return self.refusal
 
 
@@ -90,6 +91,7 @@ class ImagePart(BaseModel):
     image_url: ImageUrl
 
     def content(self) -> bytes:
+        """The picture's bytes, still encoded. Raises as `picture`."""
         return picture(self.image_url.url)
 
 
@@ -141,10 +143,16 @@ class Message(BaseModel):
         return self
 
     def images(self) -> tuple[bytes, ...]:
+        """The encoded pictures of all parts, in order. Raises ValueError if one is no picture."""
         parts = self.content if isinstance(self.content, list) else []
         return tuple(part.content() for part in parts if isinstance(part, ImagePart))
 
     def to_engine(self) -> ChatMessage:
+        """The message in the engines' own roles.
+
+        Every engine reads tool calls and their results as text: calls are the assistant's words,
+        results the user's.
+        """
         parts = self.content or self.refusal or ""
         text = (
             parts
@@ -210,6 +218,7 @@ class FunctionTool(BaseModel):
     parameters: dict[str, Any] | None = None
 
     def to_tool(self) -> Tool:
+        """A function without `parameters` gets a schema of an object that names no property."""
         return Tool(self.name, self.description or "", self.parameters or {"properties": {}})
 
 
@@ -241,6 +250,7 @@ def make_toolbox(
 
 
 def bounded(value: str | list[str] | None) -> str | list[str] | None:
+    """Return `value` as it is. Raises ValueError for an empty sequence and for too many letters."""
     sequences = [value] if isinstance(value, str) else value or []
     if not all(sequences):
         raise ValueError("a stop sequence is empty")
@@ -270,10 +280,12 @@ ModelName = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 def biases(value: dict[str, float] | None) -> tuple[tuple[int, float], ...]:
+    """Pairs of a token's id and what is added to its logit. None gives no pairs."""
     return tuple((int(token), bias) for token, bias in (value or {}).items())
 
 
 def stops(value: str | list[str] | None) -> tuple[str, ...]:
+    """The sequences as an engine takes them. A single text is one sequence, None is no sequence."""
     return (value,) if isinstance(value, str) else tuple(value or ())
 
 
@@ -324,9 +336,11 @@ class ChatCompletionRequest(Body):
 
     @property
     def wants_usage(self) -> bool:
+        """Whether a stream ends with a chunk of usage. Whole answers have it in any case."""
         return self.stream_options is not None and self.stream_options.include_usage
 
     def toolbox(self) -> Toolbox | None:
+        """None when nothing may be called. Raises `Invalid` as `make_toolbox` does."""
         functions = [tool.function for tool in self.tools or ()]
         named = isinstance(self.tool_choice, NamedChoice)
         name = self.tool_choice.function.name if isinstance(self.tool_choice, NamedChoice) else None
@@ -334,6 +348,10 @@ class ChatCompletionRequest(Body):
         return make_toolbox(functions, choice, name, self.parallel_tool_calls)
 
     def to_engine(self) -> ChatRequest:
+        """The request for one choice; the route adds `caller` and repeats it `n` times.
+
+        Of two limits `max_completion_tokens` counts. Raises `Invalid` when the schema is none.
+        """
         form = self.response_format
         return ChatRequest(
             model=self.model,

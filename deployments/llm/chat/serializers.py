@@ -30,6 +30,7 @@ def headers(start: Start) -> dict[str, str]:
 
 
 def model(card: ModelCard, default: str | None) -> schemas.Model:
+    """`default` is the name of the owner's choice: that one model is marked as the default."""
     return schemas.Model(
         id=card.name,
         created=card.created,
@@ -54,6 +55,7 @@ def usage(finishes: Sequence[Finish], per_prompt: int | None = None) -> schemas.
 
 
 def completion(answers: Sequence[Answer]) -> schemas.ChatCompletion:
+    """Choices in the order of `answers`. The model is the first's, the fingerprint the last's."""
     return schemas.ChatCompletion(
         id=new_id("chatcmpl"),
         created=int(time.time()),
@@ -77,11 +79,13 @@ def _choice(index: int, answer: Answer) -> schemas.Choice:
 
 
 def called(call: ToolCall) -> schemas.AnsweredCall:
+    """The call in OpenAI's form, in which the arguments are a text of JSON."""
     function = CalledFunction(name=call.name, arguments=call.arguments_json)
     return schemas.AnsweredCall(id=call.id, function=function)
 
 
 def logprobs(tokens: Sequence[TokenLogprob]) -> schemas.Logprobs:
+    """Natural logarithms, as engines give them. `bytes` is each token's text in UTF-8."""
     return schemas.Logprobs(
         content=[
             schemas.LogprobToken(
@@ -168,9 +172,11 @@ def _call_deltas(event: Calls) -> list[dict[str, Any]]:
 
 
 def failed(error: AutoBotError) -> bytes:
+    """The error as a server-sent event, for a stream whose status was sent before it."""
     told = openai_error(error.status, error.type, error.detail)
     return f"data: {json.dumps(told)}\n\n".encode()
 
 
 def new_id(kind: str) -> str:
+    """An id of an answer: `kind`, a hyphen and 24 random hexadecimal digits."""
     return f"{kind}-{secrets.token_hex(12)}"

@@ -58,6 +58,7 @@ class ChatService:
 
     @property
     def default(self) -> str | None:
+        """The owner's choice, asked for anew each time; None when there is no model."""
         return self._default()
 
     async def models(self) -> list[ModelCard]:

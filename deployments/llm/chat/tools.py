@@ -57,6 +57,7 @@ class ToolCall:
 
     @property
     def arguments_json(self) -> str:
+        """The arguments as a text of JSON, as OpenAI's messages have them; not only ASCII."""
         return json.dumps(self.arguments, ensure_ascii=False)
 
 

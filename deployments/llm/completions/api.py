@@ -24,6 +24,7 @@ from deployments.llm.engine import Delta, Finish, Start, TokenLogprob
 
 
 def completion_routes(service: ChatService) -> APIRouter:
+    """The route of ``service``; it needs a key of scope `llm`."""
     router = APIRouter(tags=["chat"], dependencies=[Depends(authorised)])
 
     @router.post("/v1/completions", response_model=Completion)

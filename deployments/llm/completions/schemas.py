@@ -64,10 +64,12 @@ class CompletionRequest(Body):
 
     @property
     def prompts(self) -> list[str]:
+        """All prompts in the order of the request. A single text is a list of one."""
         return [self.prompt] if isinstance(self.prompt, str) else self.prompt
 
     @property
     def wants_usage(self) -> bool:
+        """Whether a stream ends with a chunk of usage. Whole answers have it in any case."""
         return self.stream_options is not None and self.stream_options.include_usage
 
     def to_engine(self) -> list[ChatRequest]:

@@ -36,11 +36,13 @@ class Work:
         self.left, self.states = left, states
 
     def spend(self, arrows: int) -> None:
+        """Count ``arrows`` as looked at. Raises `GrammarTooLarge` when fewer were left."""
         self.left -= arrows
         if self.left < 0:
             raise GrammarTooLarge
 
     def add_state(self) -> None:
+        """Count one more state. Raises `GrammarTooLarge` when no more are left for this schema."""
         self.states -= 1
         if self.states < 0:
             raise GrammarTooLarge
@@ -71,6 +73,7 @@ class Automaton:
         return {target: union(ranges) for target, ranges in found.items()}
 
     def accepts_text(self, text: str) -> bool:
+        """Whether it accepts the whole of ``text``, read from its first character."""
         state = 0
         for letter in map(ord, text):
             edge = next((e for e in self.edges[state] if e[0] <= letter <= e[1]), None)
@@ -106,6 +109,7 @@ def without(ranges: Ranges, less: Ranges) -> Ranges:
 
 
 def overlap(one: Ranges, other: Ranges) -> Ranges:
+    """The code points that are in both."""
     return without(one, without(((0, LAST),), other))
 
 

@@ -46,6 +46,7 @@ class Grammar:
 
     @property
     def complete(self) -> bool:
+        """Whether all that can be decoded under it is valid, so that it may be sent as it comes."""
         return not self.later
 
 

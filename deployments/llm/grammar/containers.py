@@ -38,9 +38,20 @@ class Rules(Protocol):
     work: Work
     values: Values
 
-    def name(self) -> str: ...
-    def node(self, schema: Any) -> Node: ...
-    def facts(self, schema: Any) -> tuple[Facts, list[tuple[str, list[Any]]]]: ...
+    def name(self) -> str:
+        """The name of a new rule. It holds nothing until it is set in ``rules``.
+
+        Raises `GrammarTooLarge` when there are too many.
+        """
+        ...
+
+    def node(self, schema: Any) -> Node:
+        """The rule of values valid under ``schema``. Raises `Contradiction` when there are none."""
+        ...
+
+    def facts(self, schema: Any) -> tuple[Facts, list[tuple[str, list[Any]]]]:
+        """What is asked of a value, and the lists of which one has to be valid as well."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,10 @@ class Containers:
         self._gap = Term(_gap())
 
     def object(self, facts: Facts) -> Node:
+        """Named properties come first, in the schema's order; others follow.
+
+        Raises `Contradiction` when no object is valid, `GrammarTooLarge` for too many properties.
+        """
         names = list(dict.fromkeys([*named_properties(facts.objects), *facts.required]))
         if len(names) > MOST_NAMES:
             raise GrammarTooLarge
@@ -231,6 +246,10 @@ class Containers:
         return self._to.node(kept[0] if len(kept) == 1 else {"allOf": kept})
 
     def array(self, facts: Facts) -> Node:
+        """Items by their places. What takes too many rules is named in ``later``.
+
+        Raises `Contradiction` when no array is valid, `GrammarTooLarge` for too many places.
+        """
         if facts.unique and (facts.most_items is None or facts.most_items > 1):
             if found := self._distinct(facts):
                 return found

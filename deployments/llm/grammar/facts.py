@@ -199,4 +199,5 @@ def placed_items(schema: Mapping[str, Any]) -> tuple[list[Schema], Schema | None
 
 
 def named_properties(objects: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The names of all ``properties``, each once, in the order in which they first stand."""
     yield from dict.fromkeys(name for one in objects for name in one.get("properties", {}))

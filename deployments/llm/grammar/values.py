@@ -32,11 +32,13 @@ LETTERS = 20
 
 @cache
 def any_text() -> Automaton:
+    """Any string at all. It is always the same object, by which `Values` knows it."""
     return counted(0, None, Work())
 
 
 @cache
 def any_number() -> Automaton:
+    """At most 16 digits before the point, 15 behind it and 2 in the exponent."""
     return pattern.automaton(ANY_NUMBER, Work())
 
 
@@ -47,6 +49,7 @@ def _format(name: str) -> Automaton:
 
 @cache
 def any_integer() -> Automaton:
+    """At most 16 digits, without an exponent."""
     return numbers.automaton(Bounds(), Work(), whole=True)
 
 
@@ -59,6 +62,7 @@ class Values:
         self._known: dict[tuple[Bounds, bool], Automaton] = {}
 
     def string(self, facts: Facts) -> Node:
+        """The string in its quotes. Raises `Contradiction` as `text` does."""
         return Seq((Lit('"'), Term(self.text(facts), quoted=True)))
 
     def text(self, facts: Facts) -> Automaton:
@@ -102,9 +106,14 @@ class Values:
             return found
 
     def number(self, facts: Facts) -> Node:
+        """Bounds or steps that take too many states are named in ``later`` instead.
+
+        Raises `Contradiction` when no number is left.
+        """
         return self._numbers(facts, whole=False)
 
     def integer(self, facts: Facts) -> Node:
+        """As `number`, for whole numbers."""
         return self._numbers(facts, whole=True)
 
     def _numbers(self, facts: Facts, *, whole: bool) -> Node:
@@ -146,6 +155,7 @@ class Values:
         return Lit("null")
 
     def one_of(self, facts: Facts) -> Node:
+        """The values of the enumeration that are `allowed`. Raises `Contradiction` when none is."""
         texts = [json.dumps(value, ensure_ascii=False) for value in self.allowed(facts)]
         if not texts:
             raise Contradiction

@@ -16,9 +16,13 @@ class Loaded(Protocol):
     users: int
 
     @property
-    def alive(self) -> bool: ...
+    def alive(self) -> bool:
+        """False once it has ended, for whatever reason. The next chat then loads it again."""
+        ...
 
-    async def stop(self) -> None: ...
+    async def stop(self) -> None:
+        """End it, and return when its memory is free. It may have ended before."""
+        ...
 
 
 Model = TypeVar("Model", bound=Loaded)
@@ -48,9 +52,11 @@ class ModelCache(Generic[Model]):
         self._turn = asyncio.Lock()
 
     def put(self, name: str, model: Model) -> None:
+        """Add a model that its caller has loaded. Does not look whether there is room for it."""
         self._models[name] = model
 
     def get(self, name: str) -> Model | None:
+        """The model while it is in memory and alive, else None. Does not count as a use."""
         model = self._models.get(name)
         return model if model is not None and model.alive else None
 
@@ -147,6 +153,7 @@ class ModelCache(Generic[Model]):
         return True
 
     async def close(self) -> None:
+        """Wait for loads under way, then stop every model, those in use too."""
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()

@@ -13,23 +13,59 @@ class Server(Protocol):
     """What is needed of an Ollama server; each raises `ModelNotFound` or `Unavailable`."""
 
     @property
-    def reason(self) -> str | None: ...
+    def reason(self) -> str | None:
+        """Why it could not be used at the last look; None when it could."""
+        ...
 
-    async def models(self) -> Any: ...
-    async def show(self, name: str) -> dict[str, Any]: ...
-    async def running(self) -> list[ModelCard]: ...
-    async def delete(self, name: str) -> None: ...
-    async def unload(self, name: str) -> None: ...
-    async def load(self, name: str, keep_alive_s: float | None) -> None: ...
-    def pull(self, name: str) -> AsyncGenerator[dict[str, Any], None]: ...
+    async def models(self) -> Any:
+        """What it can run. A look at the server for this sets `reason`."""
+        ...
+
+    async def show(self, name: str) -> dict[str, Any]:
+        """The server's own description of a model, in the form of its ``/api/show``."""
+        ...
+
+    async def running(self) -> list[ModelCard]:
+        """The models in its memory. Empty when it does not answer."""
+        ...
+
+    async def delete(self, name: str) -> None:
+        """Remove a model and its files from the server."""
+        ...
+
+    async def unload(self, name: str) -> None:
+        """Ask it to free a model's memory."""
+        ...
+
+    async def load(self, name: str, keep_alive_s: float | None) -> None:
+        """Bring a model into memory, for ever if `keep_alive_s` is negative.
+
+        None leaves it to the server how long the model stays.
+        """
+        ...
+
+    def pull(self, name: str) -> AsyncGenerator[dict[str, Any], None]:
+        """Its progress objects as they come. The model is there when they end."""
+        ...
 
 
 class Engine(Protocol):
     """What is needed of the embedded engine."""
 
-    async def models(self) -> Any: ...
-    async def unload(self, name: str) -> None: ...
-    async def load(self, name: str, keep_alive_s: float | None) -> None: ...
+    async def models(self) -> Any:
+        """All that have a file on this machine; `loaded` says which are in memory."""
+        ...
+
+    async def unload(self, name: str) -> None:
+        """Free its memory now. Raises `Busy` while it answers."""
+        ...
+
+    async def load(self, name: str, keep_alive_s: float | None) -> None:
+        """Bring a model into memory, for ever if `keep_alive_s` is negative.
+
+        None leaves it to the engine how long the model stays.
+        """
+        ...
 
 
 class ModelManager:
@@ -80,10 +116,15 @@ class ModelManager:
         }
 
     async def running(self) -> list[ModelCard]:
+        """The models in memory: the embedded engine's, then the server's."""
         ours = [card for card in await self._engine.models() if card.loaded]
         return ours + await self._server.running()
 
     async def delete(self, name: str) -> None:
+        """Remove the model from this machine's catalogue, or from the server if that has it.
+
+        Raises `ModelNotFound`, `Busy` while it answers, `Conflict` while it is being fetched.
+        """
         card = await self._find(name)
         if not self._is_file(card.name):
             await self._server.delete(card.name)

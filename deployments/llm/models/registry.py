@@ -29,6 +29,7 @@ class ModelRegistry:
         self._chosen = settings.default_chat_model
 
     def files(self) -> Sequence[ModelFile]:
+        """The chat models that are installed now. Context and digest are as the catalogue says."""
         return [
             ModelFile(
                 entry.name,

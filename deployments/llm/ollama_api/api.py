@@ -36,7 +36,9 @@ API_LEVEL = "0.12.6"
 
 
 class Embedder(Protocol):
-    async def embed(self, request: EmbeddingRequest) -> Vectors: ...
+    async def embed(self, request: EmbeddingRequest) -> Vectors:
+        """One vector a text. Raises as `Embeddings.embed`."""
+        ...
 
 
 def ollama_routes(service: ChatService, manager: ModelManager, embedder: Embedder) -> APIRouter:

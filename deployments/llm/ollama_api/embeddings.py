@@ -8,7 +8,9 @@ from deployments.llm.engine import untagged
 
 
 class EmbeddingServer(Embeddings, Protocol):
-    async def embeds(self, name: str) -> bool: ...
+    async def embeds(self, name: str) -> bool:
+        """Whether it has this model and it makes embeddings. False when no server answers."""
+        ...
 
 
 class OllamaOrNpu:
@@ -19,6 +21,7 @@ class OllamaOrNpu:
         self._npu = npu
 
     async def embed(self, request: EmbeddingRequest) -> Vectors:
+        """Ask the server when it `embeds` the model, else room npu by the name without its tag."""
         if await self._ollama.embeds(request.model):
             return await self._ollama.embed(request)
         return await self._npu.embed(replace(request, model=untagged(request.model)))

@@ -165,6 +165,7 @@ class OllamaMessage(Loose):
     tool_calls: list[SaidCall] | None = Field(default=None, max_length=128, fail_fast=True)
 
     def to_engine(self) -> ChatMessage:
+        """The message in words alone: calls become the assistant's, results of tools the user's."""
         text = self.content
         if self.tool_calls:
             calls = [(call.function.name, call.function.arguments) for call in self.tool_calls]
@@ -183,9 +184,11 @@ class OllamaChatRequest(_Generating):
     tools: list[ToolParam] | None = Field(default=None, max_length=128, fail_fast=True)
 
     def toolbox(self) -> Toolbox | None:
+        """None without tools. The model always chooses whether it calls one, and which."""
         return make_toolbox([tool.function for tool in self.tools or ()], None, None, None)
 
     def to_engine(self) -> ChatRequest:
+        """The route adds `caller`. Raises `Invalid` when `format` is no schema."""
         return self.request(tuple(message.to_engine() for message in self.messages))
 
 
@@ -204,6 +207,10 @@ class GenerateRequest(_Generating):
     steps: Annotated[Any, NotOffered(0)] = None
 
     def to_engine(self) -> ChatRequest:
+        """With `raw` it is the prompt alone, without template, `system` and `images`.
+
+        The route adds `caller`. Raises `Invalid` when `format` is no schema.
+        """
         if self.raw:
             return self.request((), self.prompt)
         said = ChatMessage("user", self.prompt, tuple(self.images or ()))
@@ -224,6 +231,7 @@ class EmbedRequest(Asked):
 
     @property
     def texts(self) -> list[str]:
+        """A single text is a list of one. An empty one is an empty list: it gets no vector."""
         if self.input == "":
             return []
         return [self.input] if isinstance(self.input, str) else self.input

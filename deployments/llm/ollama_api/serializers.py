@@ -49,6 +49,7 @@ class Lines:
             yield line({"error": error.detail})
 
     def part(self, event: Start | Delta | Calls | Finish) -> dict[str, Any]:
+        """The object of one event; that of `Finish` is marked as done. Only chats have `Calls`."""
         if isinstance(event, Delta):
             return self._head(event.text)
         if isinstance(event, Calls):
@@ -95,10 +96,12 @@ class Lines:
 
 
 def line(value: dict[str, Any]) -> bytes:
+    """The object as a line of the stream, in UTF-8 with its newline."""
     return json.dumps(value, ensure_ascii=False).encode() + b"\n"
 
 
 def stamp(seconds: float | None = None) -> str:
+    """A time in RFC 3339, UTC. `seconds` are since the epoch; None is now."""
     moment = datetime.fromtimestamp(time.time() if seconds is None else seconds, UTC)
     return moment.isoformat().replace("+00:00", "Z")
 

@@ -26,6 +26,7 @@ ITEMS: TypeAdapter[list[Item]] = TypeAdapter(list[Item])
 
 
 def response_routes(service: ChatService, store: ResponseStore) -> APIRouter:
+    """The routes of ``service`` and ``store``; each needs a key of scope `llm`."""
     router = APIRouter(tags=["chat"], dependencies=[Depends(authorised)])
 
     @router.post("/v1/responses", response_model=None)

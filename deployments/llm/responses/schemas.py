@@ -53,6 +53,7 @@ class InputMessage(BaseModel):
     content: str | InputParts
 
     def to_engine(self) -> ChatMessage:
+        """The message as `Message` makes it. Raises ValueError for a picture that is none."""
         parts: Any = self.content
         if isinstance(self.content, list):
             parts = [
@@ -73,6 +74,7 @@ class FunctionCall(BaseModel):
     arguments: str
 
     def to_engine(self) -> ChatMessage:
+        """The call as words of the assistant. Arguments that are no JSON stay a text."""
         function = CalledFunction(name=self.name, arguments=self.arguments)
         called = EarlierCall(id=self.call_id, function=function)
         return Message(role="assistant", tool_calls=[called]).to_engine()
@@ -86,6 +88,7 @@ class FunctionOutput(BaseModel):
     output: str | Annotated[list[InputText], Field(max_length=MOST_PARTS, fail_fast=True)]
 
     def to_engine(self) -> ChatMessage:
+        """The result as words of the user: see `said_result`."""
         said = self.output
         text = said if isinstance(said, str) else "".join(part.text for part in said)
         return Message(role="tool", content=text).to_engine()
@@ -175,11 +178,13 @@ class ResponseRequest(Body):
 
     @property
     def items(self) -> list[Item]:
+        """The input of this request alone. A plain text is one message of the user."""
         if isinstance(self.input, str):
             return [InputMessage(role="user", content=self.input)]
         return self.input
 
     def toolbox(self) -> Toolbox | None:
+        """None when nothing may be called. Raises `Invalid` as `make_toolbox` does."""
         choice = self.tool_choice
         name = choice.name if isinstance(choice, NamedTool) else None
         how = None if isinstance(choice, NamedTool) else choice

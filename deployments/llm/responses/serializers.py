@@ -49,10 +49,15 @@ class ResponseWriter:
         }
 
     def begin(self) -> Iterator[bytes]:
+        """The stream's first two events. They show the response before any of it is said."""
         yield self._event("response.created", response=self.response)
         yield self._event("response.in_progress", response=self.response)
 
     def add(self, event: Delta | Calls | Finish) -> Iterator[bytes]:
+        """Take one event of the engine, and yield what it changes.
+
+        Read this to its end: only then does `response` hold the whole event.
+        """
         if isinstance(event, Delta):
             yield from self._say(event.text)
         elif isinstance(event, Calls):
@@ -63,9 +68,11 @@ class ResponseWriter:
             self._finish(event)
 
     def end(self) -> bytes:
+        """The stream's last event, named after the status, which `Finish` has to set before."""
         return self._event(f"response.{self.response['status']}", response=self.response)
 
     def fail(self, code: str, message: str) -> bytes:
+        """Mark the response as failed, and return the stream's last event."""
         self.response |= {"status": "failed", "error": {"code": code, "message": message}}
         return self._event("response.failed", response=self.response)
 

@@ -51,5 +51,6 @@ class ResponseStore:
         return Stored(**json.loads(text))
 
     async def delete(self, owner: str, name: str) -> None:
+        """Raises `NotFound` for one that is not there, or another key's."""
         if not await self._responses.delete(owner, name):
             raise NotFound(f"There is no response '{name}'.")

@@ -8,6 +8,7 @@ from autobot.web.auth import require
 
 
 def backup_routes(data: Backup) -> APIRouter:
+    """``data`` is asked for the snapshot; the route needs a key of scope `admin`."""
     router = APIRouter(tags=["platform"], dependencies=[Depends(require("admin"))])
 
     @router.get("/api/backup")

@@ -53,6 +53,10 @@ class ClusterView:
         return [await handle.probe.remote()]
 
     async def serving(self) -> Serving:
+        """Ask Serve's controller, and keep the numbers of replicas for `probe`.
+
+        Has no deadline of its own: the caller sets one.
+        """
         serving = summarise(await asyncio.to_thread(serve.status))
         self._replicas = serving.replicas
         return serving

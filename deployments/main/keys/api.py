@@ -16,6 +16,7 @@ Spread = Callable[[], Awaitable[list[str]]]
 
 
 def key_routes(keys: Keys, spread: Spread) -> APIRouter:
+    """``spread`` is called after each change. Every route needs a key of scope `admin`."""
     router = APIRouter(prefix="/api/keys", tags=["keys"], dependencies=[Depends(require("admin"))])
 
     @router.get("")

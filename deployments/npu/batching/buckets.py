@@ -22,6 +22,7 @@ class Chunk:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """Rows and tokens of the inference, padding included."""
         return self.rows, self.tokens
 
 
@@ -50,4 +51,5 @@ def shapes(most_tokens: int) -> list[tuple[int, int]]:
 
 
 def lengths_for(most_tokens: int) -> list[int]:
+    """Return the tokens a row may have, ascending. The last is the model's own limit."""
     return [*(tokens for tokens in TOKENS if tokens < most_tokens), most_tokens]

@@ -28,4 +28,5 @@ class OnDemand(Generic[Loaded]):
         self._loaded[name] = self._load(name)
 
     def all(self) -> list[Loaded]:
+        """Return the models loaded so far, first loaded first. Loads none."""
         return list(self._loaded.values())

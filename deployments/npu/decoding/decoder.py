@@ -69,6 +69,7 @@ class Decoder:
                 self._server = None
 
     def facts(self) -> dict[str, Any]:
+        """Return the limits of one file, and whether system calls are filtered. Starts nothing."""
         return {"decoder": {**asdict(self.limits), "system_calls_filtered": offered()}}
 
     def _ask(

@@ -77,6 +77,10 @@ def _work(job: socket.socket, decode: Callable[..., Decoded]) -> None:
 
 
 def send(job: socket.socket, header: dict[str, Any], body: Any) -> None:
+    """Send ``header`` as JSON and ``body``, a C-contiguous buffer, as one frame.
+
+    Blocks while the other side does not read. Raises `OSError` when it is gone.
+    """
     told = json.dumps(header).encode()
     view = memoryview(body).cast("B")
     job.sendall(FRAME.pack(len(told), len(view)) + told)
@@ -108,6 +112,10 @@ def _exactly(job: socket.socket, size: int) -> bytearray:
 
 
 def main(descriptor: int, module: str) -> None:
+    """Warm up, say so with one byte on socket ``descriptor``, and `serve` what comes over it.
+
+    Returns when nobody holds the socket's other end. Ctrl-C does not reach this process.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's: whoever started this ends it
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
         file.write("1000")  # where memory runs out, files are given up before models

@@ -72,6 +72,10 @@ def token_vectors(model: openvino.Model) -> openvino.Model:
 
 
 def unit_mean(model: openvino.Model, hidden: Any) -> Any:
+    """Return the mean of ``hidden`` over the texts' own tokens, scaled to length one.
+
+    In: f32 [batch, tokens, dimensions]. Out: f32 [batch, dimensions]. Padding does not count.
+    """
     tokens = ops.constant(np.array([1], np.int64))
     mask = ops.convert(model.input("attention_mask").get_node(), "f32")
     weights = ops.unsqueeze(mask, ops.constant(np.array([2], np.int64)))

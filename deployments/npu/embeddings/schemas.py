@@ -44,6 +44,7 @@ class EmbeddingRequest(BaseModel):
 
     @property
     def texts(self) -> list[str]:
+        """The texts in the order of the request. A single one is a list of one."""
         return [self.input] if isinstance(self.input, str) else self.input
 
 

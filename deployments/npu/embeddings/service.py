@@ -25,10 +25,14 @@ class EmbeddingModel(Protocol):
     """One model on one device. Every method blocks; `embed` is called from one thread at a time."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The real name, which answers give: never ``default``."""
+        ...
 
     @property
-    def dimensions(self) -> int: ...
+    def dimensions(self) -> int:
+        """Numbers in each vector."""
+        ...
 
     @property
     def max_tokens(self) -> int:
@@ -68,7 +72,9 @@ class EmbeddingModels(Protocol):
         """Load a model and warm it up. Blocks for a second or so."""
         ...
 
-    def facts(self) -> dict[str, Any]: ...
+    def facts(self) -> dict[str, Any]:
+        """Return what health says of the engine and its device. Loads nothing."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +209,7 @@ class EmbeddingsForRooms:
         self._engine = engine
 
     async def embed(self, request: EmbeddingRequest) -> Vectors:
+        """Embed as `Embedder.embed`. Vectors are lists of floats, which other rooms can read."""
         made = await self._embedder.embed(
             request.texts,
             request.model,

@@ -74,6 +74,7 @@ class KServeRequest(BaseModel):
 
     @property
     def wanted(self) -> list[str]:
+        """Names of the outputs asked for, in that order. Empty means all."""
         return [output.name for output in self.outputs]
 
     def binary(self, output: str) -> bool:

@@ -57,7 +57,9 @@ class InferenceModel(Protocol):
     """One model on one device. `infer` blocks and is called from one thread at a time."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What requests call it: its file's name without the ending, or its folder's name."""
+        ...
 
     @property
     def platform(self) -> str:
@@ -65,12 +67,18 @@ class InferenceModel(Protocol):
         ...
 
     @property
-    def inputs(self) -> Sequence[Port]: ...
+    def inputs(self) -> Sequence[Port]:
+        """In the model's own order. A request has to send all of them, in any order."""
+        ...
 
     @property
-    def outputs(self) -> Sequence[Port]: ...
+    def outputs(self) -> Sequence[Port]:
+        """In the model's own order, in which they are sent when none is asked for by name."""
+        ...
 
-    def device(self) -> str: ...
+    def device(self) -> str:
+        """The device the engine says it runs on, for example ``CPU``."""
+        ...
 
     def infer(self, feed: Mapping[str, Array]) -> dict[str, Array]:
         """Raise `BadRequest` when the model cannot work on these shapes together."""
@@ -80,13 +88,17 @@ class InferenceModel(Protocol):
 class InferenceModels(Protocol):
     """Where models come from: whatever lies in the owner's folder at the moment."""
 
-    def installed(self) -> list[str]: ...
+    def installed(self) -> list[str]:
+        """Return the names of what lies in the folder now. The files are not opened."""
+        ...
 
     def load(self, name: str) -> InferenceModel:
         """Raise `ModelNotFound`; `Unavailable` when the file is no model."""
         ...
 
-    def facts(self) -> dict[str, Any]: ...
+    def facts(self) -> dict[str, Any]:
+        """Return what health says of the engine, its device and the folder. Loads nothing."""
+        ...
 
 
 class Inference:
@@ -105,6 +117,7 @@ class Inference:
         """For who parses a body: millions of numbers are hundreds of megabytes meanwhile."""
 
     def installed(self) -> list[str]:
+        """Return the names a request may ask for, by a look at the folder. Blocks."""
         return self._models.installed()
 
     async def model(self, name: str) -> InferenceModel:
@@ -133,6 +146,7 @@ class Inference:
         return model, made
 
     async def facts(self) -> dict[str, Any]:
+        """Does not load a model. ``device`` is None while none is loaded."""
         loaded = self._loaded.all()
         return {
             "device": ",".join(dict.fromkeys(model.device() for model in loaded)) or None,
@@ -182,6 +196,7 @@ def from_bytes(name: str, datatype: str, shape: Sequence[int], data: memoryview)
 
 
 def to_bytes(array: Array) -> bytes:
+    """Return the numbers little-endian, row by row: what `from_bytes` reads."""
     return array.astype(array.dtype.newbyteorder("<")).tobytes()
 
 

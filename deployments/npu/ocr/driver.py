@@ -66,6 +66,7 @@ class RapidOcrEngine:
         return self._read(self._pictures.decode(image, page))
 
     def facts(self) -> dict[str, Any]:
+        """Return device and precision of each part, ``Det``, ``Cls`` and ``Rec``, once loaded."""
         sessions = self._sessions
         return {
             **self._device.facts(),

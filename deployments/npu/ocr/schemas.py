@@ -38,6 +38,7 @@ class OcrAnswer(BaseModel):
 
     @classmethod
     def of(cls, reading: Reading, engine: str) -> "OcrAnswer":
+        """Number the pages as the file does. ``width`` and ``height`` are the first page's."""
         numbered = list(enumerate(reading.pages, reading.first))
         first = reading.pages[0]
         return cls(

@@ -74,6 +74,7 @@ class Reading:
 
     @property
     def text(self) -> str:
+        """All lines in reading order, page after page, with a line break between two."""
         return "\n".join(line.text for page in self.pages for line in page.lines)
 
 
@@ -81,7 +82,9 @@ class OcrEngine(Protocol):
     """An OCR engine on one device. Every method blocks; `read` is called from one thread."""
 
     @property
-    def model(self) -> str: ...
+    def model(self) -> str:
+        """The name of its models, for answers and health."""
+        ...
 
     def device(self) -> str:
         """The device the engine says it runs on, for example ``CPU``; empty until it has run."""
@@ -95,7 +98,9 @@ class OcrEngine(Protocol):
         """
         ...
 
-    def facts(self) -> dict[str, Any]: ...
+    def facts(self) -> dict[str, Any]:
+        """Return what health says of the engine and of its decoder's limits. Loads nothing."""
+        ...
 
 
 class Reader:
@@ -139,6 +144,7 @@ class Reader:
         return Reading(pages, page or 1, self.engine.model, device, round(seconds * 1000, 1))
 
     async def facts(self) -> dict[str, Any]:
+        """Does not load the models. ``waiting`` counts the callers whose page waits."""
         return {
             "device": self.engine.device() or None,
             "models": [self.engine.model],
@@ -161,4 +167,5 @@ def _counted(pages: int) -> int:
 
 
 def too_large(size: int) -> TooLarge:
+    """Return the error for an image of ``size`` bytes; the caller raises it."""
     return TooLarge(f"The image has {size} bytes; at most {MAX_IMAGE_BYTES} are read.")

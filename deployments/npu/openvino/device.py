@@ -26,6 +26,7 @@ class Choice:
 
     @property
     def plain_cpu(self) -> bool:
+        """Whether the CPU alone was handed over, without AUTO around it."""
         return self.device == "CPU"
 
 

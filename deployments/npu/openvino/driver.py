@@ -33,6 +33,10 @@ class Device:
         return self.core.compile_model(model, self.choice.device, options)
 
     def facts(self) -> dict[str, Any]:
+        """Return the engine, the device asked for and those there are.
+
+        ``fallback`` is a sentence for people, there only when a device asked for is missing.
+        """
         facts: dict[str, Any] = {
             "engine": ENGINE,
             "requested_device": self.choice.requested,
@@ -64,4 +68,5 @@ def ran_on(compiled: openvino.CompiledModel) -> str:
 
 
 def precision(compiled: openvino.CompiledModel) -> str:
+    """Return what OpenVINO computes this model in, for example ``bf16``."""
     return str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())

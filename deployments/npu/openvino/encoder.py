@@ -60,6 +60,7 @@ class Encoder:
         return int(shape[len(shape) - 1].get_length())
 
     def device(self) -> str:
+        """Return what OpenVINO says executes the model now: AUTO may move it later."""
         return ran_on(self._compiled)
 
     def tokenise(self, texts: Sequence[str]) -> list[list[int]]:

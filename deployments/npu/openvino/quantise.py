@@ -98,6 +98,7 @@ def real_texts() -> list[str]:
 
 
 def main() -> None:
+    """Make the form that the command line asks for, and print its folder."""
     parser = argparse.ArgumentParser(prog="python -m deployments.npu.openvino.quantise")
     parser.add_argument("model", nargs="?", default="gte-small")
     print(quantise(parser.parse_args().model, Settings()))

@@ -37,6 +37,7 @@ class TextEncoders:
         )
 
     def installed(self) -> list[str]:
+        """Return the names that are here: the catalogue's models, then int8 forms made of them."""
         names = [entry.name for entry in self._catalogue.installed("embedding")]
         forms = [name + INT8 for name in names]
         return [*names, *(form for form in forms if (self.int8_folder(form) / MANIFEST).exists())]
@@ -66,6 +67,7 @@ class TextEncoders:
         return found
 
     def int8_folder(self, name: str) -> Path:
+        """Return where the form called ``name`` belongs, whether or not it is there."""
         return self._quantised / name
 
     def source_digest(self, source: str) -> str:
@@ -83,5 +85,6 @@ class TextEncoders:
 
 
 def sha256(file: Path) -> str:
+    """Return the hexadecimal digest of the whole file. Blocks."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()

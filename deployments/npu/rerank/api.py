@@ -34,6 +34,7 @@ class RerankRequest(BaseModel):
 
     @property
     def texts(self) -> list[str]:
+        """The documents' texts, in the order of the request: results name them by their index."""
         return [found if isinstance(found, str) else found.text for found in self.documents]
 
 

@@ -34,7 +34,9 @@ class RerankModel(Protocol):
     """One model on one device. Every method blocks; `score` is called from one thread at a time."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The real name, which answers give: never ``default``."""
+        ...
 
     @property
     def method(self) -> str:
@@ -46,7 +48,9 @@ class RerankModel(Protocol):
         """Longest query or passage, special tokens included."""
         ...
 
-    def device(self) -> str: ...
+    def device(self) -> str:
+        """The device the engine says it runs on, for example ``CPU``."""
+        ...
 
     def tokenise(self, texts: Sequence[str]) -> list[list[int]]:
         """Return ids between one special token and another, never cut; [] without words."""
@@ -66,7 +70,9 @@ class RerankModels(Protocol):
 
     def load(self, name: str) -> RerankModel: ...
 
-    def facts(self) -> dict[str, Any]: ...
+    def facts(self) -> dict[str, Any]:
+        """Return what health says of the engine and its device. Loads nothing."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

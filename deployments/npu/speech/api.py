@@ -85,6 +85,10 @@ def speech_routes(transcriber: Transcriber, engine: str) -> APIRouter:
 
 
 def written(transcript: Transcript, kind: str) -> Response:
+    """Return the answer in the form ``kind``, one of `SpeechRequest.response_format`.
+
+    Times in JSON are seconds. The caller adds the headers that say where it was made.
+    """
     if kind == "text":
         return PlainTextResponse(transcript.text + "\n")
     if kind == "srt":

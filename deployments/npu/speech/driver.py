@@ -42,6 +42,7 @@ class OpenVinoSpeechModels:
         self._device = device
 
     def installed(self) -> list[str]:
+        """Return the speech models on this machine, in the catalogue's order."""
         return [entry.name for entry in self._catalogue.installed("speech")]
 
     def resolve(self, name: str) -> str:
@@ -85,6 +86,11 @@ class OpenVinoWhisper:
         return ",".join(dict.fromkeys(devices))
 
     def transcribe(self, samples: Samples, asked: Asked) -> Iterator[Window]:
+        """Return windows that are made when they are asked for; an unknown language is refused now.
+
+        A window whose words are doubtful is decoded again at the next of `TEMPERATURES`; where all
+        are, the likeliest counts. A request with a temperature of its own gets one attempt.
+        """
         language = asked.language
         if language and language not in self._vocabulary.languages:
             raise BadRequest(f"{self.name} does not know the language {language!r}.").of("language")
@@ -186,6 +192,11 @@ class _Heard:
 
 
 def vocabulary(tokenizer: Tokenizer, config: dict[str, Any]) -> Vocabulary:
+    """Return the ids that ``tokenizer`` and ``config``, the model's generation_config.json, name.
+
+    Raises `ValueError` when the tokenizer lacks one of the tokens.
+    """
+
     def token(text: str) -> int:
         found = tokenizer.token_to_id(text)
         if found is None:

@@ -34,7 +34,9 @@ class AudioFiles(Protocol):
         than it may."""
         ...
 
-    def facts(self) -> dict[str, Any]: ...
+    def facts(self) -> dict[str, Any]:
+        """Return what health says of the limits under which files are decoded."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,13 @@ class SpeechModel(Protocol):
     """One model on one device. Every method blocks; windows are made in one thread at a time."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The real name, which answers give: never ``default``."""
+        ...
 
-    def device(self) -> str: ...
+    def device(self) -> str:
+        """The device the engine says it runs on, for example ``CPU``."""
+        ...
 
     def transcribe(self, samples: Samples, asked: Asked) -> Iterator[Window]:
         """Yield windows in order; raise `BadRequest` for a language the model does not know."""
@@ -106,6 +112,7 @@ class Transcript:
 
     @property
     def text(self) -> str:
+        """The words of all segments, without space around them."""
         return "".join(segment.text for segment in self.segments).strip()
 
 

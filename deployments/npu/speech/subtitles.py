@@ -6,6 +6,7 @@ from deployments.npu.speech.service import Segment
 
 
 def srt(segments: Sequence[Segment]) -> str:
+    """Return a SubRip file: numbered cues, with a comma before the milliseconds."""
     blocks = (
         f"{number}\n{_clock(s.start, ',')} --> {_clock(s.end, ',')}\n{_line(s.text)}\n"
         for number, s in enumerate(segments, 1)
@@ -14,6 +15,7 @@ def srt(segments: Sequence[Segment]) -> str:
 
 
 def vtt(segments: Sequence[Segment]) -> str:
+    """Return a WebVTT file: cues without numbers, with a point before the milliseconds."""
     cues = (f"{_clock(s.start, '.')} --> {_clock(s.end, '.')}\n{_line(s.text)}\n" for s in segments)
     return "\n".join(["WEBVTT\n", *cues])
 

@@ -40,6 +40,7 @@ class Vocabulary:
 
     @property
     def timestamps(self) -> int:
+        """The id of the first timestamp, 0.00 s. Each id after it is `TOKEN_SAMPLES` later."""
         return self.no_timestamps + 1
 
 
@@ -65,23 +66,31 @@ class Decoded:
 
     @property
     def avg_logprob(self) -> float:
+        """The mean natural logarithm of the tokens' probabilities, the final token's among them.
+
+        0.0 where nothing was decoded.
+        """
         return float(np.mean(self.logprobs)) if self.logprobs else 0.0
 
     @property
     def compression_ratio(self) -> float:
+        """How many times smaller zlib makes `text`, which has to be set first. 0.0 for no text."""
         raw = self.text.encode()
         return len(raw) / len(zlib.compress(raw)) if raw else 0.0
 
     @property
     def silent(self) -> bool:
+        """Whether nobody speaks: the model says so, and its words are unlikely besides."""
         return self.no_speech_prob > SILENT and self.avg_logprob < UNSURE
 
     @property
     def doubtful(self) -> bool:
+        """Whether the text repeats itself or is unlikely. `text` has to be set first."""
         return self.compression_ratio > REPETITIVE or self.avg_logprob < UNSURE
 
 
 def detect_language(heard: Heard, vocabulary: Vocabulary) -> str:
+    """Return the code of the language the window is most likely in. Forgets tokens said before."""
     heard.begin()
     logits = heard.step(vocabulary.start)
     return max(vocabulary.languages, key=lambda code: logits[vocabulary.languages[code]])
@@ -165,6 +174,7 @@ def segments(
 
 
 def softmax(logits: Floats) -> Floats:
+    """Return probabilities from ``logits`` [vocabulary]; minus infinity becomes 0."""
     powers = np.exp(logits - logits.max())
     return powers / powers.sum()
 

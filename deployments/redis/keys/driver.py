@@ -44,17 +44,20 @@ class RedisKeys:
         self._seed = client.register_script(SEED)
 
     async def records(self) -> Sequence[KeyRecord]:
+        """Return all keys. The first call seeds the first ones, if there never was a key."""
         await self._import_first()
         with translated():
             values = await self._redis.hvals(KEYS)  # pyright: ignore[reportGeneralTypeIssues]
         return [KeyRecord.model_validate_json(value) for value in values]
 
     async def add(self, record: KeyRecord) -> None:
+        """Seed the first keys, then add this one: `seed` adds nothing where there is a key."""
         await self._import_first()
         with translated():
             await self._redis.hset(KEYS, record.id, record.model_dump_json())  # pyright: ignore[reportGeneralTypeIssues]
 
     async def revoke(self, key_id: str) -> KeyRecord:
+        """Remove the key, then its belongings: nothing new is stored for a key that is gone."""
         with translated():
             async with self._redis.pipeline(transaction=True) as transaction:
                 transaction.hget(KEYS, key_id)

@@ -76,14 +76,17 @@ class RedisProfiles:
     async def take(
         self, owner: str, name: str, token: str, lease_s: float
     ) -> tuple[Outcome, bytes | None]:
+        """Lease a profile to ``token``. Redis itself ends the lease after ``lease_s`` seconds."""
         found = await self._run("take", owner, name, token, round(lease_s * 1000), MOST_PROFILES)
         sealed = base64.b64decode(found[1]) if len(found) > 1 and found[1] else None
         return found[0], sealed
 
     async def renew(self, owner: str, name: str, token: str, lease_s: float) -> Outcome:
+        """Let the lease last ``lease_s`` seconds from now; its old end does not count."""
         return await self._run("renew", owner, name, token, round(lease_s * 1000))
 
     async def save(self, owner: str, name: str, token: str, sealed: bytes) -> Outcome:
+        """Store ``sealed`` as base64, and the time by this room's clock. The lease stays."""
         if len(sealed) > MOST_BYTES:
             return "large"
         text = base64.b64encode(sealed).decode()
@@ -104,6 +107,7 @@ class RedisProfiles:
         ]
 
     async def delete(self, owner: str, name: str) -> Outcome:
+        """Remove a profile, unless somebody has its lease: then it is ``held``, whoever that is."""
         return await self._run("delete", owner, name, "")
 
     async def forget(self, owner: str) -> None:

@@ -58,6 +58,7 @@ class RedisResponses:
         self._put = client.register_script(PUT)
 
     async def put(self, owner: str, name: str, text: str) -> Outcome:
+        """Store a text. The same script removes the owner's oldest ones past the limits."""
         if len(text) > MOST_CHARACTERS:
             return "large"
         mine = f"{TEXT}{owner}:"
@@ -71,6 +72,7 @@ class RedisResponses:
             )
 
     async def get(self, owner: str, name: str) -> str | None:
+        """Return a stored text, None when there is none. Texts expire after `KEPT_S`."""
         with translated():
             found: str | None = await self._redis.get(f"{TEXT}{owner}:{name}")  # pyright: ignore[reportAssignmentType]
         return found

@@ -83,9 +83,15 @@ class LlamaCppEngine:
         return process
 
     def loaded(self, name: str) -> LlamaProcess | None:
+        """The model's process while it is in memory and alive, else None. Loads nothing."""
         return self._cache.get(name)
 
     async def ensure(self, name: str) -> None:
+        """Load a model that is not `loaded`: a live process of its name would be ended first.
+
+        Raises `ModelNotFound`, `BadModelFile`, `Busy` when no other model can leave, and
+        `Unavailable` when it does not fit into memory or llama.cpp cannot load it.
+        """
         await self._cache.ensure(name)
 
     async def load(self, name: str, keep_alive_s: float | None) -> None:
@@ -99,6 +105,10 @@ class LlamaCppEngine:
         await self._cache.drop(name)
 
     async def models(self) -> Sequence[ModelCard]:
+        """All files of the registry.
+
+        `context` is what a loaded model has; of any other it is the most that it may get.
+        """
         return [self._card(file, self._cache.get(file.name)) for file in self._registry()]
 
     def _card(self, file: ModelFile, process: LlamaProcess | None) -> ModelCard:

@@ -56,6 +56,10 @@ def devices() -> list[dict[str, str]]:
 
 
 def main() -> None:
+    """Load the model, say so on stdout, and end the process when stdin closes. Never returns.
+
+    Removes the socket's folder at its end. A load that fails ends the process without an answer.
+    """
     # Native code may print to descriptor 1: keep the real one for the protocol.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

@@ -86,6 +86,7 @@ class LlamaProcess:
 
     @property
     def alive(self) -> bool:
+        """Whether the process runs at this moment; whether it answers, only `watchdog` knows."""
         return self._child.poll() is None
 
     async def slots(self) -> list[dict[str, Any]]:

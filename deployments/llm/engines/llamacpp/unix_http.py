@@ -47,6 +47,7 @@ class Answer:
                 return
 
     async def read(self) -> bytes:
+        """The whole body. Read either this or `pieces`, and once. Raises as `pieces` does."""
         return b"".join([piece async for piece in self.pieces()])
 
     async def _guarded(self, reading: Any) -> bytes:

@@ -33,9 +33,13 @@ class Watched(Protocol):
     users: int
 
     @property
-    def alive(self) -> bool: ...
+    def alive(self) -> bool:
+        """Whether the process runs. The watch ends when it does not."""
+        ...
 
-    def kill(self) -> None: ...
+    def kill(self) -> None:
+        """End it at once, whatever it is doing. The watchdog logs the reason before."""
+        ...
 
 
 def patience(model_bytes: int) -> float:
@@ -88,6 +92,7 @@ class Watchdog:
         return self.still_s <= SLOW_S
 
     async def close(self) -> None:
+        """Stop watching and asking. The process is left as it is."""
         tasks: list[asyncio.Task[Any]] = [t for t in (self._task, self._asked) if t is not None]
         for task in tasks:
             task.cancel()

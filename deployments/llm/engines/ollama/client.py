@@ -32,6 +32,7 @@ class Client(ollama.AsyncClient):
         return await untyped._request(kind, "POST", path, json=body, stream=True)
 
     async def version(self) -> tuple[int, ...]:
+        """The server's release as numbers: ``0.12.6-rc1`` is (0, 12, 6)."""
         untyped: Any = self
         answer = await untyped._request_raw("GET", "/api/version")
         said: str = answer.json()["version"]
@@ -79,6 +80,10 @@ def _message(message: ChatMessage) -> dict[str, Any]:
 
 @asynccontextmanager
 async def translated(request: ChatRequest | None, context: int) -> AsyncGenerator[None, None]:
+    """Raise the server's refusals and lost connections as errors of ours.
+
+    ``request`` and its ``context`` in tokens are for the message alone; None where nobody chats.
+    """
     try:
         yield
     except ollama.ResponseError as error:
@@ -88,6 +93,7 @@ async def translated(request: ChatRequest | None, context: int) -> AsyncGenerato
 
 
 def too_long(error: ollama.ResponseError) -> bool:
+    """Whether a text was refused for its length. The server says so in its message only."""
     return "context length" in str(error.error)
 
 

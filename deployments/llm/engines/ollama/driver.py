@@ -95,6 +95,7 @@ class OllamaEngine:
         return self._sight.reason if self._sight else "not asked yet"
 
     async def models(self) -> Sequence[ModelCard]:
+        """What the server has, by a look at most `KNOWN_FOR_S` old. Empty when it is away."""
         return list((await self._look()).models.values())
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
@@ -175,9 +176,11 @@ class OllamaEngine:
             await self._client.generate(name, keep_alive=keep_alive_s)
 
     async def unload(self, name: str) -> None:
+        """Ask the server to keep it for 0 seconds, which frees its memory."""
         await self.load(name, 0)
 
     async def delete(self, name: str) -> None:
+        """Remove it from the server. The next `models` looks at the server anew."""
         async with translated(None, 0):
             await self._client.delete(name)
         self._sight = None

@@ -66,6 +66,7 @@ class ExternalEngine:
         )
 
     async def models(self) -> Sequence[ModelCard]:
+        """The models that the declared lists name; the server is not asked. Empty without a URL."""
         names = self._models if self._url else ()
         return [ModelCard(name, self.name, 0, vision=True) for name in names]
 
