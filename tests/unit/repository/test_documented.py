@@ -40,3 +40,26 @@ def test_routes_are_found() -> None:
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_route_says_what_it_does(route: str) -> None:
     assert ast.get_docstring(ROUTES[route])
+
+
+def public_functions(body: list[ast.stmt]) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Those of a module and of its classes, but for names that begin with an underscore."""
+    for node in body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from public_functions(node.body)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            if not node.name.startswith("_"):
+                yield node
+
+
+def test_most_public_functions_say_what_their_signature_cannot() -> None:
+    files = [
+        file
+        for top in ("autobot", "deployments")
+        for file in (CHECKOUT / top).rglob("*.py")
+        if "node_modules" not in file.parts
+    ]
+    found = [f for file in files for f in public_functions(ast.parse(file.read_text()).body)]
+    assert len(found) > 1000
+    said = sum(ast.get_docstring(function) is not None for function in found)
+    assert said / len(found) >= 0.8
