@@ -50,6 +50,6 @@ def test_braces_that_do_not_match_are_refused(glob: str) -> None:
 
 def test_a_glob_of_many_choices_is_matched_in_linear_time() -> None:
     glob = Glob("*" + "{*,*}" * 300 + "!")
-    began = time.perf_counter()
+    began = time.process_time()
     assert not glob.matches("http:" + "a" * 8000)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2

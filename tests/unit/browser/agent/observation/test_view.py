@@ -64,9 +64,9 @@ def test_a_field_says_what_it_holds_beside_a_placeholder_too() -> None:
 def test_a_page_nested_as_deeply_as_a_page_can_be_is_seen_in_linear_time() -> None:
     def seconds(depth: int) -> float:
         lines = [f"{'  ' * n}- generic [ref=e{n}] [cursor=pointer]:" for n in range(depth)]
-        began = time.perf_counter()
+        began = time.process_time()
         view_of("\n".join([*lines, f"{'  ' * depth}- text: deep"]))
-        return time.perf_counter() - began
+        return time.process_time() - began
 
     assert "deep" in "\n".join(view_of("- generic:\n  - text: deep").lines)
     assert seconds(25) < 1
@@ -75,6 +75,6 @@ def test_a_page_nested_as_deeply_as_a_page_can_be_is_seen_in_linear_time() -> No
 
 def test_disabled_and_pointed_elements_in_each_other_are_looked_at_once() -> None:
     lines = [f"{'  ' * n}- generic [ref=e{n}] [cursor=pointer]:" for n in range(60)]
-    began = time.perf_counter()
+    began = time.process_time()
     view_of("\n".join([*lines, f'{"  " * 60}- button "x" [disabled] [ref=e99]']))
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
