@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from autobot.errors import SetupError
-from autobot.settings import Port, Settings, default_home
+from autobot.settings import Port, Settings, default_home, port_setting
 
 FILE = "manifest.yaml"
 DEPLOYMENTS = Path(__file__).resolve().parents[1] / "deployments"
@@ -102,7 +102,7 @@ class Manifest(_Part):
     def _name_and_port_are_free(self) -> "Manifest":
         if self.room in RESERVED:
             raise ValueError(f"'{self.room}' means something else")
-        own = "http_port" if self.room == "main" else f"{self.room}_port"
+        own = port_setting(self.room)
         if own in PORTS and self.port != PORTS[own]:
             raise ValueError(f"'{self.room}' means something else: see the setting {own}")
         taken = [name for name, port in PORTS.items() if port == self.port and name != own]
@@ -130,6 +130,12 @@ class Rooms(Mapping[str, Manifest]):
             for manifest in self._manifests.values()
             for application in manifest.applications
         }
+        prefixes = {
+            f"{application.route_prefix.rstrip('/')}/": application
+            for application in self.applications.values()
+            if application.route_prefix
+        }
+        self._longest_first = sorted(prefixes.items(), key=lambda item: -len(item[0]))
 
     def __getitem__(self, room: str) -> Manifest:
         return self._manifests[room]
@@ -147,6 +153,10 @@ class Rooms(Mapping[str, Manifest]):
     def room_of(self, application: str) -> str:
         """Return the room that has ``application``. Raises KeyError when none has."""
         return self._rooms[application]
+
+    def port(self, room: str, settings: Settings) -> int | None:
+        """Return the room's own port: its setting's, else its manifest's; None when it has none."""
+        return settings.room_port(room) or self[room].port
 
     @property
     def digest(self) -> str:
@@ -176,13 +186,8 @@ class Rooms(Mapping[str, Manifest]):
 
     def _at(self, path: str) -> Application | None:
         below = f"{path}/"
-        prefixes = {
-            f"{application.route_prefix.rstrip('/')}/": application
-            for application in self.applications.values()
-            if application.route_prefix
-        }
-        matching = [prefix for prefix in prefixes if below.startswith(prefix)]
-        return prefixes[max(matching, key=len)] if matching else None
+        matching = (at for prefix, at in self._longest_first if below.startswith(prefix))
+        return next(matching, None)
 
 
 def rooms(deployments: Path = DEPLOYMENTS) -> Rooms:

@@ -34,6 +34,11 @@ def default_home() -> Path:
     return Path(os.environ.get("AUTOBOT_HOME") or Path.home() / ".autobot").expanduser()
 
 
+def port_setting(room: str) -> str:
+    """The name of the setting that has a room's own port, where it has one."""
+    return "http_port" if room == "main" else f"{room}_port"
+
+
 class Settings(BaseSettings):
     """Where things are and which ports they use. Ports are TCP; sizes are bytes; times seconds."""
 
@@ -173,7 +178,7 @@ class Settings(BaseSettings):
 
     def room_port(self, room: str) -> int | None:
         """The own port of a room that comes along; None of another."""
-        return self.http_port if room == "main" else getattr(self, f"{room}_port", None)
+        return getattr(self, port_setting(room), None)
 
     @classmethod
     def settings_customise_sources(

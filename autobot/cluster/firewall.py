@@ -83,7 +83,7 @@ def _service(topology: Topology, settings: Settings, room: str) -> list[str]:
             *_open_to(topology.client_networks, [port, settings.desktop_port]),
             f"tcp dport {port} ip saddr @cluster accept",
         ]
-    port = settings.room_port(room) or rooms()[room].port
+    port = rooms().port(room, settings)
     if port is None:
         return []
     if room == "redis":

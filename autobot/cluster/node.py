@@ -27,7 +27,7 @@ from autobot.platform import programs
 from autobot.platform.programs import Program
 from autobot.platform.ray_env import SYSTEM_PATH, prepare_run_dir, ray_env
 from autobot.platform.topology import CHECKOUT, Topology, load_topology, own_addresses
-from autobot.settings import Settings
+from autobot.settings import Settings, port_setting
 
 UNITS = Path("/etc/systemd/system")
 BIN = Path("/usr/local/bin")
@@ -58,7 +58,7 @@ RAY_ADDRESS = '[ "${{1:-}}" = start ] || export RAY_ADDRESS="${{RAY_ADDRESS:-{he
 def node_settings(topology: Topology, room: str) -> Settings:
     """The settings of this VM: what the topology says of it, and all its ports opened outward."""
     spec = topology.rooms[room]
-    port = {} if spec.port is None else {_port_setting(room): spec.port}
+    port = {} if spec.port is None else {port_setting(room): spec.port}
     home = Path.home() / ".autobot"
     given: dict[str, Any] = {
         **port,
@@ -67,10 +67,6 @@ def node_settings(topology: Topology, room: str) -> Settings:
         "node_ip": own_address(topology, room),
     }
     return Settings(**given)
-
-
-def _port_setting(room: str) -> str:
-    return "http_port" if room == "main" else f"{room}_port"
 
 
 def own_address(topology: Topology, room: str) -> str:
@@ -119,7 +115,7 @@ def node_environment(topology: Topology, settings: Settings, current: str) -> di
     return {
         **ray_env(settings),
         **HANGS_ARE_MISSED,
-        **{f"AUTOBOT_{_port_setting(r).upper()}": str(s.port) for r, s in _with_port(topology)},
+        **{f"AUTOBOT_{port_setting(r).upper()}": str(s.port) for r, s in _with_port(topology)},
         "AUTOBOT_CLUSTER_FILE": str(settings.home / "cluster.yaml"),
         "PATH": f"/opt/autobot/venv/bin:{SYSTEM_PATH}",
         **kept,

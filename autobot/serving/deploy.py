@@ -55,14 +55,14 @@ def render(
 ) -> dict[str, Any]:
     """Return the Serve configuration of this platform, whose rooms have so many ``vms``."""
     found = rooms(checkout / "deployments")
-    restarts = Restarts(settings).read()
+    manifests, restarts = found.digest, Restarts(settings).read()
     applications: list[dict[str, Any]] = []
     for room, manifest in found.items():
         if vms and room not in vms:
             continue  # it may be left out, and no VM has its resource
         many = vms.get(room, 1) if manifest.spread else 1
         environment = {
-            "AUTOBOT_MANIFESTS": found.digest,
+            "AUTOBOT_MANIFESTS": manifests,
             "AUTOBOT_CODE": _code(checkout, found.folder(room)),
             "AUTOBOT_RESTART": restarts.get(room, "0"),
         }
@@ -95,14 +95,13 @@ def _deployment(room: str, application: Application, many: int) -> dict[str, Any
     """A replica asks for a share of its room's custom resource, of which a VM has 1: that pins it
     there, and the rest lets the next replica start beside it during a rolling update.
     """
-    replicas = application.replicas if many == 1 else many
-    placed = ONE_A_VM if many > 1 else ROLLING
+    spread = many > 1
     return {
         "name": application.deployment,
-        "num_replicas": replicas,
+        "num_replicas": many if spread else application.replicas,
         "max_ongoing_requests": application.max_ongoing_requests,
         "ray_actor_options": {"num_cpus": 0, "resources": {room: application.share}},
-        **placed,
+        **(ONE_A_VM if spread else ROLLING),
     }
 
 

@@ -171,7 +171,7 @@ class RoomReplica(Room):
 
     @contextlib.asynccontextmanager
     async def _own_port(self, app: FastAPI) -> AsyncIterator[None]:
-        port = self.settings.room_port(self.room) or rooms()[self.room].port
+        port = rooms().port(self.room, self.settings)
         if not self.own_port or self.room == "main" or port is None:
             yield
             return

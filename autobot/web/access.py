@@ -20,7 +20,7 @@ from autobot.manifests import rooms
 from autobot.web import problems
 from autobot.web.auth import presented_key
 from autobot.web.bodies import Bodies, Body, Refused, has_body
-from autobot.web.public import reads_in_public
+from autobot.web.public import is_public
 from autobot.web.route_table import KnownRoute, RouteTable
 
 log = structlog.get_logger()
@@ -198,7 +198,7 @@ class Access:
         scope = connection.scope
         return (
             scope["type"] == "http"
-            and reads_in_public(self._public, scope["method"], scope["path"])
+            and is_public(self._public, scope["method"], scope["path"])
             and presented_key(connection) is None
             and not has_body(connection.headers)
         )
@@ -214,7 +214,7 @@ class Access:
             self._table = RouteTable(connection.app.routes)
         method, path = connection.scope["method"], connection.scope["path"]
         route = self._table.find(method, path)
-        if route is None or reads_in_public(self._public, method, path):
+        if route is None or is_public(self._public, method, path):
             return route, ""
         connection.scope["route"] = route  # for the metrics, should it end here
         record = self._keys.check(presented_key(connection), *route.scopes)

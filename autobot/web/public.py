@@ -1,16 +1,12 @@
 """What is open to everybody: liveness, and what the rooms' manifests call public."""
 
-from autobot.manifests import Public, rooms
+from autobot.manifests import Public
 
 EVERYWHERE = frozenset({"/health"})
 """A replica's liveness: one word, for load balancers and monitors."""
 
 
-def is_public(room: str, method: str, path: str) -> bool:
-    return reads_in_public(rooms()[room].public, method, path)
-
-
-def reads_in_public(public: Public, method: str, path: str) -> bool:
+def is_public(public: Public, method: str, path: str) -> bool:
     """Whether this is a request that needs no key, in a room that says ``public`` of itself."""
     if method not in ("GET", "HEAD"):
         return False

@@ -33,10 +33,11 @@ class Main(RoomReplica):
         super().__init__()
         self._topology = TopologyFile(cluster_file())
         self._rooms = rooms()
+        present = self._vms() or self._rooms  # a cluster may lack an optional one
         applications = {
             room: [application.name for application in manifest.applications]
             for room, manifest in self._rooms.items()
-            if room in (self._vms() or self._rooms)  # a cluster may lack an optional one
+            if room in present
         }
         self.cluster = ClusterView(applications, self.settings.probe_deadline_s, self._serving_vms)
         self.monitor = HealthMonitor(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from autobot.manifests import rooms
+from autobot.manifests import Public, rooms
 from autobot.web.public import is_public
 from autobot.web.route_table import KnownRoute, RouteTable
 from tests.contract.every_room import SCOPES, Keys, every_app
@@ -82,6 +82,11 @@ async def apps(keys: Keys, tmp_path: Path) -> dict[str, FastAPI]:
     return await every_app(keys, tmp_path)
 
 
+def public_of(application: str) -> Public:
+    known = rooms()
+    return known[known.room_of(application)].public
+
+
 def keyed(apps: dict[str, FastAPI]) -> list[tuple[str, FastAPI, KnownRoute, str]]:
     """Application, route and method of everything that needs a key."""
     return [
@@ -89,7 +94,7 @@ def keyed(apps: dict[str, FastAPI]) -> list[tuple[str, FastAPI, KnownRoute, str]
         for name, app in apps.items()
         for route in RouteTable(app.routes).routes
         for method in sorted(route.methods)
-        if not is_public(rooms().room_of(name), method, path_of(route))
+        if not is_public(public_of(name), method, path_of(route))
     ]
 
 
@@ -104,7 +109,7 @@ async def test_these_are_all_rooms_and_what_is_public_is_on_the_list(
         for name, app in apps.items()
         for route in RouteTable(app.routes).routes
         for method in route.methods
-        if is_public(rooms().room_of(name), method, path_of(route))
+        if is_public(public_of(name), method, path_of(route))
     }
     assert open_routes == PUBLIC
 
