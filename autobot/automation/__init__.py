@@ -1,0 +1,1 @@
+"""Automations without any room: the document, its expressions and schedules."""
