@@ -88,13 +88,18 @@ def restore(settings: Settings, path: Path, *, force: bool = False) -> Manifest:
     data = settings.data_dir / "redis"
     if data.exists() and any(data.iterdir()) and not force:
         raise Conflict(f"{data} holds data. Restore over it with --force; it is kept beside.")
+    new = data.with_name("redis.restoring")
+    shutil.rmtree(new, ignore_errors=True)
+    write_private(new / AOF_DIR / "appendonly.aof.1.base.rdb", snapshot)
+    write_private(
+        new / AOF_DIR / "appendonly.aof.manifest",
+        b"file appendonly.aof.1.base.rdb seq 1 type b\n",
+    )
+    # What was kept goes only for what is kept now: a restore that failed, and is done again, must
+    # not remove the data that it was to keep.
     if data.exists():
         kept = data.with_name("redis.before-restore")
         shutil.rmtree(kept, ignore_errors=True)
         data.rename(kept)
-    folder = data / AOF_DIR
-    write_private(folder / "appendonly.aof.1.base.rdb", snapshot)
-    write_private(
-        folder / "appendonly.aof.manifest", b"file appendonly.aof.1.base.rdb seq 1 type b\n"
-    )
+    new.rename(data)
     return manifest

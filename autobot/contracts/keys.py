@@ -1,9 +1,10 @@
 """API keys as room redis keeps them; every replica of every other room asks for them."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from autobot.errors import NotFound
+from autobot.errors import NotFound, Unavailable
 from autobot.keys import KeyRecord
 
 
@@ -19,7 +20,11 @@ class Keys(Protocol):
         ...
 
     async def revoke(self, key_id: str) -> KeyRecord:
-        """Remove a key with its profiles and responses. `NotFound`: there is none of that id."""
+        """Remove a key with its profiles and responses. `NotFound`: there is none of that id.
+
+        After `Unavailable` the key may be gone already and some of its belongings may not. The same
+        call then finishes it, and so does a later `records`.
+        """
         ...
 
 
@@ -32,16 +37,25 @@ class FakeKeys:
         on_revoke: Callable[[str], None] = lambda key_id: None,
     ) -> None:
         self.by_id = {record.id: record for record in records}
+        self._revoked: dict[str, KeyRecord] = {}
         self._on_revoke = on_revoke
 
     async def records(self) -> Sequence[KeyRecord]:
+        with contextlib.suppress(Unavailable):
+            for key_id in list(self._revoked):
+                self._remove_belongings(key_id)
         return list(self.by_id.values())
 
     async def add(self, record: KeyRecord) -> None:
         self.by_id[record.id] = record
 
     async def revoke(self, key_id: str) -> KeyRecord:
-        if key_id not in self.by_id:
+        if key_id in self.by_id:
+            self._revoked[key_id] = self.by_id.pop(key_id)
+        if key_id not in self._revoked:
             raise NotFound(f"There is no API key with the id '{key_id}'.")
+        return self._remove_belongings(key_id)
+
+    def _remove_belongings(self, key_id: str) -> KeyRecord:
         self._on_revoke(key_id)
-        return self.by_id.pop(key_id)
+        return self._revoked.pop(key_id)

@@ -1,12 +1,16 @@
 """A backup is verified before anything is touched, and nothing is lost by restoring."""
 
+import errno
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from autobot import backup
 from autobot.backup import pack, restore, unpack
 from autobot.errors import Conflict, Invalid
+from autobot.files import write_private
 from autobot.settings import Settings
 
 SNAPSHOT = b"REDIS0012" + bytes(range(256))
@@ -50,6 +54,36 @@ def test_restore_over_data_needs_force_and_keeps_what_was_there(
     assert (data / "old").read_text() == "precious"
     restore(settings, file, force=True)
     assert (data.with_name("redis.before-restore") / "old").read_text() == "precious"
+
+
+def test_a_restore_that_failed_and_is_done_again_keeps_the_data_from_before_both(
+    settings: Settings, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = settings.data_dir / "redis"
+    data.mkdir(parents=True)
+    (data / "old").write_text("precious")
+    with monkeypatch.context() as patch:
+        patch.setattr(backup, "write_private", write_the_first_file_only())
+        with pytest.raises(OSError, match="No space"):
+            restore(settings, file, force=True)
+    assert (data / "old").read_text() == "precious"
+    restore(settings, file, force=True)
+    assert (data.with_name("redis.before-restore") / "old").read_text() == "precious"
+    assert (data / "appendonlydir" / "appendonly.aof.1.base.rdb").read_bytes() == SNAPSHOT
+    assert sorted(each.name for each in data.parent.iterdir()) == ["redis", "redis.before-restore"]
+
+
+def write_the_first_file_only() -> Callable[[Path, bytes], None]:
+    """Return what writes files until the disk is full, which it is after the first."""
+    written: list[Path] = []
+
+    def write(path: Path, content: bytes) -> None:
+        if written:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(path)
+        write_private(path, content)
+
+    return write
 
 
 def test_damaged_and_foreign_files_are_refused_untouched(

@@ -38,9 +38,16 @@ def key_routes(keys: Keys, spread: Spread) -> APIRouter:
 
     @router.delete("/{key_id}")
     async def revoke_key(request: Request, key_id: str) -> ChangedKey:
-        """Remove a key with its profiles and stored responses; its open streams end."""
+        """Remove a key with its profiles and stored responses; its open streams end.
+
+        After a 503 the key may be gone while some of what it stored is not: call it again.
+        """
         outlive_key(request)  # a key may revoke itself
-        revoked = await keys.revoke(key_id)
+        try:
+            revoked = await keys.revoke(key_id)
+        except Unavailable:
+            await spread()  # the key may be gone already
+            raise
         return ChangedKey(unconfirmed=await spread(), **_public(revoked))
 
     return router

@@ -1,6 +1,7 @@
 """`Keys` in Redis.
 
 autobot:redis:keys      a hash: id -> the record as JSON
+autobot:redis:revoked   the same of keys that are revoked and whose belongings are still to go
 autobot:redis:seeded    there once was a key
 """
 
@@ -8,12 +9,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import redis.asyncio
+import structlog
 
-from autobot.errors import NotFound
+from autobot.errors import NotFound, Unavailable
 from autobot.keys import RECORDS, KeyRecord
 from deployments.redis.errors import translated
 
 KEYS = "autobot:redis:keys"
+REVOKED = "autobot:redis:revoked"
 SEEDED = "autobot:redis:seeded"
 """The first keys do not come back when all have been revoked."""
 
@@ -26,6 +29,17 @@ if seeded or redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 redis.call('HSET', KEYS[1], unpack(ARGV))
 return #ARGV / 2
 """
+# The key is removed before it is noted: Redis lets a script go on past a full memory once it has
+# written, and a removal is never refused.
+REVOKE = """
+local record = redis.call('HGET', KEYS[1], ARGV[1])
+if not record then return redis.call('HGET', KEYS[2], ARGV[1]) end
+redis.call('HDEL', KEYS[1], ARGV[1])
+redis.call('HSET', KEYS[2], ARGV[1], record)
+return record
+"""
+
+log = structlog.get_logger()
 
 
 class RedisKeys:
@@ -42,10 +56,17 @@ class RedisKeys:
         self._on_revoke = on_revoke
         self._first = first
         self._seed = client.register_script(SEED)
+        self._revoke = client.register_script(REVOKE)
+        # A replica before this one may have ended in the middle of a revocation.
+        self._unfinished = True
 
     async def records(self) -> Sequence[KeyRecord]:
-        """Return all keys. The first call seeds the first ones, if there never was a key."""
+        """Return all keys. The first call seeds the first ones, if there never was a key.
+
+        Also finishes revocations that failed in the middle.
+        """
         await self._import_first()
+        await self._finish_revocations()
         with translated():
             values = await self._redis.hvals(KEYS)  # pyright: ignore[reportGeneralTypeIssues]
         return [KeyRecord.model_validate_json(value) for value in values]
@@ -59,15 +80,15 @@ class RedisKeys:
     async def revoke(self, key_id: str) -> KeyRecord:
         """Remove the key, then its belongings: nothing new is stored for a key that is gone."""
         with translated():
-            async with self._redis.pipeline(transaction=True) as transaction:
-                transaction.hget(KEYS, key_id)
-                transaction.hdel(KEYS, key_id)
-                found, _ = await transaction.execute()
-        if found is None:
+            record = await self._revoke(keys=[KEYS, REVOKED], args=[key_id])
+        if record is None:
             raise NotFound(f"There is no API key with the id '{key_id}'.")
-        for forget in self._on_revoke:
-            await forget(key_id)
-        return KeyRecord.model_validate_json(found)
+        try:
+            await self._remove_belongings(key_id)
+        except BaseException:  # also when its caller went away
+            self._unfinished = True
+            raise
+        return KeyRecord.model_validate_json(record)
 
     async def seed(self, records: Sequence[KeyRecord]) -> int:
         """Add ``records`` only where there never was a key; return how many were added."""
@@ -81,3 +102,24 @@ class RedisKeys:
         if self._first is not None and self._first.exists():
             await self.seed(RECORDS.validate_json(self._first.read_bytes()))
         self._first = None
+
+    async def _remove_belongings(self, key_id: str) -> None:
+        """May be called again after a failure: the key is forgotten last."""
+        for forget in self._on_revoke:
+            await forget(key_id)
+        with translated():
+            await self._redis.hdel(REVOKED, key_id)  # pyright: ignore[reportGeneralTypeIssues]
+
+    async def _finish_revocations(self) -> None:
+        """Never raises `Unavailable`: what is left is tried again when keys are next asked for."""
+        if not self._unfinished:
+            return
+        self._unfinished = False
+        try:
+            with translated():
+                revoked = await self._redis.hkeys(REVOKED)  # pyright: ignore[reportGeneralTypeIssues]
+            for key_id in revoked:
+                await self._remove_belongings(str(key_id))
+        except Unavailable as error:
+            self._unfinished = True
+            log.warning("keys.revocation_unfinished", reason=error.detail)

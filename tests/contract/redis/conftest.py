@@ -2,12 +2,14 @@
 
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 import redis
 
+from autobot.errors import Unavailable
 from autobot.platform.redis_conf import write_conf
 from autobot.platform.secrets import Secrets, ensure_secrets
 from autobot.settings import Settings
@@ -54,6 +56,14 @@ class Server:
             protocol=3,
         )
 
+    @contextmanager
+    def removals_fail(self) -> Iterator[None]:
+        """Within, room redis may write, but not remove what it keeps beside hashes."""
+        operator = self.client("operator")
+        operator.execute_command("ACL", "SETUSER", "redis", "-unlink")
+        yield
+        operator.execute_command("ACL", "SETUSER", "redis", "+unlink")
+
     def store(self) -> RedisStore:
         settings = self.settings
         password = self.secrets.read("redis/redis")
@@ -86,3 +96,25 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     made: RedisStore = request.getfixturevalue("server").store()
     yield made
     await made.close()
+
+
+@pytest.fixture
+def removals_fail(
+    store: Store, request: pytest.FixtureRequest
+) -> Callable[[], AbstractContextManager[None]]:
+    """Return a context within which the store takes writes and removes no stored response."""
+    if not isinstance(store, FakeStore):
+        server: Server = request.getfixturevalue("server")
+        return server.removals_fail
+
+    @contextmanager
+    def failing() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(store.responses, "forget", _unavailable)
+            yield
+
+    return failing
+
+
+def _unavailable(owner: str) -> None:
+    raise Unavailable(f"What {owner} stored cannot be removed.")

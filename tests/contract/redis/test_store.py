@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 
@@ -44,6 +46,58 @@ async def test_revoked_keys_are_gone_and_unknown_ones_not_found(store: Store) ->
     assert await store.keys.records() == [kept]
     with pytest.raises(NotFound):
         await store.keys.revoke(gone.id)
+
+
+async def test_a_revocation_that_fails_in_the_middle_refuses_the_key_and_a_retry_finishes_it(
+    store: Store, removals_fail: Callable[[], AbstractContextManager[None]]
+) -> None:
+    await store.keys.add(gone := record())
+    await store.responses.put(gone.id, "resp_1", "x")
+    with removals_fail():
+        with pytest.raises(Unavailable):
+            await store.keys.revoke(gone.id)
+        assert await store.keys.records() == []
+        assert await store.responses.put(gone.id, "resp_2", "x") == "lost"
+    assert await store.keys.revoke(gone.id) == gone
+    assert await store.responses.get(gone.id, "resp_1") is None
+    with pytest.raises(NotFound):
+        await store.keys.revoke(gone.id)
+
+
+async def test_what_a_failed_revocation_left_behind_goes_when_the_keys_are_next_asked_for(
+    store: Store, removals_fail: Callable[[], AbstractContextManager[None]]
+) -> None:
+    await store.keys.add(gone := record())
+    await store.responses.put(gone.id, "resp_1", "x")
+    with removals_fail(), pytest.raises(Unavailable):
+        await store.keys.revoke(gone.id)
+    assert await store.keys.records() == []
+    assert await store.responses.get(gone.id, "resp_1") is None
+
+
+async def test_a_revocation_that_a_killed_replica_began_is_finished_by_the_next(
+    server: Server,
+) -> None:
+    first, second = server.store(), server.store()
+    await first.keys.add(gone := record())
+    await first.responses.put(gone.id, "resp_1", "x")
+    with server.removals_fail(), pytest.raises(Unavailable):
+        await first.keys.revoke(gone.id)
+    await first.close()
+    assert await second.keys.records() == []
+    assert await second.responses.get(gone.id, "resp_1") is None
+    await second.close()
+
+
+async def test_a_key_can_be_revoked_while_redis_has_no_memory_left(server: Server) -> None:
+    store = server.store()
+    await store.keys.add(gone := record())
+    server.client("operator").config_set("maxmemory", "100kb")
+    with pytest.raises(Unavailable, match="memory"):
+        await store.keys.add(record())
+    assert await store.keys.revoke(gone.id) == gone
+    assert await store.keys.records() == []
+    await store.close()
 
 
 async def test_snapshot_is_in_redis_format(store: Store) -> None:

@@ -23,8 +23,10 @@ class Cluster:
 
     def __init__(self) -> None:
         self.silent: list[str] = []
+        self.spreads = 0
 
     async def spread_keys(self) -> list[str]:
+        self.spreads += 1
         return self.silent
 
     async def nodes(self) -> list[dict[str, Any]]:
@@ -86,6 +88,15 @@ async def test_who_has_not_taken_a_change_is_named(
     cluster.silent = ["npu on 10.0.0.7"]
     gone = await http.delete(f"/api/keys/{made['id']}")
     assert (gone.status_code, gone.json()["unconfirmed"]) == (200, ["npu on 10.0.0.7"])
+
+
+async def test_a_revocation_that_fails_in_the_middle_is_told_to_every_replica(
+    http: httpx.AsyncClient, cluster: Cluster, keys: LostKeys
+) -> None:
+    made = (await http.post("/api/keys", json=NEW)).json()
+    keys.away, spreads = True, cluster.spreads
+    assert (await http.delete(f"/api/keys/{made['id']}")).status_code == 503
+    assert cluster.spreads == spreads + 1
 
 
 async def test_a_key_that_was_made_while_its_answer_was_lost_does_not_stay(
