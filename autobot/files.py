@@ -64,11 +64,14 @@ def _not_ours(path: Path) -> SetupError:
     return SetupError(f"{path} is not a folder of this user.", f"Look who made it; remove {path}.")
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Replace a file atomically; nobody but its owner can read it, not even for a moment."""
+def write_private(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Replace a file atomically; nobody but its owner can read it, not even for a moment.
+
+    ``mode`` is the owner's rights, such as 0o700 for a program; others are given none.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode & 0o700)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)

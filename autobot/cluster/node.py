@@ -11,6 +11,7 @@ import os
 import pwd
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,8 @@ def room_programs(topology: Topology, settings: Settings, room: str) -> list[Pro
         head_address=f"{topology.head}:{settings.gcs_port}",
         autoscaling_config=Path.home() / "ray_bootstrap_config.yaml" if head else None,
     )
-    ray = Program(ray.name, ray.argv, {"AUTOBOT_BUILD": build_digest(room)}, manifest.user)
+    build = {"AUTOBOT_BUILD": build_digest(room)}
+    ray = Program(ray.name, ray.argv, build, manifest.user, files=ray.files)
     return [*programs.named(settings, manifest.programs), ray]
 
 
@@ -111,7 +113,7 @@ def node_environment(topology: Topology, settings: Settings, current: str) -> di
     """The node's environment; ``current`` is the file as it is, whose instance id outlives this."""
     known = dict(line.split("=", 1) for line in current.splitlines() if "=" in line)
     kept = {name: known[name].strip('"') for name in FROM_LAUNCHER if name in known}
-    told = {name: os.environ[name] for name in FROM_LAUNCHER if name in os.environ}
+    given = {name: os.environ[name] for name in FROM_LAUNCHER if name in os.environ}
     return {
         **ray_env(settings),
         **HANGS_ARE_MISSED,
@@ -119,7 +121,7 @@ def node_environment(topology: Topology, settings: Settings, current: str) -> di
         "AUTOBOT_CLUSTER_FILE": str(settings.home / "cluster.yaml"),
         "PATH": f"/opt/autobot/venv/bin:{SYSTEM_PATH}",
         **kept,
-        **told,
+        **given,
     }
 
 
@@ -127,8 +129,10 @@ def _with_port(topology: Topology) -> list[tuple[str, Any]]:
     return [(room, spec) for room, spec in topology.rooms.items() if spec.port is not None]
 
 
-def system_files(topology: Topology, settings: Settings, room: str) -> dict[Path, str]:
-    """Path -> content of everything outside the user's home."""
+def system_files(
+    topology: Topology, settings: Settings, room: str, own: Iterable[Program]
+) -> dict[Path, str]:
+    """Path -> content of everything outside the user's home; ``own`` are the room's programs."""
     env_file = Path(systemd.ENV_FILE)
     current = env_file.read_text() if env_file.exists() else ""
     environment = node_environment(topology, settings, current)
@@ -141,7 +145,7 @@ def system_files(topology: Topology, settings: Settings, room: str) -> dict[Path
         BIN / "autobot": WRAPPER.format(name="autobot", env_file=env_file, address=""),
     }
     user = getpass.getuser()
-    for program in room_programs(topology, settings, room):
+    for program in own:
         files[unit_of(program)] = systemd.render_unit(program, user)
     return files
 
@@ -155,14 +159,15 @@ def start(room: str) -> None:
     """Write what differs, restart the units it concerns, start the rest."""
     topology = load_topology()
     settings = node_settings(topology, room)
+    own = room_programs(topology, settings, room)
+    programs.prepare_programs(own)
     changed: set[Path] = set()
-    for path, content in system_files(topology, settings, room).items():
+    for path, content in system_files(topology, settings, room, own).items():
         if not path.exists() or path.read_text() != content:
             _install(path, content)
             changed.add(path)
     if any(path.parent == UNITS for path in changed):
         _sudo("systemctl", "daemon-reload")
-    own = room_programs(topology, settings, room)
     if stale := _units() - {unit_of(program).name for program in own}:
         _sudo("systemctl", "disable", "--now", "--quiet", *stale)
     firewall = "reload-or-restart" if Path(systemd.FIREWALL_FILE) in changed else "start"
@@ -235,10 +240,10 @@ def _sudo(*argv: str, stdin: str = "") -> None:
     prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
     done = subprocess.run([*prefix, *argv], input=stdin, text=True, capture_output=True)
     if done.returncode:
-        said = (done.stderr or done.stdout).strip()
+        output = (done.stderr or done.stdout).strip()
         user = pwd.getpwuid(os.geteuid()).pw_name
         raise SetupError(
-            f"`{' '.join(argv)}` failed: {said}", f"User {user} must have sudo without a password."
+            f"`{' '.join(argv)}` failed: {output}", f"User {user} must have sudo without a password."
         )
 
 

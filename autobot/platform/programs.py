@@ -1,4 +1,8 @@
-"""The processes of a platform: the same commands under supervisord and under systemd."""
+"""The processes of a platform: the same commands under supervisord and under systemd.
+
+Listing them changes nothing on the disk: each names the files that it reads, and `prepare_programs`
+writes them before it starts.
+"""
 
 import hashlib
 import json
@@ -12,17 +16,17 @@ from urllib.parse import urlsplit
 from autobot.errors import SetupError
 from autobot.manifests import rooms
 from autobot.platform import same_origin
-from autobot.platform.desktop import desktop_env, vnc_password, write_desktop
-from autobot.platform.haproxy import write_wrapper
+from autobot.platform.desktop import desktop_env, desktop_files, vnc_password
+from autobot.platform.haproxy import wrapper_script
+from autobot.platform.program_files import ProgramFile
 from autobot.platform.ray_env import (
     SYSTEM_PATH,
     loopback_env,
-    prepare_run_dir,
     ray_env,
+    settings_file,
     short_run_dir,
-    write_settings,
 )
-from autobot.platform.redis_conf import write_conf
+from autobot.platform.redis_conf import data_folder, find_server, render_conf, users_file
 from autobot.platform.topology import CHECKOUT
 from autobot.settings import Settings
 
@@ -39,7 +43,8 @@ class Program:
     """One long-running process. ``user`` None means the user who starts it.
 
     ``stop_signal`` is what ends it: a name without SIG. ``unless`` names a file that says that
-    somebody else runs it; with one, a program that is not installed is no error either.
+    somebody else runs it; with one, a program that is not installed is no error either. ``files``
+    and ``folders`` are what `prepare_programs` makes for it.
     """
 
     name: str
@@ -48,14 +53,35 @@ class Program:
     user: str | None = None
     stop_signal: str = "TERM"
     unless: Path | None = None
+    files: tuple[ProgramFile, ...] = ()
+    folders: tuple[Path, ...] = ()
+
+
+def prepare_programs(programs: Iterable[Program]) -> None:
+    """Make the folders, closed to others, and write the files that the programs read.
+
+    Raises OSError, for example when the disk is full or a secret is missing.
+    """
+    for program in programs:
+        for folder in program.folders:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for file in program.files:
+            file.write()
 
 
 def redis(settings: Settings) -> Program:
-    """Redis Stack. Writes its configuration; a changed one shows in the program's environment."""
-    server, conf = write_conf(settings)
-    acl = settings.secrets_dir / "redis" / "users.acl"
-    digest = hashlib.sha256(conf.read_bytes() + acl.read_bytes()).hexdigest()[:16]
-    return Program("redis", (str(server.binary), str(conf)), {"AUTOBOT_CONFIG": digest})
+    """Redis Stack. Changed users or a changed configuration show in the program's environment."""
+    server = find_server(settings)
+    content = render_conf(settings, server).encode()
+    conf = ProgramFile(settings.run_dir / "redis.conf", lambda: content)
+    users = users_file(settings).read_bytes() if users_file(settings).exists() else b""
+    return Program(
+        "redis",
+        (str(server.binary), str(conf.path)),
+        {"AUTOBOT_CONFIG": hashlib.sha256(content + users).hexdigest()[:16]},
+        files=(conf,),
+        folders=(data_folder(settings),),
+    )
 
 
 def ollama(settings: Settings) -> Program:
@@ -76,7 +102,6 @@ def ollama_is_here(settings: Settings) -> bool:
 
 def desktop_x(settings: Settings) -> Program:
     """The X server. Neither X nor VNC listens on TCP: websockify is the only way in."""
-    write_desktop(settings)
     argv = (
         installed("Xtigervnc", "tigervnc-standalone-server"),
         f":{settings.desktop_display}",
@@ -89,7 +114,7 @@ def desktop_x(settings: Settings) -> Program:
         # the owner out. 31^8 passwords are not guessed.
         "-UseBlacklist=0",
     )
-    return Program("desktop-x", argv, desktop_env(settings))
+    return Program("desktop-x", argv, desktop_env(settings), files=desktop_files(settings))
 
 
 def desktop_wm(settings: Settings) -> Program:
@@ -113,14 +138,15 @@ def desktop_web(settings: Settings) -> Program:
 
 def named(settings: Settings, names: Iterable[str]) -> list[Program]:
     """The programs that a manifest names; Ollama only where it is installed."""
-    made: dict[str, Callable[[Settings], Program]] = {
+    by_name: dict[str, Callable[[Settings], Program]] = {
         "redis": redis,
         "desktop-x": desktop_x,
         "desktop-wm": desktop_wm,
         "desktop-web": desktop_web,
         "ollama": ollama,
     }
-    return [made[name](settings) for name in names if name != "ollama" or ollama_is_here(settings)]
+    wanted = [name for name in names if name != "ollama" or ollama_is_here(settings)]
+    return [by_name[name](settings) for name in wanted]
 
 
 def ray_node(
@@ -134,10 +160,8 @@ def ray_node(
 ) -> Program:
     """One Ray node in the foreground, on fixed ports so that a firewall can know them.
 
-    ``head_address`` is ``host:port`` of the GCS, for a node that is not the head. Writes the
-    settings that its environment cannot carry.
+    ``head_address`` is ``host:port`` of the GCS, for a node that is not the head.
     """
-    write_settings(settings)
     ports = {
         "node-manager-port": settings.node_manager_port,
         "object-manager-port": settings.object_manager_port,
@@ -162,7 +186,13 @@ def ray_node(
     # A head that ends in order marks its own node dead in the control store and is gone before it
     # marks the actors on it: at the next start Serve's controller counts as alive there, for ever.
     # A head that is killed leaves nothing half done, as after a power cut.
-    return Program("ray", argv, ray_env(settings), stop_signal="KILL" if head else "TERM")
+    return Program(
+        "ray",
+        argv,
+        ray_env(settings),
+        stop_signal="KILL" if head else "TERM",
+        files=(settings_file(settings),),
+    )
 
 
 def _head_role(settings: Settings, autoscaling_config: Path | None) -> tuple[str, ...]:
@@ -179,8 +209,7 @@ def _head_role(settings: Settings, autoscaling_config: Path | None) -> tuple[str
 
 
 def one_machine_programs(settings: Settings) -> list[Program]:
-    """Every process of a platform on one machine; writes the files they read."""
-    prepare_run_dir(settings)
+    """Every process of a platform on one machine."""
     resources: dict[str, float] = dict.fromkeys(rooms(), 1.0)
     ray = ray_node(settings, head=True, resources=resources, node_ip=settings.node_ip)
     return [
@@ -188,22 +217,23 @@ def one_machine_programs(settings: Settings) -> list[Program]:
         desktop_x(settings),
         desktop_wm(settings),
         desktop_web(settings),
-        replace(ray, env={**ray.env, **alone(settings)}),
+        alone(ray, settings),
     ]
 
 
-def alone(settings: Settings) -> dict[str, str]:
-    """What a Ray node's environment also has where it is the only one; writes HAProxy's wrapper.
+def alone(ray: Program, settings: Settings) -> Program:
+    """Return the Ray node as it is where it is the only one, with a wrapper around HAProxy.
 
     VMs need none of it: their listeners are for other VMs, and the firewall says for which.
     """
-    wrapper = settings.run_dir / "haproxy"
-    write_wrapper(wrapper, settings.bind)
-    return {
+    script = wrapper_script(settings.bind).encode()
+    wrapper = ProgramFile(settings.run_dir / "haproxy", lambda: script, mode=0o700)
+    environment = {
         "PATH": own_path(),
-        "RAY_SERVE_HAPROXY_BINARY_PATH": str(wrapper),
+        "RAY_SERVE_HAPROXY_BINARY_PATH": str(wrapper.path),
         **loopback_env(settings.node_ip),
     }
+    return replace(ray, env={**ray.env, **environment}, files=(*ray.files, wrapper))
 
 
 def own_path() -> str:

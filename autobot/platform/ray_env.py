@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from autobot.errors import SetupError
-from autobot.files import private_folder, short_folder, write_private
+from autobot.files import private_folder, short_folder
+from autobot.platform.program_files import ProgramFile
 from autobot.settings import Settings
 
 # Workers wait a day for a lost head; Ray's own default is a minute.
@@ -124,25 +125,24 @@ def loopback_env(node_ip: str) -> dict[str, str]:
 def settings_env(settings: Settings) -> dict[str, str]:
     """Return the settings as variables: what this process was told, its children are.
 
-    What an environment does not carry unharmed, and what others may not read, is in the file that
-    `write_settings` writes; a change of it changes these variables.
+    What an environment does not carry unharmed, and what others may not read, is in
+    `settings_file`; a change of it changes these variables.
     """
     plain, rest = _divided(settings)
     if rest:
         plain |= {
-            "AUTOBOT_SETTINGS_FILE": str(_file(settings)),
+            "AUTOBOT_SETTINGS_FILE": str(settings_file(settings).path),
             "AUTOBOT_SETTINGS_DIGEST": hashlib.sha256(_content(rest)).hexdigest()[:16],
         }
     return plain
 
 
-def write_settings(settings: Settings) -> None:
-    """Write the settings that are no variables, for this user's eyes only."""
+def settings_file(settings: Settings) -> ProgramFile:
+    """The settings that are no variables, for this user's eyes only; no file when there are none."""
     _, rest = _divided(settings)
-    if rest:
-        write_private(_file(settings), _content(rest))
-    else:
-        _file(settings).unlink(missing_ok=True)
+    # Not in `state`, which is root's on VM browser, while units are written by the platform's user.
+    path = settings.home / "settings.json"
+    return ProgramFile(path, lambda: _content(rest) if rest else None)
 
 
 def _divided(settings: Settings) -> tuple[dict[str, str], dict[str, Any]]:
@@ -150,11 +150,11 @@ def _divided(settings: Settings) -> tuple[dict[str, str], dict[str, Any]]:
 
     The first API key is in neither: nobody below needs it.
     """
-    told = settings.model_dump(exclude_none=True, exclude={"api_key"}, exclude_unset=True)
-    told |= {"home": settings.home, "cache": settings.cache}
+    values = settings.model_dump(exclude_none=True, exclude={"api_key"}, exclude_unset=True)
+    values |= {"home": settings.home, "cache": settings.cache}
     plain: dict[str, str] = {}
     rest: dict[str, Any] = {}
-    for name, value in sorted(told.items()):
+    for name, value in sorted(values.items()):
         text = _text(value)
         if text is not None and (PLAIN.fullmatch(text) or name in ("home", "cache")):
             plain[f"AUTOBOT_{name.upper()}"] = text
@@ -169,11 +169,6 @@ def _text(value: object) -> str | None:
     if isinstance(value, bool):
         return str(int(value))
     return str(value) if isinstance(value, str | int | float | Path) else None
-
-
-def _file(settings: Settings) -> Path:
-    # Not in `state`, which is root's on VM browser, while units are written by the platform's user.
-    return settings.home / "settings.json"
 
 
 def _content(rest: dict[str, Any]) -> bytes:

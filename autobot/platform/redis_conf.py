@@ -10,7 +10,7 @@ import psutil
 
 from autobot.catalogue import Catalogue
 from autobot.errors import ModelNotFound, SetupError
-from autobot.files import refuse_to_run_what_others_wrote, write_private
+from autobot.files import refuse_to_run_what_others_wrote
 from autobot.settings import Settings
 
 MODULES = ("redisearch.so", "rejson.so")
@@ -71,8 +71,8 @@ def find_server(settings: Settings) -> RedisServer:
 
 
 def _version(binary: str) -> tuple[int, int]:
-    said = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
-    match = re.search(r"v=(\d+)\.(\d+)", said)
+    answer = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False)
+    match = re.search(r"v=(\d+)\.(\d+)", answer.stdout)
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
@@ -81,18 +81,18 @@ def render_conf(settings: Settings, server: RedisServer) -> str:
     return CONF.format(
         bind=settings.bind,
         port=settings.redis_port,
-        data=settings.data_dir / "redis",
-        acl=settings.secrets_dir / "redis" / "users.acl",
+        data=data_folder(settings),
+        acl=users_file(settings),
         modules="\n".join(f'loadmodule "{module}"' for module in server.modules),
         memory=psutil.virtual_memory().total // 4,
     )
 
 
-def write_conf(settings: Settings) -> tuple[RedisServer, Path]:
-    """Write redis.conf and make its data folder; return the server and the file."""
-    server = find_server(settings)
-    data = settings.data_dir / "redis"
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    conf = settings.run_dir / "redis.conf"
-    write_private(conf, render_conf(settings, server).encode())
-    return server, conf
+def data_folder(settings: Settings) -> Path:
+    """Return the folder of Redis' data, which must be there before it starts."""
+    return settings.data_dir / "redis"
+
+
+def users_file(settings: Settings) -> Path:
+    """Return the file of Redis' users, which `ensure_secrets` makes."""
+    return settings.secrets_dir / "redis" / "users.acl"

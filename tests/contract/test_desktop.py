@@ -32,7 +32,9 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         made = Settings(home=home, desktop_port=port, desktop_display=77)
         ensure_secrets(made.secrets_dir)
         prepare_run_dir(made)
-        for program in (programs.desktop_x(made), programs.desktop_web(made)):
+        desktop = (programs.desktop_x(made), programs.desktop_web(made))
+        programs.prepare_programs(desktop)
+        for program in desktop:
             process = stack.enter_context(
                 subprocess.Popen(
                     program.argv,

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from autobot.errors import Unavailable
-from autobot.platform.redis_conf import write_conf
+from autobot.platform import programs
 from autobot.platform.secrets import Secrets, ensure_secrets
 from autobot.settings import Settings
 from deployments.redis.driver import RedisStore
@@ -28,9 +28,10 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        server, conf = write_conf(self.settings)
+        program = programs.redis(self.settings)
+        programs.prepare_programs([program])
         self._process = subprocess.Popen(
-            [server.binary, conf], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            program.argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         client = self.client("operator")
         for _ in range(200):

@@ -15,7 +15,7 @@ from supervisor.options import ServerOptions
 
 from autobot.cluster import systemd
 from autobot.local.supervisor import clean_environment, config
-from autobot.platform.programs import Program, ray_node
+from autobot.platform.programs import Program, prepare_programs, ray_node
 from autobot.platform.ray_env import ray_env
 from autobot.settings import Settings
 
@@ -59,7 +59,10 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 def program(settings: Settings) -> Program:
-    return ray_node(settings, head=True, resources={}, node_ip="127.0.0.2")
+    """The Ray node, with its files written."""
+    node = ray_node(settings, head=True, resources={}, node_ip="127.0.0.2")
+    prepare_programs([node])
+    return node
 
 
 def as_supervisord_has_it(settings: Settings, conf: Path) -> dict[str, str]:

@@ -11,8 +11,8 @@ import pytest
 from ray.serve._private.haproxy import HAProxyApi, HAProxyConfig
 from ray.serve.config import HTTPOptions, gRPCOptions
 
-from autobot.platform.haproxy import host_of, mended, write_wrapper
-from autobot.platform.programs import alone, ray_node
+from autobot.platform.haproxy import host_of, mended, wrapper_script
+from autobot.platform.programs import alone, prepare_programs, ray_node
 from autobot.platform.ray_env import prepare_run_dir, ray_env
 from autobot.settings import Settings
 
@@ -85,8 +85,7 @@ def test_rays_haproxy_is_started_with_the_mended_file_and_keeps_its_process_id(
 ) -> None:
     file, wrapper = tmp_path / "haproxy.cfg", tmp_path / "hap roxy"
     file.write_text(rays_config("127.0.0.1", tmp_path))
-    write_wrapper(wrapper, "127.0.0.1")
-    assert stat.S_IMODE(wrapper.stat().st_mode) == 0o700
+    write_wrapper(wrapper)
     done = subprocess.run([wrapper, "-c", "-f", file], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "127.0.0.1:8404" in file.read_text()
@@ -101,6 +100,11 @@ def test_rays_haproxy_is_started_with_the_mended_file_and_keeps_its_process_id(
     assert said.split() == [str(process.pid)]
 
 
+def write_wrapper(wrapper: Path) -> None:
+    wrapper.write_text(wrapper_script("127.0.0.1"))
+    wrapper.chmod(0o700)
+
+
 def _binary(wrapper: Path) -> str:
     found = re.search(r"\S+/haproxy(?= 127)", wrapper.read_text())
     assert found
@@ -110,7 +114,7 @@ def _binary(wrapper: Path) -> str:
 def test_what_cannot_be_mended_starts_nothing_and_says_so(tmp_path: Path) -> None:
     file, wrapper = tmp_path / "haproxy.cfg", tmp_path / "haproxy"
     file.write_text("listen stats\n  bind *:1\n")
-    write_wrapper(wrapper, "127.0.0.1")
+    write_wrapper(wrapper)
     done = subprocess.run([wrapper, "-db", "-f", file], capture_output=True, text=True, timeout=30)
     assert done.returncode == 1
     assert "not as AutoBot knows it" in done.stderr
@@ -133,14 +137,17 @@ def test_one_machine_starts_haproxy_by_the_wrapper_and_its_ray_node_stays_on_loo
 ) -> None:
     settings = Settings(home=tmp_path / "h")
     prepare_run_dir(settings)
-    told = alone(settings)
-    assert os.access(told["RAY_SERVE_HAPROXY_BINARY_PATH"], os.X_OK)
-    node = ray_node(settings, head=True, resources={}, node_ip=settings.node_ip)
+    node = alone(
+        ray_node(settings, head=True, resources={}, node_ip=settings.node_ip), settings
+    )
+    prepare_programs([node])
+    wrapper = Path(node.env["RAY_SERVE_HAPROXY_BINARY_PATH"])
+    assert stat.S_IMODE(wrapper.stat().st_mode) == 0o700
     assert "--node-ip-address=127.0.0.1" in node.argv
     ask = "import ray._private.services as s; print(s.resolve_ip_for_localhost('127.0.0.1'))"
     said = subprocess.run(
         [sys.executable, "-c", ask],
-        env={**os.environ, **told},
+        env={**os.environ, **node.env},
         capture_output=True,
         text=True,
         check=True,
