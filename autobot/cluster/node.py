@@ -12,6 +12,7 @@ import pwd
 import subprocess
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +92,8 @@ def room_programs(topology: Topology, settings: Settings, room: str) -> list[Pro
         head_address=f"{topology.head}:{settings.gcs_port}",
         autoscaling_config=Path.home() / "ray_bootstrap_config.yaml" if head else None,
     )
-    build = {"AUTOBOT_BUILD": build_digest(room)}
-    ray = Program(ray.name, ray.argv, build, manifest.user, files=ray.files)
+    # Its environment is a file that the `ray` command of this VM reads too.
+    ray = replace(ray, env={"AUTOBOT_BUILD": build_digest(room)}, user=manifest.user)
     return [*programs.named(settings, manifest.programs), ray]
 
 
@@ -243,7 +244,8 @@ def _sudo(*argv: str, stdin: str = "") -> None:
         output = (done.stderr or done.stdout).strip()
         user = pwd.getpwuid(os.geteuid()).pw_name
         raise SetupError(
-            f"`{' '.join(argv)}` failed: {output}", f"User {user} must have sudo without a password."
+            f"`{' '.join(argv)}` failed: {output}",
+            f"User {user} must have sudo without a password.",
         )
 
 

@@ -138,7 +138,7 @@ def settings_env(settings: Settings) -> dict[str, str]:
 
 
 def settings_file(settings: Settings) -> ProgramFile:
-    """The settings that are no variables, for this user's eyes only; no file when there are none."""
+    """The settings that are no variables, for this user alone; no file when there are none."""
     _, rest = _divided(settings)
     # Not in `state`, which is root's on VM browser, while units are written by the platform's user.
     path = settings.home / "settings.json"

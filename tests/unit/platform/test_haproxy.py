@@ -137,9 +137,7 @@ def test_one_machine_starts_haproxy_by_the_wrapper_and_its_ray_node_stays_on_loo
 ) -> None:
     settings = Settings(home=tmp_path / "h")
     prepare_run_dir(settings)
-    node = alone(
-        ray_node(settings, head=True, resources={}, node_ip=settings.node_ip), settings
-    )
+    node = alone(ray_node(settings, head=True, resources={}, node_ip=settings.node_ip), settings)
     prepare_programs([node])
     wrapper = Path(node.env["RAY_SERVE_HAPROXY_BINARY_PATH"])
     assert stat.S_IMODE(wrapper.stat().st_mode) == 0o700

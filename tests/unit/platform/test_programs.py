@@ -81,6 +81,12 @@ def test_preparing_again_keeps_the_desktops_cookie_and_removes_settings_that_are
     assert not (tmp_path / "settings.json").exists()
 
 
+@pytest.mark.parametrize("room", CLUSTER.rooms)
+def test_the_head_alone_is_ended_as_by_a_power_cut(room: str, tmp_path: Path) -> None:
+    *_, ray = on_vm(room)(tmp_path)
+    assert ray.stop_signal == ("KILL" if room == "main" else "TERM")
+
+
 def test_changed_users_of_redis_show_in_its_environment(tmp_path: Path) -> None:
     ensure_secrets(tmp_path / "secrets")
     before = programs.redis(Settings(home=tmp_path)).env
