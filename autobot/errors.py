@@ -15,6 +15,8 @@
     │   └── WheelTaken                423 wheel-taken      (Retry-After)
     ├── TooLarge                      413 too-large
     ├── Invalid                       422 invalid
+    │   ├── InvalidAutomation         422 invalid-automation
+    │   └── InvalidExpression         422 invalid-expression
     ├── NotKept                       422 schema-not-kept
     ├── ElementFailed                 422 element
     ├── Busy                          429 busy             (Retry-After)
@@ -27,9 +29,9 @@
     └── SetupError                    500 setup
 
 Those of one room stand in its folder: `SessionEnded`, `WheelTaken`, `ProfileDamaged`,
-`ElementFailed`, `PageFailed` and `ModelFailed` in room browser, `BadModelFile` in room llm. No
-answer carries the last two: `ApiError` is what the CLI was told, `SetupError` that the machine
-lacks something, with the remedy.
+`ElementFailed`, `PageFailed` and `ModelFailed` in room browser, `BadModelFile` in room llm; and
+`InvalidAutomation` and `InvalidExpression` in `autobot.automation`. No answer carries the last two:
+`ApiError` is what the CLI was told, `SetupError` that the machine lacks something, with the remedy.
 
 Every argument goes positionally to ``Exception.__init__``: an error that crosses a process must be
 rebuilt from ``args`` by pickle, or it arrives as something else. The class docstring is the default
