@@ -120,7 +120,10 @@ def duration(budget: Budget, value: Any) -> timedelta:
     match = DURATION.fullmatch(value) if isinstance(value, str) and len(value) < 200 else None
     if match is None:
         raise NoValue("a duration is written as 90s or 1h30m")
-    seconds = sum(float(count) * SECONDS[unit] for count, unit in PART.findall(match[2]))
+    seconds, rest = 0.0, match[2]
+    while part := PART.match(rest):
+        seconds += float(part[1]) * SECONDS[part[2]]
+        rest = rest[part.end() :]
     if seconds > 4e11:
         raise NoValue("the duration is longer than ten thousand years")
     return length(timedelta(seconds=-seconds if match[1] == "-" else seconds))
