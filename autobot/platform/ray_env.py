@@ -88,6 +88,9 @@ def ray_env(settings: Settings) -> dict[str, str]:
         # Ten a second is the default: at rest most of what Serve's controller does is this.
         "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": 0.25,
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": 1,
+        # It would also route calls of other rooms in the loop that serves. Routing looks a new
+        # replica up in the control store, which blocks its loop while room main is away.
+        "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": 1,
         # Calls between rooms go over Ray's own RPC, which carries the token and has known ports; by
         # gRPC they would go to any port of the replica, without one.
         "RAY_SERVE_USE_GRPC_BY_DEFAULT": 0,

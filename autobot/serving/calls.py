@@ -7,6 +7,7 @@ here alone: method ``take`` of `Profiles` is ``profiles_take`` of the replica.
 
 import asyncio
 import inspect
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Protocol, TypeVar, cast
 
@@ -40,28 +41,73 @@ def serves(*contracts: type) -> Callable[[Served], Served]:
     return decorate
 
 
+class Call(Awaitable[Any], Protocol):
+    """What a handle gives for ``.remote()``."""
+
+    def cancel(self) -> None:
+        """Ask the other room to end the call; nobody waits until it has."""
+        ...
+
+
+class Application:
+    """Another room's application: its handle, and calls that end."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._making: asyncio.Future[DeploymentHandle[Any]] | None = None
+
+    async def handle(self) -> DeploymentHandle[Any]:
+        """The application's handle; whatever Ray raises when it cannot be had now.
+
+        Has no deadline of its own. It is made once, in a thread: making one asks the control store,
+        which with room main switched off does not answer, and blocks who asks until it does.
+        """
+        if self._making is None or (self._making.done() and self._making.exception()):
+            self._making = asyncio.ensure_future(asyncio.to_thread(self._make))
+        return await asyncio.shield(self._making)
+
+    def _make(self) -> DeploymentHandle[Any]:
+        return serve.get_app_handle(self._name).options()  # which begins to watch its replicas
+
+    async def answer(
+        self, ask: Callable[[DeploymentHandle[Any]], Call], deadline_s: float, told: str = "{}"
+    ) -> Any:
+        """Await the call that ``ask`` begins; what nobody waits for is cancelled there too.
+
+        An error of ours that the other room raised is raised here as it was there. Whatever else
+        befell the call (a lost VM, no replica, older code over there) is `Unavailable`, with the
+        words of ``told``, whose ``{}`` is what befell it.
+        """
+        ends = time.monotonic() + deadline_s
+        try:
+            handle = await asyncio.wait_for(self.handle(), deadline_s)
+            return await _within(ends - time.monotonic(), ask(handle))
+        except AutoBotError as error:
+            # Ray's disguise of it has a traceback for its text, and not its ``args``.
+            raise error.cause if isinstance(error, RayTaskError) else error from None
+        except TimeoutError as error:
+            raise Unavailable(told.format(f"no answer within {deadline_s:g} s")) from error
+        except Exception as error:
+            reason = _reason(error)
+            log.warning("room.call_failed", told=told, reason=reason)
+            raise Unavailable(told.format(reason)) from error
+
+
 def client(
     contract: type[Contract], app: str, unavailable: str, deadline_s: float = DEADLINE_S
 ) -> Contract:
     """An object of ``contract`` each of whose calls is one of ``app``'s replica.
 
-    Errors as `answer_of`; ``unavailable`` is its ``told``.
+    Errors as `Application.answer`; ``unavailable`` is its ``told``.
     """
-    kept: list[DeploymentHandle[Any]] = []
-
-    def handle() -> DeploymentHandle[Any]:
-        # Kept: making one asks the control store and blocks this loop until it answers, which with
-        # room main switched off it does not.
-        if not kept:
-            kept.append(serve.get_app_handle(app))
-        return kept[0]
+    application = Application(app)
 
     def call(method: str) -> Callable[..., Awaitable[Any]]:
         name = _travelling(contract, method)
 
         async def ask(self: Any, *arguments: Any, **named: Any) -> Any:
-            return await answer_of(
-                lambda: handle().options(method_name=name).remote(*arguments, **named),
+            return await application.answer(
+                lambda handle: handle.options(method_name=name).remote(*arguments, **named),
                 deadline_s,
                 unavailable,
             )
@@ -86,35 +132,6 @@ def _passed_on(contract: type, method: str) -> Callable[..., Awaitable[Any]]:
         return await getattr(keeper, method)(*arguments, **named)
 
     return passed_on
-
-
-class Call(Awaitable[Any], Protocol):
-    """What a handle gives for ``.remote()``."""
-
-    def cancel(self) -> None:
-        """Ask the other room to end the call; nobody waits until it has."""
-        ...
-
-
-async def answer_of(ask: Callable[[], Call], deadline_s: float, told: str = "{}") -> Any:
-    """Await the call that ``ask`` begins; what nobody waits for is cancelled there too.
-
-    An error of ours that the other room raised is raised here as it was there. Whatever else befell
-    the call (a lost VM, no replica, older code over there) is `Unavailable`, with the words of
-    ``told``, whose ``{}`` is what befell it.
-    """
-    try:
-        # `ask` in here: without its room even a handle cannot be had.
-        return await _within(deadline_s, ask())
-    except AutoBotError as error:
-        # Ray's disguise of it has a traceback for its text, and not its ``args``.
-        raise error.cause if isinstance(error, RayTaskError) else error from None
-    except TimeoutError as error:
-        raise Unavailable(told.format(f"no answer within {deadline_s:g} s")) from error
-    except Exception as error:
-        reason = _reason(error)
-        log.warning("room.call_failed", told=told, reason=reason)
-        raise Unavailable(told.format(reason)) from error
 
 
 async def _within(deadline_s: float, call: Call) -> Any:

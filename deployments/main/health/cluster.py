@@ -13,7 +13,7 @@ from autobot.contracts.health import NodeRef, RoomReport
 from autobot.errors import Unavailable
 from autobot.health import Expected, Serving
 from autobot.manifests import rooms
-from autobot.serving.calls import answer_of
+from autobot.serving.calls import Application
 
 CALL_DEADLINE_S = 3.0
 SPREAD_WITHIN_S = 2.0
@@ -36,12 +36,12 @@ class ClusterView:
         self._all_within_s = probe_deadline_s / 2
         self._names = [name for names in apps.values() for name in names]
         self._documents: dict[str, dict[str, Any]] = {}
-        self._handles: dict[str, Any] = {}
+        self._applications = {name: Application(name) for name in self._names}
         self._replicas: Mapping[str, int] = {}
 
     async def probe(self, app: str) -> list[RoomReport]:
         """The reports of the application's replicas: of all, or of one when another is silent."""
-        handle = self._handle(app)
+        handle = await self._applications[app].handle()
         if self._replicas.get(app, 0) > 1:
             asked = handle.broadcast("probe")
             with contextlib.suppress(TimeoutError):
@@ -92,7 +92,8 @@ class ClusterView:
 
     async def _told(self, app: str) -> list[str]:
         try:
-            asked = self._handle(app).broadcast("take_keys")
+            handle = await asyncio.wait_for(self._applications[app].handle(), SPREAD_WITHIN_S)
+            asked = handle.broadcast("take_keys")
             taken = await asked.results_async(timeout_s=SPREAD_WITHIN_S, return_exceptions=True)
         except Exception as error:  # the change is made: whoever missed it is named
             log.warning("keys.not_taken", app=app, reason=str(error) or type(error).__name__)
@@ -115,14 +116,11 @@ class ClusterView:
         return list(self._documents.values())
 
     async def _openapi(self, app: str) -> dict[str, Any]:
-        told = f"{app} does not answer ({{}})."
-        return await answer_of(lambda: self._handle(app).openapi.remote(), CALL_DEADLINE_S, told)
-
-    def _handle(self, app: str) -> Any:
-        # Making one blocks the event loop on the control store: once is enough.
-        if app not in self._handles:
-            self._handles[app] = serve.get_app_handle(app)
-        return self._handles[app]
+        application = self._applications[app]
+        unavailable = f"{app} does not answer ({{}})."
+        return await application.answer(
+            lambda handle: handle.openapi.remote(), CALL_DEADLINE_S, unavailable
+        )
 
 
 def summarise(status: Any) -> Serving:

@@ -5,6 +5,7 @@ The handles are Serve's own, in its mode for tests: their replica is in this pro
 
 import asyncio
 import inspect
+import threading
 from typing import Any, Protocol
 
 import pytest
@@ -102,6 +103,32 @@ async def test_a_room_that_is_silent_is_unavailable_after_the_deadline(
             await asked().look()
         await other.until_left.remote()
     assert told.value.retry_after
+
+
+async def test_a_silent_control_store_holds_up_nobody_but_who_needs_it(
+    other: DeploymentHandle[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without room main it does not answer; this room has other callers to serve meanwhile."""
+    back = threading.Event()
+
+    def handle_of(name: str) -> DeploymentHandle[Any]:
+        assert back.wait(20)
+        return other
+
+    monkeypatch.setattr(serve, "get_app_handle", handle_of)
+    room = asked()
+    calls = [asyncio.create_task(room.look()) for _ in range(3)]
+    turns = 0
+    while not all(call.done() for call in calls):
+        await asyncio.sleep(0.01)
+        turns += 1
+    assert turns > 5
+    for call in calls:
+        with pytest.raises(Unavailable, match=r"no answer within 0.3 s"):
+            await call
+    back.set()
+    async with asyncio.timeout(20):
+        assert await room.look() == "() {}"
 
 
 async def test_a_caller_who_goes_away_is_no_failure_and_ends_the_call_there(
