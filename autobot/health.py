@@ -124,8 +124,11 @@ class HealthMonitor:
         deadline_s: float = 0.8,
         expected: Expected = dict,
         vms: Vms = dict,
+        left_out: Mapping[str, str] | None = None,
     ) -> None:
+        """``left_out`` says why a room is in no application: it is reported as down."""
         self._apps = apps
+        self._left_out = left_out or {}
         self._vms = vms
         self._probe = probe
         self._ask_serving = ask_serving
@@ -140,10 +143,14 @@ class HealthMonitor:
             room: RoomHealth(room=room, state="down", since=start, reason="not probed yet")
             for room in apps
         }
+        for room, reason in self._left_out.items():
+            self._rooms[room] = RoomHealth(room=room, state="down", since=start, reason=reason)
 
     def start(self) -> None:
         """Begin to probe in the running event loop; a second call does nothing."""
         if not self._tasks:
+            for room, reason in self._left_out.items():
+                log.warning("room.left_out", room=room, reason=reason)
             loop = asyncio.get_running_loop()
             self._tasks = [
                 loop.create_task(self._watch_rooms()),
@@ -151,11 +158,12 @@ class HealthMonitor:
             ]
 
     async def stop(self) -> None:
-        """End the probes and wait for their end; `health` keeps what they saw. It is final."""
+        """End the probes and wait for their end; `health` keeps what they saw."""
         running = [*self._tasks, *([self._asked] if self._asked else [])]
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        self._tasks, self._asked = [], None
 
     async def _watch_rooms(self) -> None:
         while True:
@@ -173,7 +181,7 @@ class HealthMonitor:
             await asyncio.sleep(INTERVAL_S)
 
     def _serving_interval_s(self) -> float:
-        well = all(room.state == "ok" for room in self._rooms.values())
+        well = all(self._rooms[room].state == "ok" for room in self._apps)
         return SERVING_INTERVAL_WELL_S if well else SERVING_INTERVAL_UNWELL_S
 
     async def _refresh_serving(self) -> None:

@@ -1,7 +1,8 @@
 """What each room says of itself in its folder's ``manifest.yaml``; the platform learns it here.
 
 `deployments/<room>/` are the rooms that come along. An owner's own are folders like them, beside
-them or in `AUTOBOT_HOME/rooms/`.
+them or in `AUTOBOT_HOME/rooms/`. One of the latter whose manifest is wrong is left out, and the
+others go on without it.
 """
 
 import hashlib
@@ -79,7 +80,8 @@ class Manifest(_Part):
     second truth. ``spread``: of several VMs each has a replica of each application. ``programs``
     run beside Ray on its VM, ``secrets`` are files that its VM may hold besides Redis' password,
     ``fetches`` is what its VM needs of the catalogue: the default of a kind, or a part by name.
-    ``user`` is who Ray runs as there, if not the owner.
+    ``user`` is who Ray runs as there, if not the owner. ``reserved`` are paths of the ingress that
+    it serves without a prefix of its own, and that no other room may take.
     """
 
     room: Name
@@ -92,6 +94,7 @@ class Manifest(_Part):
     scopes: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9:-]{0,60}$")], ...] = ()
     applications: tuple[Application, ...] = Field(min_length=1)
     public: Public = Public()
+    reserved: tuple[Path_, ...] = ()
     redis: Redis | None = None
     programs: tuple[Program, ...] = ()
     secrets: tuple[Secret, ...] = ()
@@ -121,10 +124,19 @@ class Manifest(_Part):
 class Rooms(Mapping[str, Manifest]):
     """The manifests by room, in the order of their positions; ``folder`` has a room's code."""
 
-    def __init__(self, found: Mapping[Path, Manifest]) -> None:
+    def __init__(
+        self, found: Mapping[Path, Manifest], wrong: Mapping[Path, SetupError] | None = None
+    ) -> None:
+        """``wrong`` says what is wrong with the folders of own rooms that are left out."""
         listed = sorted(found.items(), key=lambda item: (item[1].position, item[1].room))
         self._manifests = {manifest.room: manifest for _, manifest in listed}
         self._folders = {manifest.room: folder for folder, manifest in listed}
+        self.left_out = {
+            str(folder) if folder.name in self._manifests else folder.name: error
+            for folder, error in (wrong or {}).items()
+        }
+        """What is wrong with each own room that is left out, by its name, which may be another
+        room's too: then by its folder."""
         self._rooms = {
             application.name: manifest.room
             for manifest in self._manifests.values()
@@ -146,6 +158,11 @@ class Rooms(Mapping[str, Manifest]):
     def __len__(self) -> int:
         return len(self._manifests)
 
+    def require_all(self) -> None:
+        """Raise SetupError when a room is left out: who changes the platform would end it."""
+        if self.left_out:
+            raise SetupError("\n".join(map(str, self.left_out.values())))
+
     def folder(self, room: str) -> Path:
         """Return where the room's manifest and code are. Raises KeyError for an unknown room."""
         return self._folders[room]
@@ -161,8 +178,8 @@ class Rooms(Mapping[str, Manifest]):
     @property
     def digest(self) -> str:
         """Of all manifests: each room's replicas know every room."""
-        told = [manifest.model_dump_json() for manifest in self.values()]
-        return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
+        manifests = [manifest.model_dump_json() for manifest in self.values()]
+        return hashlib.sha256("\n".join(manifests).encode()).hexdigest()[:16]
 
     @property
     def applications(self) -> dict[str, Application]:
@@ -196,21 +213,59 @@ def rooms(deployments: Path = DEPLOYMENTS) -> Rooms:
 
 
 @cache
-def load(*folders: Path) -> Rooms:
-    """Read the manifests of all rooms in ``folders``. SetupError says what is wrong with which."""
+def load(deployments: Path, own: Path | None = None) -> Rooms:
+    """Read the manifests of all rooms. SetupError says what is wrong with one of ``deployments``.
+
+    One of ``own`` with which something is wrong is left out instead: a slip in it must not keep
+    the replicas of every other room from starting.
+    """
     found: dict[Path, Manifest] = {}
-    for folder in folders:
-        for file in sorted(folder.glob(f"*/{FILE}")):
-            found[file.parent] = _read(file)
-    _refuse_twice(found, "room", lambda manifest: [manifest.room])
-    _refuse_twice(found, "application", lambda m: [each.name for each in m.applications])
-    _refuse_twice(found, "port", lambda m: [str(m.port)] if m.port else [])
-    _refuse_twice(
-        found,
-        "route prefix",
-        lambda m: [each.route_prefix for each in m.applications if each.route_prefix],
-    )
-    return Rooms(found)
+    for file in sorted(deployments.glob(f"*/{FILE}")):
+        _add(found, file)
+    along, wrong = list(found), dict[Path, SetupError]()
+    for file in sorted(own.glob(f"*/{FILE}")) if own else ():
+        try:
+            _add(found, file, along)
+        except SetupError as error:
+            wrong[file.parent] = error
+    return Rooms(found, wrong)
+
+
+def _add(found: dict[Path, Manifest], file: Path, along: Iterable[Path] = ()) -> None:
+    """Read one manifest into ``found``; SetupError when it takes what another room has.
+
+    An own room may have no path below those of the rooms that come ``along``.
+    """
+    folder, manifest = file.parent, _read(file)
+    together = {**found, folder: manifest}
+    _refuse_twice(together, "room", lambda manifest: [manifest.room])
+    _refuse_twice(together, "application", lambda m: [each.name for each in m.applications])
+    _refuse_twice(together, "port", lambda m: [str(m.port)] if m.port else [])
+    _refuse_twice(together, "route prefix", _prefixes)
+    for other, known in found.items():
+        taken = (*known.reserved, *(_prefixes(known) if other in along else ()))
+        _refuse_below(manifest, known, taken, folder)
+        _refuse_below(known, manifest, manifest.reserved, folder)
+    found[folder] = manifest
+
+
+def _prefixes(manifest: Manifest) -> list[str]:
+    return [each.route_prefix for each in manifest.applications if each.route_prefix]
+
+
+def _refuse_below(manifest: Manifest, other: Manifest, taken: Iterable[str], folder: Path) -> None:
+    """Paths below ``taken`` are the ``other`` room's, and those above would take them: the ingress
+    gives a path to the longest prefix that fits. `/` is above all, and everybody may be below it.
+    """
+    for prefix in _prefixes(manifest):
+        for path in taken:
+            ours, theirs = (f"{each.rstrip('/')}/" for each in (prefix, path))
+            if "/" not in (ours, theirs) and (ours.startswith(theirs) or theirs.startswith(ours)):
+                raise SetupError(
+                    f"The route prefix '{prefix}' of room '{manifest.room}' takes paths of room "
+                    f"'{other.room}', which has '{path}'.",
+                    f"Correct {folder / FILE}.",
+                )
 
 
 def _read(file: Path) -> Manifest:

@@ -34,7 +34,12 @@ def register(app: typer.Typer) -> None:
 
 
 def known(room: str) -> str:
-    """Return ``room`` as it is. Raises `NotFound`, which lists the rooms, for any other word."""
+    """Return ``room`` as it is. Raises `NotFound`, which lists the rooms, for any other word.
+
+    For an own room that is left out, raises the SetupError that says what is wrong with it.
+    """
+    if wrong := rooms().left_out.get(room):
+        raise wrong
     if room not in rooms():
         listed = ", ".join(rooms())
         raise NotFound(f"There is no room '{room}'. The rooms are {listed}.")
@@ -135,6 +140,7 @@ async def _deployed(settings: Settings) -> dict[str, Any]:
 def restart(room: Room) -> None:
     """Replace a room's replicas one by one; the other rooms are not touched."""
     settings = Settings()
+    rooms().require_all()
     Restarts(settings).mark(known(room))
     run(_deployed(settings))
     out.print(f"{room} is restarting; see `autobot status`.")

@@ -11,6 +11,7 @@ import psutil
 from autobot import nodejs
 from autobot.catalogue import Catalogue
 from autobot.errors import SetupError
+from autobot.manifests import rooms
 from autobot.settings import Settings
 
 MIN_FREE_HOME = 2 << 30
@@ -117,8 +118,14 @@ def check_programs(settings: Settings) -> Iterator[SetupError]:
         yield error
 
 
+def check_rooms(settings: Settings) -> Iterator[SetupError]:
+    """Yield what is wrong with each of the owner's rooms that is left out."""
+    yield from rooms().left_out.values()
+
+
 def problems(settings: Settings, *, running: bool) -> list[SetupError]:
     """Everything wrong at once, not one at a time. A running platform holds its own ports."""
-    checks = [check_disk, check_programs] if running else [check_disk, check_programs, check_memory]
-    found = [error for check in checks for error in check(settings)]
-    return found if running else [*found, *check_ports(settings)]
+    checks = [check_rooms, check_disk, check_programs]
+    if not running:
+        checks += [check_memory, check_ports]
+    return [error for check in checks for error in check(settings)]

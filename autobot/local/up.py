@@ -51,10 +51,10 @@ async def up(
     """
     supervisor = Supervisor(settings)
     running = supervisor.process() is not None
-    if not running:
-        forget_last_cluster(settings)
     if found := problems(settings, running=running):
         raise SetupError("\n".join(str(error) for error in found))
+    if not running:
+        forget_last_cluster(settings)
     private_folder(settings.home.resolve())
     await ensure_files(settings, say)
     first_key = settings.api_key.get_secret_value() if settings.api_key else None

@@ -141,8 +141,8 @@ class ServeApi:
                 return
             except httpx.HTTPStatusError as error:
                 if error.response.status_code < 500 or time.monotonic() > deadline:
-                    said = error.response.text[:2000]
-                    raise SetupError(f"Serve refused the deployment: {said}") from error
+                    refusal = error.response.text[:2000]
+                    raise SetupError(f"Serve refused the deployment: {refusal}") from error
             except httpx.TransportError as error:
                 if time.monotonic() > deadline:
                     raise SetupError(
@@ -168,8 +168,10 @@ async def deploy(
     ``cluster`` is what this machine is the head of, if of any.
 
     ``only`` names the applications a new platform begins with. Serve ends what is not declared:
-    with it, a running platform would lose the others.
+    with it, a running platform would lose the others. For the same reason, raises SetupError while
+    an own room's manifest is wrong.
     """
+    rooms().require_all()
     specs = cluster.rooms if cluster else {}
     config = render(settings, vms={room: len(spec.addresses) for room, spec in specs.items()})
     if only is not None:

@@ -51,6 +51,8 @@ class Room:
     room: ClassVar[str]
 
     def __init__(self) -> None:
+        if wrong := rooms().left_out.get(self.room):
+            raise wrong
         self.settings = Settings()
         self.disks = Disks(self.settings.home, self.settings.cache, Path(tempfile.gettempdir()))
         self.started = time.monotonic()

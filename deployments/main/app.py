@@ -47,6 +47,7 @@ class Main(RoomReplica):
             self.settings.probe_deadline_s,
             self._serving_vms,
             self._vms,
+            {room: str(error) for room, error in self._rooms.left_out.items()},
         )
         self.monitor.start()
 

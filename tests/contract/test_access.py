@@ -114,6 +114,15 @@ async def test_these_are_all_rooms_and_what_is_public_is_on_the_list(
     assert open_routes == PUBLIC
 
 
+async def test_every_path_of_the_room_without_a_prefix_is_reserved(
+    apps: dict[str, FastAPI],
+) -> None:
+    reserved = rooms()["main"].reserved
+    paths = {path_of(route) for route in RouteTable(apps["main"].routes).routes} - {"/"}
+    assert "/api/keys" in paths
+    assert not [p for p in paths if not any(f"{p}/".startswith(f"{r}/") for r in reserved)]
+
+
 async def test_without_a_key_or_with_a_wrong_one_no_route_reads_a_body(
     apps: dict[str, FastAPI],
 ) -> None:

@@ -50,6 +50,35 @@ class Cluster:
         return Serving(dict(self.replicas))
 
 
+async def test_a_room_that_is_left_out_is_down_with_its_reason_and_the_others_are_as_they_are(
+    cluster: Cluster,
+) -> None:
+    monitor = HealthMonitor(
+        APPS, cluster.probe, cluster.serving, left_out={"greeter": "its manifest is wrong"}
+    )
+    health = await monitor.sweep()
+    assert {name: room.state for name, room in health.rooms.items()} == {
+        "redis": "ok", "npu": "ok", "llm": "ok", "greeter": "down",
+    }  # fmt: skip
+    assert health.rooms["greeter"].reason == "its manifest is wrong"
+    assert health.state == "degraded"
+
+
+async def test_a_monitor_that_was_stopped_can_be_started_again(cluster: Cluster) -> None:
+    probed = asyncio.Event()
+
+    async def probe(app: str) -> list[Any]:
+        probed.set()
+        return []
+
+    monitor = HealthMonitor(APPS, probe, cluster.serving)
+    for _ in range(2):
+        probed.clear()
+        monitor.start()
+        await asyncio.wait_for(probed.wait(), 10)
+        await monitor.stop()
+
+
 @pytest.fixture
 def cluster() -> Cluster:
     return Cluster()

@@ -1,5 +1,6 @@
 """What manifests may say, and what is said of one that is wrong."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,16 @@ OWN: dict[str, Any] = {
             "name": "greeter",
             "import_path": "greeter.app:app",
             "deployment": "Greeter",
-            "route_prefix": "/v1/greetings",
+            "route_prefix": "/api/greetings",
             "errors": "openai",
         }
     ],
 }
+
+
+def at(prefix: str) -> dict[str, Any]:
+    """What a manifest says other than `OWN`, for that route prefix."""
+    return {"applications": [OWN["applications"][0] | {"route_prefix": prefix}]}
 
 
 def written(folder: Path, **other: Any) -> Rooms:
@@ -60,7 +66,7 @@ def test_an_own_room_comes_last_with_its_scope_and_prefix(tmp_path: Path) -> Non
     assert [*found][-1] == "greeter"
     assert "greeter" in found.scopes
     assert found.room_of("greeter") == "greeter"
-    assert found.dialect("/v1/greetings/x") == "openai"
+    assert found.dialect("/api/greetings/x") == "openai"
 
 
 def test_an_own_room_is_deployed_from_its_own_folder(
@@ -93,15 +99,45 @@ def test_an_own_room_is_deployed_from_its_own_folder(
             {"applications": [OWN["applications"][0] | {"route_prefix": "/v1"}]},
             "route prefix '/v1' is declared twice",
         ),
+        (at("/v1/greetings"), "'/v1/greetings' of room 'greeter' takes paths of room 'llm'"),
+        (at("/v1/audio/x/"), "'/v1/audio/x/' of room 'greeter' takes paths of room 'llm'"),
+        (at("/api/keys"), "'/api/keys' of room 'greeter' takes paths of room 'main'"),
+        (at("/api/keys/x"), "'/api/keys/x' of room 'greeter' takes paths of room 'main'"),
+        (at("/api"), "'/api' of room 'greeter' takes paths of room 'browser'"),
+        ({"reserved": ["/api"]}, "'/api/browser' of room 'browser' takes paths of room 'greeter'"),
     ],
 )
-def test_a_wrong_manifest_is_named_with_what_is_wrong(
+def test_a_wrong_own_room_is_left_out_and_what_is_wrong_is_said(
     tmp_path: Path, other: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(SetupError) as told:
-        written(tmp_path, **other)
-    assert said in str(told.value)
-    assert str(tmp_path / "greeter" / FILE) in str(told.value)
+    found = written(tmp_path, **other)
+    assert [*found] == [*load(DEPLOYMENTS)]
+    assert said in str(found.left_out["greeter"])
+    assert str(tmp_path / "greeter" / FILE) in str(found.left_out["greeter"])
+    with pytest.raises(SetupError, match=re.escape(said)):
+        found.require_all()
+
+
+@pytest.mark.parametrize("prefix", ["/api/keysmith", "/v1beta", "/greeter"])
+def test_a_prefix_that_only_begins_with_the_same_letters_is_free(
+    tmp_path: Path, prefix: str
+) -> None:
+    assert "greeter" in written(tmp_path, **at(prefix))
+
+
+def test_a_wrong_room_that_comes_along_starts_nothing(tmp_path: Path) -> None:
+    written(tmp_path, colour="red")
+    with pytest.raises(SetupError) as error:
+        load(tmp_path)
+    assert str(tmp_path / "greeter" / FILE) in str(error.value)
+
+
+def test_an_own_room_with_another_rooms_name_is_told_apart_by_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "llm").mkdir()
+    (tmp_path / "llm" / FILE).write_text(yaml.safe_dump(OWN | {"room": "llm", "scopes": []}))
+    found = load(DEPLOYMENTS, tmp_path)
+    assert found.folder("llm").parent == DEPLOYMENTS
+    assert [*found.left_out] == [str(tmp_path / "llm")]
 
 
 def test_an_optional_room_on_no_vm_is_not_deployed(

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from autobot.local.checks import check_disk, check_ports
+from autobot.errors import SetupError
+from autobot.local.checks import check_disk, check_ports, problems
+from autobot.local.up import up
 from autobot.settings import Settings
 
 
@@ -46,6 +48,23 @@ def test_an_incomplete_cache_needs_space_and_a_complete_one_none(
     assert "AUTOBOT_CACHE" in next(check_disk(settings)).remedy
     monkeypatch.setattr("autobot.local.checks.default_files", lambda settings: [])
     assert list(check_disk(settings)) == []
+
+
+async def test_a_wrong_manifest_of_an_own_room_stops_up_before_it_changes_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOBOT_HOME", str(tmp_path))
+    (tmp_path / "rooms" / "greeter").mkdir(parents=True)
+    manifest = tmp_path / "rooms" / "greeter" / "manifest.yaml"
+    manifest.write_text("room: [")
+    (tmp_path / "state" / "gcs").mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    for running in (True, False):
+        assert any(str(manifest) in str(e) for e in problems(Settings(), running=running))
+    with pytest.raises(SetupError) as error:
+        await up(Settings(), lambda line: None)
+    assert str(manifest) in str(error.value)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_settings_come_from_environment_then_file(

@@ -160,3 +160,13 @@ async def test_a_platform_can_begin_with_some_applications_only(
     everything = await deploy(settings)
     assert sent == [["redis", "llm"], [app["name"] for app in everything["applications"]]]
     assert len(sent[1]) > 2
+
+
+async def test_nothing_is_deployed_while_an_own_rooms_manifest_is_wrong(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AUTOBOT_HOME", str(tmp_path))
+    (tmp_path / "rooms" / "greeter").mkdir(parents=True)
+    (tmp_path / "rooms" / "greeter" / "manifest.yaml").write_text("room: [")
+    with pytest.raises(SetupError, match=r"greeter/manifest\.yaml"):
+        await deploy(settings)
