@@ -110,15 +110,19 @@ class Client:
 def raise_for_error(status: int, content: bytes) -> None:
     """Raise ApiError for a ``status`` of 400 and more, with what the body says of the cause.
 
-    That is the ``detail`` of a problem, or the message of an ``error``. Of a body that is no JSON
-    it is the first 300 bytes.
+    That is the ``detail`` of a problem, or the message of an ``error``. Of a body that has neither
+    it is the first 300 bytes, and of none what HTTP calls the status.
     """
     if status < 400:
         return
+    reason = _reason(content) or content[:300].decode(errors="replace").strip()
+    raise ApiError(f"{status}: {reason or httpx.codes.get_reason_phrase(status) or 'no reason'}")
+
+
+def _reason(content: bytes) -> Any:
     try:
         body = json.loads(content)
         error = body.get("error")
-        said = body.get("detail") or (error["message"] if isinstance(error, dict) else error)
+        return body.get("detail") or (error["message"] if isinstance(error, dict) else error)
     except (ValueError, AttributeError, KeyError):
-        said = content[:300].decode(errors="replace")
-    raise ApiError(f"{status}: {said}")
+        return None

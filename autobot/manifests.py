@@ -127,7 +127,7 @@ class Rooms(Mapping[str, Manifest]):
     def __init__(
         self, found: Mapping[Path, Manifest], wrong: Mapping[Path, SetupError] | None = None
     ) -> None:
-        """``wrong`` says what is wrong with the folders of own rooms that are left out."""
+        """``wrong`` is what is wrong with own rooms that are left out, by their folders."""
         listed = sorted(found.items(), key=lambda item: (item[1].position, item[1].room))
         self._manifests = {manifest.room: manifest for _, manifest in listed}
         self._folders = {manifest.room: folder for folder, manifest in listed}
@@ -135,8 +135,7 @@ class Rooms(Mapping[str, Manifest]):
             str(folder) if folder.name in self._manifests else folder.name: error
             for folder, error in (wrong or {}).items()
         }
-        """What is wrong with each own room that is left out, by its name, which may be another
-        room's too: then by its folder."""
+        """By the room's name, or by its folder where another room has that name."""
         self._rooms = {
             application.name: manifest.room
             for manifest in self._manifests.values()
@@ -196,6 +195,11 @@ class Rooms(Mapping[str, Manifest]):
         application = self._at(path)
         return application.errors if application else "problem"
 
+    def room_at(self, path: str) -> str | None:
+        """Return the room that the ingress gives ``path`` to; None when no room has it."""
+        application = self._at(path)
+        return self.room_of(application.name) if application else None
+
     def serves(self, path: str) -> bool:
         """Whether ``path`` lies below an application's own prefix, which is not all there is."""
         application = self._at(path)
@@ -236,8 +240,7 @@ def _add(found: dict[Path, Manifest], file: Path, along: Iterable[Path] = ()) ->
 
     An own room may have no path below those of the rooms that come ``along``.
     """
-    folder, manifest = file.parent, _read(file)
-    together = {**found, folder: manifest}
+    together = {**found, (folder := file.parent): (manifest := _read(file))}
     _refuse_twice(together, "room", lambda manifest: [manifest.room])
     _refuse_twice(together, "application", lambda m: [each.name for each in m.applications])
     _refuse_twice(together, "port", lambda m: [str(m.port)] if m.port else [])

@@ -1,5 +1,6 @@
 """What must be true of this machine before the platform starts; each failure says the remedy."""
 
+import errno
 import os
 import shutil
 import socket
@@ -26,6 +27,23 @@ def public_ports(settings: Settings) -> dict[str, int]:
     return {name: getattr(settings, name) for name in names if name not in ranges}
 
 
+LOOPBACK = ("dashboard_port", "haproxy_stats_port", "haproxy_metrics_port", "fallback_proxy_port")
+"""Settings of ports that one machine has on loopback, whatever its addresses are."""
+RAYS = (
+    *("gcs_port", "ray_client_port", "node_manager_port", "object_manager_port", "metrics_port"),
+    *("dashboard_agent_port", "dashboard_agent_grpc_port", "runtime_env_agent_port"),
+    *("dashboard_metrics_port", "autoscaler_metrics_port"),
+)
+"""Settings of ports that Ray has at the node's address."""
+
+
+def address_of(name: str, settings: Settings) -> str:
+    """Return where the port that setting ``name`` has will be listened on."""
+    if name in LOOPBACK:
+        return "127.0.0.1"
+    return settings.node_ip if name in RAYS else settings.bind
+
+
 def holder_of(port: int) -> str:
     """Say who listens on ``port``: pid and name, as far as this user may see."""
     for connection in psutil.net_connections("tcp"):
@@ -49,9 +67,16 @@ def check_ports(settings: Settings) -> Iterator[SetupError]:
         seen[port] = variable
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            address = address_of(name, settings)
             try:
-                probe.bind((settings.bind, port))
-            except OSError:
+                probe.bind((address, port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    yield SetupError(
+                        f"Port {port} cannot be opened at {address}: {error.strerror}.",
+                        f"Correct {variable}, AUTOBOT_BIND or AUTOBOT_NODE_IP.",
+                    )
+                    continue
                 yield SetupError(
                     f"Port {port} is taken by {holder_of(port)}.",
                     f"Stop it, or set {variable} to a free port.",

@@ -180,8 +180,13 @@ def clean_environment() -> dict[str, str]:
 
 def log_files(settings: Settings, room: str) -> list[Path]:
     """The logs of a room on one machine, newest words last."""
-    ray = ["ray"] if room == "main" else []
-    files = [settings.log_dir / f"{name}.log" for name in (*ray, *rooms()[room].programs)]
+    manifest = rooms()[room]
+    programs = (*(["ray"] if room == "main" else []), *manifest.programs)
     serve_logs = settings.run_dir / "ray" / "session_latest" / "logs" / "serve"
-    files += sorted(serve_logs.glob(f"replica_{room}*.log"), key=lambda f: f.stat().st_mtime)
-    return [file for file in files if file.exists()]
+    replicas = [
+        file
+        for each in manifest.applications
+        for file in serve_logs.glob(f"replica_{each.name}_{each.deployment}_*.log")
+    ]
+    files = [file for name in programs if (file := settings.log_dir / f"{name}.log").exists()]
+    return files + sorted(replicas, key=lambda file: file.stat().st_mtime)

@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autobot.errors import Unavailable
-from autobot.manifests import rooms
+from autobot.manifests import Rooms, rooms
 from autobot.platform.topology import Topology, TopologyFile, cluster_file
 from autobot.web.problems import describe
 
@@ -66,14 +66,14 @@ class Vms:
 class TellAbsence:
     """Answers 503 for a room that is lost, also to those that wait when it is."""
 
-    def __init__(self, app: ASGIApp, vms: Vms, routes: dict[str, str]) -> None:
-        """``routes`` maps each application's route prefix to its room."""
+    def __init__(self, app: ASGIApp, vms: Vms, rooms: Rooms) -> None:
         self._app = app
         self._vms = vms
-        self._routes = sorted(routes.items(), key=lambda route: -len(route[0]))
+        self._rooms = rooms
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        room = self._room(scope["path"]) if scope["type"] in ("http", "websocket") else None
+        has_path = scope["type"] in ("http", "websocket")
+        room = self._rooms.room_at(scope["path"]) if has_path else None
         if room is None:
             await self._app(scope, receive, send)
             return
@@ -101,13 +101,6 @@ class TellAbsence:
         finally:
             await _end(serving)
 
-    def _room(self, path: str) -> str | None:
-        for prefix, room in self._routes:
-            below = "/" if prefix == "/" else f"{prefix}/"
-            if path == prefix or path.startswith(below):
-                return room
-        return None
-
 
 async def _end(serving: asyncio.Future[None]) -> None:
     if not serving.done():
@@ -126,16 +119,6 @@ async def _refuse(
     await describe(error, scope["path"])(scope, receive, send)
 
 
-def routes() -> dict[str, str]:
-    """Route prefix -> room, of every application that has one."""
-    return {
-        application.route_prefix: room
-        for room, manifest in rooms().items()
-        for application in manifest.applications
-        if application.route_prefix
-    }
-
-
 def living_nodes() -> set[str]:
     """The addresses of the Ray nodes that are alive."""
     return {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
@@ -146,4 +129,4 @@ def middlewares() -> list[Middleware]:
     file = TopologyFile(cluster_file())
     here = ray.util.get_node_ip_address()
     vms = Vms(lambda: file.of(here), living_nodes)
-    return [Middleware(TellAbsence, vms=vms, routes=routes())]
+    return [Middleware(TellAbsence, vms=vms, rooms=rooms())]

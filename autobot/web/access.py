@@ -80,7 +80,8 @@ class Admission:
         left = self._admissions.seconds_left(record)
         if left is not None:
             ends = asyncio.get_running_loop().time() + left
-            self._limit.reschedule(min(ends, self._limit.when() or ends))
+            sooner = self._limit.when()  # 0 when another key of it has ended already
+            self._limit.reschedule(ends if sooner is None else min(ends, sooner))
 
     def end(self) -> None:
         """Cancel what is open at the loop's next turn, unless it outlives its key."""
@@ -124,19 +125,19 @@ class Answer:
             log.info("access.left_without_a_word", path=self._scope["path"], reason=repr(left))
 
     async def _say(self, error: AutoBotError) -> None:
-        told = problems.describe(error, self._scope["path"])
+        answer = problems.describe(error, self._scope["path"])
         if self._scope["type"] == "websocket":
             if self._started or not _may_deny(self._scope):
                 closing = {"code": 1008, "reason": error.detail[:120]}
                 await self._send({"type": "websocket.close", **closing})
             else:
-                await told(self._scope, self._receive, self._send)
+                await answer(self._scope, self._receive, self._send)
         elif not self._started:
-            await told(self._scope, self._receive, self._send)
+            await answer(self._scope, self._receive, self._send)
         elif self._kind.startswith("text/event-stream"):
-            await self._end_with(b"\n\ndata: " + bytes(told.body) + b"\n\n")
+            await self._end_with(b"\n\ndata: " + bytes(answer.body) + b"\n\n")
         elif self._kind.startswith("application/x-ndjson"):
-            await self._end_with(bytes(told.body) + b"\n")
+            await self._end_with(bytes(answer.body) + b"\n")
 
     async def _end_with(self, body: bytes) -> None:
         await self._send({"type": "http.response.body", "body": body, "more_body": False})

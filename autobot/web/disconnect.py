@@ -88,8 +88,10 @@ class Streamed(StreamingResponse):
         except (ClientDisconnect, OSError):
             return
         finally:
-            await self._pieces.aclose()
-            await self._source.aclose()
+            try:
+                await self._pieces.aclose()
+            finally:  # or an engine would go on for nobody
+                await self._source.aclose()
 
 
 class EventStream(Streamed):
@@ -102,9 +104,9 @@ class EventStream(Streamed):
         headers: dict[str, str],
         status: int = 200,
     ) -> None:
-        told = {
+        own = {
             "content-type": "text/event-stream; charset=utf-8",
             "cache-control": "no-store",
             "x-accel-buffering": "no",
         }
-        super().__init__(events, source, status, told | headers)
+        super().__init__(events, source, status, own | headers)

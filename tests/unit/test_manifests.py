@@ -61,6 +61,21 @@ def test_errors_are_told_as_the_manifest_of_the_path_says(path: str, dialect: st
     assert rooms().dialect(path) == dialect
 
 
+@pytest.mark.parametrize(
+    ("path", "room"),
+    [
+        ("/v1/embeddings", "npu"),
+        ("/v1/embeddings/x", "npu"),
+        ("/v1/embeddings2", "llm"),
+        ("/v1", "llm"),
+        ("/v10", "main"),
+        ("/", "main"),
+    ],
+)
+def test_a_path_is_the_room_with_the_longest_prefix(path: str, room: str) -> None:
+    assert rooms().room_at(path) == room
+
+
 def test_an_own_room_comes_last_with_its_scope_and_prefix(tmp_path: Path) -> None:
     found = written(tmp_path)
     assert [*found][-1] == "greeter"

@@ -152,6 +152,7 @@ class Chromium:
 
     @property
     def open_contexts(self) -> int:
+        """Contexts of pages and sessions that are open now."""
         return self._open
 
     async def _renderers(self) -> list[int]:

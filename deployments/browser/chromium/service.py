@@ -82,6 +82,7 @@ class ChromiumBrowser:
             "isolation": isolation(chromium.chosen, processes["browser"][0]),
             "user": chromium.user,
             "processes": sum(map(len, processes.values())),
+            "contexts": chromium.open_contexts,
             "active": self._limiter.active,
             "waiting": self._limiter.waiting,
             "restarts": self.restarter.starts - 1,

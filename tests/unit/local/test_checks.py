@@ -28,6 +28,28 @@ def test_a_taken_port_names_its_holder_and_the_setting(taken: int) -> None:
     assert "AUTOBOT_BROWSER_PORT" in mine.remedy
 
 
+@pytest.mark.parametrize(
+    ("setting", "at"), [("dashboard_port", "loopback"), ("gcs_port", "node"), ("llm_port", "bind")]
+)
+def test_a_port_is_tried_where_it_will_be_listened_on(taken: int, setting: str, at: str) -> None:
+    """The listener is at 127.0.0.1, and 127.0.0.2 is another address of this machine."""
+
+    def found(**addresses: str) -> bool:
+        settings = Settings(
+            **{setting: taken, "node_ip": "127.0.0.2", "bind": "127.0.0.2"} | addresses
+        )  # pyright: ignore[reportArgumentType]
+        return any(str(taken) in error.detail for error in check_ports(settings))
+
+    assert found() is (at == "loopback")
+    assert found(bind="127.0.0.1") is (at in ("loopback", "bind"))
+    assert found(node_ip="127.0.0.1") is (at in ("loopback", "node"))
+
+
+def test_an_address_that_this_machine_does_not_have_is_not_called_taken() -> None:
+    errors = [str(error) for error in check_ports(Settings(bind="192.0.2.1"))]
+    assert any("cannot be opened at 192.0.2.1" in error for error in errors)
+
+
 def test_one_port_for_two_things_is_refused(taken: int) -> None:
     errors = list(check_ports(Settings(llm_port=taken + 1, npu_port=taken + 1)))
     assert any("AUTOBOT_LLM_PORT" in e.detail and "AUTOBOT_NPU_PORT" in e.detail for e in errors)

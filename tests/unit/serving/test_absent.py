@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from autobot.manifests import rooms
 from autobot.serving import absent
-from autobot.serving.absent import TellAbsence, Vms, routes
+from autobot.serving.absent import TellAbsence, Vms
 from tests.unit.cluster.configs import topology
 
 ALL = set(topology().addresses)
@@ -59,7 +60,7 @@ async def ask(served: Served, nodes: Nodes, path: str, kind: str = "http") -> li
     async def receive() -> Any:
         await asyncio.Event().wait()
 
-    wrapped = TellAbsence(served, Vms(topology, nodes), routes())
+    wrapped = TellAbsence(served, Vms(topology, nodes), rooms())
     scope = {"type": kind, "path": path, "method": "POST", "headers": []}
     await asyncio.wait_for(wrapped(scope, receive, send), 5)
     return sent

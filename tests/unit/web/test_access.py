@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
+from autobot.web.access import Admission, Admissions
 from autobot.web.app import create_app
 from autobot.web.auth import admit, outlive_key, presented_key, require
 from tests.own_port import on_own_port
@@ -45,6 +47,24 @@ class Owner:
                 await asyncio.sleep(0.01)
         finally:
             self.ended.put_nowait(name)
+
+
+async def test_what_lost_one_key_is_not_kept_open_by_another_that_expires_later() -> None:
+    owner = Owner()
+    lasting = owner.record.model_copy(update={"id": "lasting", "expires": time.time() + 600})
+    limit = asyncio.timeout(None)
+
+    async def kept_open() -> None:
+        async with limit:
+            admission = Admission(Admissions(owner.ring), limit)
+            admission.add(owner.record)
+            admission.end()
+            admission.add(lasting)
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(kept_open(), WITHIN_S)
+    assert limit.expired()
 
 
 def routes(owner: Owner) -> APIRouter:

@@ -90,3 +90,36 @@ async def test_a_stream_that_nobody_reads_ends_and_one_that_is_read_slowly_does_
         assert not ended["slow"].is_set()
         for _, writer in made.values():
             writer.transport.abort()
+
+
+class Source:
+    closed = False
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+async def test_the_source_is_closed_even_when_closing_the_pieces_fails() -> None:
+    """Or an engine would go on for nobody."""
+    source = Source()
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        try:
+            yield b"data: {}\n\n"
+            await asyncio.Event().wait()
+        finally:
+            raise ValueError("broken")
+
+    async def receive() -> dict[str, Any]:
+        await taken.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            taken.set()
+            await asyncio.Event().wait()
+
+    taken = asyncio.Event()
+    with pytest.raises(ValueError, match="broken"):
+        await EventStream(pieces(), source, {})({"type": "http"}, receive, send)
+    assert source.closed
