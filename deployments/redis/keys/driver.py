@@ -21,11 +21,12 @@ SEEDED = "autobot:redis:seeded"
 """The first keys do not come back when all have been revoked."""
 
 # One round trip decides and writes: two replicas that start at once seed the keys once.
-# A platform from before the mark gets it while it has a key.
+# A platform from before the mark gets it while it has a key. With the mark nothing is written: a
+# replica that starts while the disk is full must be able to read the keys.
 SEED = """
-local seeded = redis.call('EXISTS', KEYS[2]) == 1
+if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
 redis.call('SET', KEYS[2], '1')
-if seeded or redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 redis.call('HSET', KEYS[1], unpack(ARGV))
 return #ARGV / 2
 """

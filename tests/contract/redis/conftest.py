@@ -65,11 +65,12 @@ class Server:
         yield
         operator.execute_command("ACL", "SETUSER", "redis", "+unlink")
 
-    def store(self) -> RedisStore:
+    def store(self, first_keys: Path | None = None) -> RedisStore:
         settings = self.settings
         password = self.secrets.read("redis/redis")
         data = settings.data_dir / "redis"
-        return RedisStore("127.0.0.1", settings.redis_port, "redis", password, data)
+        port = settings.redis_port
+        return RedisStore("127.0.0.1", port, "redis", password, data, first_keys)
 
 
 @pytest.fixture(scope="session")

@@ -4,11 +4,12 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 
 from autobot.errors import NotFound, Unavailable
-from autobot.keys import KeyRecord, NewKey, make_key
+from autobot.keys import RECORDS, KeyRecord, NewKey, make_key
 from deployments.redis.store import Store
 from tests.contract.redis.conftest import Server
 
@@ -98,6 +99,19 @@ async def test_a_key_can_be_revoked_while_redis_has_no_memory_left(server: Serve
     assert await store.keys.revoke(gone.id) == gone
     assert await store.keys.records() == []
     await store.close()
+
+
+async def test_a_replica_that_starts_while_redis_takes_no_writes_can_read_the_keys(
+    server: Server, tmp_path: Path
+) -> None:
+    seed, first = record("seed"), tmp_path / "seed_keys.json"
+    first.write_bytes(RECORDS.dump_json([seed]))
+    before, after = server.store(first), server.store(first)
+    assert await before.keys.records() == [seed]
+    server.client("operator").config_set("maxmemory", "100kb")
+    assert await after.keys.records() == [seed]
+    for store in (before, after):
+        await store.close()
 
 
 async def test_snapshot_is_in_redis_format(store: Store) -> None:
