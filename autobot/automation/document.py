@@ -35,14 +35,20 @@ def _as_items(value: Any) -> Any:
     return {"items": value} if isinstance(value, str | list) else value
 
 
+Items = str | list[JsonValue]
+
+
 class ForEach(BaseModel, frozen=True, extra="forbid"):
     """A step that runs once for each item of a list, which `items` is or gives as an expression.
 
     The step sees ``item`` and ``index`` (from 0); its result is the list of results.
     """
 
-    items: str | list[JsonValue]
+    items: Items
     parallel: int = Field(default=1, ge=1, le=20, description="Items under way at once")
+
+
+Loop = Annotated[ForEach, BeforeValidator(_as_items, json_schema_input_type=ForEach | Items)]
 
 
 class Step(BaseModel, frozen=True, extra="forbid"):
@@ -58,7 +64,7 @@ class Step(BaseModel, frozen=True, extra="forbid"):
     arguments: dict[str, JsonValue] = Field(default={}, alias="with")
     condition: str | bool = Field(default=True, alias="if")
     needs: tuple[Identifier, ...] | None = Field(default=None, max_length=MOST_STEPS)
-    for_each: Annotated[ForEach, BeforeValidator(_as_items)] | None = None
+    for_each: Loop | None = None
     retry: Retry = Retry()
     on_unknown: OnUnknown | None = None
     on_error: Literal["fail", "continue"] | Identifier = "fail"

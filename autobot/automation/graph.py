@@ -1,5 +1,7 @@
 """Which step waits for which, and which run only after an error."""
 
+from functools import lru_cache
+
 from autobot.automation.document import Automation
 
 
@@ -39,3 +41,22 @@ def edges(automation: Automation) -> dict[str, frozenset[str]]:
         needed[step.id] = frozenset(needs)
         before = before if step.id in branch else (step.id,)
     return needed
+
+
+@lru_cache(maxsize=64)
+def _ancestors(needed: tuple[tuple[str, frozenset[str]], ...]) -> dict[str, frozenset[str]]:
+    before = dict(needed)
+    for _ in needed:
+        wider = {
+            name: needs.union(*(before.get(need, frozenset()) for need in needs))
+            for name, needs in before.items()
+        }
+        if wider == before:
+            break
+        before = wider
+    return before
+
+
+def ancestors(automation: Automation) -> dict[str, frozenset[str]]:
+    """Return for each step all ids that are over before it starts, by way of others too."""
+    return _ancestors(tuple(edges(automation).items()))

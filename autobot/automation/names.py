@@ -1,9 +1,15 @@
 """Names that a document gives: of automations, steps, inputs and secrets."""
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+SLUG = r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"
+IDENTIFIER = r"^[a-z][a-z0-9_]{0,62}$"
+TOOL = r"^[a-z][a-z0-9_]{0,31}(\.[a-z][a-z0-9_]{0,31}){0,3}$"
+SECRET_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,62}")
+"""As ``secrets.NAME`` says it: capital letters, digits and underlines."""
 RESERVED = frozenset(
     {
         *("as", "break", "const", "continue", "else", "fail", "false", "for", "function", "if"),
@@ -20,16 +26,11 @@ def _no_reserved_word(name: str) -> str:
     return name
 
 
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
+Slug = Annotated[str, Field(pattern=SLUG)]
 """An automation's name: small letters, digits and hyphens."""
 
-Identifier = Annotated[
-    str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$"), AfterValidator(_no_reserved_word)
-]
+Identifier = Annotated[str, Field(pattern=IDENTIFIER), AfterValidator(_no_reserved_word)]
 """A step's id or an input's name, as CEL can say it: no hyphen, which would subtract."""
 
-ToolName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}(\.[a-z][a-z0-9_]{0,31}){0,3}$")]
+ToolName = Annotated[str, Field(pattern=TOOL)]
 """What a step uses, for example ``llm.chat``."""
-
-SecretName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,62}$")]
-"""As ``secrets.NAME`` says it: capital letters, digits and underlines."""

@@ -61,9 +61,14 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, dict) else value
 
 
-Schedules = Annotated[tuple[Schedule, ...], BeforeValidator(_as_list), Field(max_length=20)]
-Files = Annotated[tuple[File, ...], BeforeValidator(_as_list), Field(max_length=20)]
-Events = Annotated[tuple[Event, ...], BeforeValidator(_as_list), Field(max_length=20)]
+def _one_or_several(kind: Any) -> BeforeValidator:
+    return BeforeValidator(_as_list, json_schema_input_type=kind | tuple[kind, ...])
+
+
+Most = Field(max_length=MOST_TRIGGERS)
+Schedules = Annotated[tuple[Schedule, ...], _one_or_several(Schedule), Most]
+Files = Annotated[tuple[File, ...], _one_or_several(File), Most]
+Events = Annotated[tuple[Event, ...], _one_or_several(Event), Most]
 
 
 class Triggers(BaseModel, frozen=True, extra="forbid"):
