@@ -20,10 +20,12 @@ MOST_PARTS = 20_000
 DEEPEST = 32
 Path = tuple[str | int, ...]
 Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-NULL = re.compile(r"null|Null|NULL|~|")
-TRUTH = re.compile(r"true|True|TRUE|false|False|FALSE")
-WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,99})", re.ASCII)
-NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,99})(?:\.[0-9]{1,99})?(?:[eE][-+]?[0-9]{1,3})?", re.ASCII)
+NULL = re.compile(r"(?:null|Null|NULL|~|)\Z")
+TRUTH = re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z")
+WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,99})\Z", re.ASCII)
+NUMBER = re.compile(
+    r"-?(?:0|[1-9][0-9]{0,99})(?:\.[0-9]{1,99})?(?:[eE][-+]?[0-9]{1,3})?\Z", re.ASCII
+)
 JSON_ESCAPE = re.compile(
     r"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
@@ -158,13 +160,13 @@ def _scalar(node: yaml.ScalarNode) -> Any:
     value = node.value
     if node.style:  # quoted, or a block
         return value
-    if NULL.fullmatch(value):
+    if NULL.match(value):
         return None
-    if TRUTH.fullmatch(value):
+    if TRUTH.match(value):
         return value in ("true", "True", "TRUE")
-    if WHOLE.fullmatch(value):
+    if WHOLE.match(value):
         return int(value)
-    if NUMBER.fullmatch(value) and abs(number := float(value)) != float("inf"):
+    if NUMBER.match(value) and abs(number := float(value)) != float("inf"):
         return number
     return value
 
@@ -180,8 +182,7 @@ class _Writer(yaml.SafeDumper):
 
 
 for _name, _pattern in {"null": NULL, "bool": TRUTH, "int": WHOLE, "float": NUMBER}.items():
-    _whole = re.compile(rf"^(?:{_pattern.pattern})$")
-    _Writer.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", _whole, None)  # type: ignore[arg-type]
+    _Writer.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", _pattern, None)  # type: ignore[arg-type]
 
 
 def _block(writer: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
