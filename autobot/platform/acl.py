@@ -22,7 +22,7 @@ DEFAULT_USER = "user default off resetpass ~* &* +@all"
 ROOM_COMMANDS = (
     "+@connection +@transaction +@pubsub +@hash +@string +@list +@set +@sortedset +@stream +@bitmap"
     " +@hyperloglog +@geo +del +unlink +exists +type +touch +copy +rename +expire +expireat"
-    " +pexpire +pexpireat +ttl +pttl +persist +eval +evalsha +script|load +script|exists"
+    " +pexpire +pexpireat +ttl +pttl +persist +eval +evalsha +script|load +script|exists +time"
     # Who tracks by prefixes is told the names of everybody's keys.
     " -@dangerous -@admin -client|tracking"
 )

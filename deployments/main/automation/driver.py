@@ -1,0 +1,186 @@
+"""`Runs` on Redis: scripts through one bounded pool of connections."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import redis.asyncio
+from redis import exceptions
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from autobot.contracts.runs import (
+    LEASE_S,
+    MOST_ASKS,
+    MOST_LISTED,
+    Appended,
+    Asked,
+    Claims,
+    Created,
+    Entry,
+    Fire,
+    Fired,
+    Lease,
+    NewRun,
+    Release,
+    Renewals,
+    Run,
+    State,
+    check_blob,
+    check_entries,
+)
+from autobot.errors import Unavailable
+from deployments.main.automation.scripts import COMMON, SCRIPTS
+
+TIMEOUT_S = 5.0
+"""A blob of 16 MiB is on the disk within it."""
+CONNECTIONS = 64
+PREFIX = "autobot:main:"
+FIRES = f"{PREFIX}fires"
+
+
+class RedisRuns:
+    """Connects on first use and again after every loss; writes are synced (appendfsync always).
+
+    The client repeats nothing by itself: a claim that happened twice would leave runs idle until
+    their first lease ends. Who calls knows what it may repeat.
+    """
+
+    def __init__(
+        self, host: str, port: int, username: str, password: str, lease_s: float = LEASE_S
+    ) -> None:
+        pool = redis.asyncio.BlockingConnectionPool(
+            host=host,
+            port=port,
+            username=username,
+            password=password,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+            max_connections=CONNECTIONS,
+            timeout=TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._lease = round(lease_s * 1000)
+        self._redis = redis.asyncio.Redis.from_pool(pool)
+        self._scripts = {
+            name: self._redis.register_script(COMMON + body) for name, body in SCRIPTS.items()
+        }
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._redis.aclose()
+
+    async def _run(self, script: str, *args: Any) -> Any:
+        values = ["" if value is None else value for value in args]
+        with translated():
+            return await self._scripts[script](args=values)
+
+    async def _word(self, script: str, *args: Any) -> Any:
+        return (await self._run(script, *args)).decode()
+
+    async def create(self, run: NewRun) -> Created:
+        return await self._word("create", *_new(run))
+
+    async def get(self, run: str) -> Run | None:
+        shown = await self._run("get", run)
+        return _run(shown) if shown else None
+
+    async def list(
+        self,
+        automation: str | None = None,
+        state: State | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> Sequence[Run]:
+        limit = min(limit, MOST_LISTED)
+        return [_run(shown) for shown in await self._run("list", automation, state, before, limit)]
+
+    async def read(self, run: str, after: int = 0, limit: int = 1_000) -> Sequence[Entry]:
+        with translated():
+            found = await self._redis.xrange(f"{PREFIX}run:{run}:log", f"{after + 1}-0", "+", limit)
+        return [
+            Entry(int(name.partition(b"-")[0]), int(of[b"t"]), int(of[b"a"]), of[b"b"])
+            for name, of in found
+        ]
+
+    async def claim(self, limit: int) -> Claims:
+        now, got = await self._run("claim", limit, self._lease)
+        return Claims(now, tuple(Lease(run.decode(), token) for run, token in got))
+
+    async def renew(self, leases: Sequence[Lease]) -> Renewals:
+        pairs = [part for lease in leases for part in (lease.run, lease.token)]
+        now, last = await self._run("renew", self._lease, *pairs)
+        return Renewals(now, {run.decode(): int(seq) for run, seq in last})
+
+    async def append(
+        self, lease: Lease, seq: int, entries: Sequence[bytes], release: Release | None = None
+    ) -> Appended:
+        check_entries(entries)
+        end = ("release", release.state, release.due) if release else ("", "", "")
+        return await self._word("append", lease.run, lease.token, seq, *end, *entries)
+
+    async def ask(self, run: str, ask: str, entry: bytes) -> Asked:
+        check_entries([entry])
+        return await self._word("ask", run, ask, MOST_ASKS, entry)
+
+    async def put_blob(self, lease: Lease, name: str, data: bytes) -> Appended:
+        check_blob(data)
+        return await self._word("put_blob", lease.run, lease.token, name, data)
+
+    async def blob(self, run: str, name: str) -> bytes | None:
+        with translated():
+            return await self._redis.hget(f"{PREFIX}run:{run}:blobs", name)  # pyright: ignore[reportGeneralTypeIssues, reportReturnType]
+
+    async def prune(self, keep: int, seconds: int, limit: int = 100) -> int:
+        return await self._run("prune", keep, seconds * 1000, limit)
+
+    async def schedule(self, schedule: str, at: int | None) -> None:
+        with translated():
+            if at is None:
+                await self._redis.zrem(FIRES, schedule)
+            else:
+                await self._redis.zadd(FIRES, {schedule: at})
+
+    async def fires(self, limit: int = 100) -> Sequence[Fire]:
+        with translated():
+            seconds, micros = await self._redis.time()
+            now = seconds * 1000 + micros // 1000
+            due = await self._redis.zrangebyscore(FIRES, "-inf", now, 0, limit, withscores=True)
+        return [Fire(name.decode(), int(at)) for name, at in due]
+
+    async def fire(self, fire: Fire, following: int | None, run: NewRun | None) -> Fired:
+        new = ("run", *_new(run)) if run else ("",)
+        return await self._word("fire", fire.schedule, fire.at, following, *new)
+
+
+def _new(run: NewRun) -> tuple[Any, ...]:
+    return (run.id, run.automation, run.due, run.most_open, *run.entries)
+
+
+def _run(shown: Sequence[Any]) -> Run:
+    run, automation, state, created, ended, due, seq, token = shown
+    return Run(
+        run.decode(),
+        automation.decode(),
+        state.decode(),
+        int(created),
+        int(ended) if ended else None,
+        int(float(due)) if due else None,
+        int(seq),
+        int(token),
+    )
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Redis' own errors as this platform's: away, without memory or disk, or a wrong password."""
+    try:
+        yield
+    except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
+        raise Unavailable(f"Redis does not answer: {error}") from error
+    except (exceptions.OutOfMemoryError, exceptions.NoPermissionError) as error:
+        raise Unavailable(f"Redis refused: {error}") from error
+    except exceptions.ResponseError as error:
+        if "MISCONF" not in str(error) and "OOM" not in str(error):
+            raise
+        raise Unavailable(f"Redis keeps nothing new: {error}") from error
