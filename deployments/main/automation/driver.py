@@ -96,8 +96,9 @@ class RedisRuns:
         return [_run(shown) for shown in await self._run("list", automation, state, before, limit)]
 
     async def read(self, run: str, after: int = 0, limit: int = 1_000) -> Sequence[Entry]:
+        log = f"{PREFIX}run:{run}:log"
         with translated():
-            found = await self._redis.xrange(f"{PREFIX}run:{run}:log", f"{after + 1}-0", "+", limit)
+            found: Any = await self._redis.xrange(log, f"{after + 1}-0", "+", limit)
         return [
             Entry(int(name.partition(b"-")[0]), int(of[b"t"]), int(of[b"a"]), of[b"b"])
             for name, of in found
@@ -145,7 +146,9 @@ class RedisRuns:
         with translated():
             seconds, micros = await self._redis.time()
             now = seconds * 1000 + micros // 1000
-            due = await self._redis.zrangebyscore(FIRES, "-inf", now, 0, limit, withscores=True)
+            due: Any = await self._redis.zrangebyscore(
+                FIRES, "-inf", now, 0, limit, withscores=True
+            )
         return [Fire(name.decode(), int(at)) for name, at in due]
 
     async def fire(self, fire: Fire, following: int | None, run: NewRun | None) -> Fired:

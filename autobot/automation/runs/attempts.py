@@ -1,0 +1,125 @@
+"""One attempt of a step: it is begun, called off, and has a result that fits into a journal."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from pydantic import JsonValue
+
+from autobot.automation.document import OnUnknown
+from autobot.automation.runs.interpreter import Start
+from autobot.automation.runs.journal import Place, dumps
+from autobot.contracts.runs import LONGEST_BLOB
+from autobot.errors import AutoBotError, Invalid, Timeout, TooLarge
+
+log = logging.getLogger(__name__)
+
+CANCEL_S = 10.0
+"""How long an attempt that is called off may take to end by itself."""
+
+
+class StepKinds(Protocol):
+    """The tools that steps use."""
+
+    def knows(self, use: str) -> bool:
+        """Whether there is such a tool here; a run that uses another is left to who has it."""
+        ...
+
+    def on_unknown(self, use: str) -> OnUnknown:
+        """What to do about an attempt whose worker vanished, where the step does not say."""
+        ...
+
+    async def execute(
+        self, use: str, arguments: JsonValue, key: str, deadline: float, cancel: asyncio.Event
+    ) -> JsonValue:
+        """Do it and return the step's output.
+
+        ``key`` is the same for every attempt of one step of one run: a receiver that honours
+        idempotency keys does it once. ``deadline`` is on the event loop's clock. Once ``cancel`` is
+        set there are `CANCEL_S` to end in. An `AutoBotError` says by its ``status`` whether another
+        attempt makes sense, and by ``retry_after`` when.
+        """
+        ...
+
+
+class Cancelled(AutoBotError):
+    """The step was called off."""
+
+    status = 499
+    type = "cancelled"
+
+
+class Attempt:
+    """An attempt under way; ``done`` is called when it has a result."""
+
+    def __init__(self, start: Start, key: str, kinds: StepKinds, done: Callable[[], None]) -> None:
+        self.start = start
+        self._cancel = asyncio.Event()
+        self._stopping: asyncio.TimerHandle | None = None
+        self._task = asyncio.create_task(self._execute(kinds, key))
+        self._task.add_done_callback(lambda task: done())
+
+    @property
+    def place(self) -> Place:
+        """Which step it is of."""
+        return self.start.entry.place
+
+    @property
+    def over(self) -> bool:
+        """Whether there is a result."""
+        return self._task.done()
+
+    async def _execute(self, kinds: StepKinds, key: str) -> JsonValue:
+        """What does not end although it is cancelled is left alone: the run goes on without it."""
+        start = self.start
+        deadline = asyncio.get_running_loop().time() + start.timeout
+        work = asyncio.ensure_future(
+            kinds.execute(start.use, start.arguments, key, deadline, self._cancel)
+        )
+        try:
+            await asyncio.wait({work}, timeout=start.timeout)
+            if not work.done():
+                raise Timeout(f"The step took longer than {start.timeout} seconds.")
+            return work.result()
+        finally:
+            work.add_done_callback(_forget)
+            work.cancel()
+
+    def stop(self) -> None:
+        """Call it off."""
+        if self._stopping is None and not self.over:
+            self._cancel.set()
+            loop = asyncio.get_running_loop()
+            self._stopping = loop.call_later(CANCEL_S, self._task.cancel)
+
+    async def abandon(self) -> None:
+        """End it at once; nobody asks for its result any more."""
+        self._task.cancel()
+        with contextlib.suppress(BaseException):
+            await self._task
+
+    def result(self) -> tuple[JsonValue, bytes]:
+        """Return the output, and as JSON; raises `AutoBotError`."""
+        try:
+            output: Any = self._task.result()
+            body = dumps(output)
+        except AutoBotError:
+            raise
+        except asyncio.CancelledError as error:
+            raise Cancelled from error
+        except (ValueError, TypeError, RecursionError) as error:
+            raise Invalid(f"The step's output is no JSON: {error}") from error
+        except Exception as error:
+            log.exception("a step failed unexpectedly")
+            raise AutoBotError(f"{type(error).__name__}: {error}") from error
+        if len(body) > LONGEST_BLOB:
+            raise TooLarge(f"The step's output has {len(body)} bytes, at most {LONGEST_BLOB} fit.")
+        return output, body
+
+
+def _forget(work: "asyncio.Future[Any]") -> None:
+    """Take the exception of what nobody waits for, or the event loop complains of it."""
+    if not work.cancelled():
+        work.exception()
