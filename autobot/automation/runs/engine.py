@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from autobot.automation.document import Automation
 from autobot.automation.runs.attempts import StepKinds
-from autobot.automation.runs.interpreter import Expressions, Interpreter
+from autobot.automation.runs.interpreter import Interpreter
 from autobot.automation.runs.waits import WAITS
 from autobot.automation.runs.worker import Surroundings, Worker
 from autobot.contracts.runs import Lease, Runs
@@ -48,7 +48,6 @@ class Engine:
         runs: Runs,
         kinds: StepKinds,
         versions: Versions,
-        expressions: Expressions,
         *,
         most_runs: int = MOST_RUNS,
         poll_s: float = POLL_S,
@@ -56,7 +55,6 @@ class Engine:
         mask: Callable[[JsonValue], JsonValue] = lambda value: value,
     ) -> None:
         self._runs, self._kinds, self._versions = runs, kinds, versions
-        self._expressions = expressions
         self._most, self._poll = most_runs, poll_s
         self._of = Surroundings(runs, kinds, self._interpreter, self.now, random, mask)
         self._interpreters: dict[str, Interpreter] = {}
@@ -170,7 +168,7 @@ class Engine:
         tools = {step.use for step in automation.steps} - WAITS
         if not all(self._kinds.knows(use) for use in tools):
             return None
-        interpreter = Interpreter(automation, self._expressions, self._kinds.on_unknown)
+        interpreter = Interpreter(automation, self._kinds.on_unknown)
         while len(self._interpreters) >= MOST_VERSIONS:
             del self._interpreters[next(iter(self._interpreters))]
         self._interpreters[version] = interpreter

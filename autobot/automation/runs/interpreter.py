@@ -8,11 +8,12 @@ begin once its `Started` is written. So a worker that vanishes leaves nothing be
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import JsonValue
 
 from autobot.automation.document import Automation, ForEach, OnUnknown, Step
+from autobot.automation.expressions import holds, items_of, resolve
 from autobot.automation.graph import edges
 from autobot.automation.runs.journal import (
     Ended,
@@ -32,24 +33,12 @@ from autobot.automation.runs.retries import described
 from autobot.automation.runs.state import PlaceState, RunState
 from autobot.automation.runs.waits import WAITS, outcome, wait_for
 from autobot.contracts.runs import LONGEST_ENTRY, State
-from autobot.errors import AutoBotError, Invalid, TooLarge
+from autobot.errors import AutoBotError, TooLarge
 
 MOST_LOST = 10
 """Attempts of one place whose worker vanished; a step that kills its worker ends here."""
 
 Names = Mapping[str, Any]
-
-
-class Expressions(Protocol):
-    """``${{ }}`` in values and conditions; raises `AutoBotError` for what has no value."""
-
-    def render(self, value: JsonValue, names: Names) -> JsonValue:
-        """Return ``value`` with every expression in it replaced."""
-        ...
-
-    def holds(self, condition: str | bool, names: Names) -> bool:
-        """Return what a step's ``if`` comes to."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +71,10 @@ class Interpreter:
     def __init__(
         self,
         automation: Automation,
-        expressions: Expressions,
         on_unknown: Callable[[str], OnUnknown] = lambda use: "ask",
     ) -> None:
         """``on_unknown`` is a tool's own, for steps that do not say."""
         self.automation = automation
-        self.expressions = expressions
         self.needs = edges(automation)
         order = TopologicalSorter(self.needs).static_order()
         self.order = [automation.step(name) for name in order]
@@ -196,10 +183,10 @@ class _Pass:
         if self.state.paused:
             return False
         try:
-            holds = self.of.expressions.holds(step.condition, self._names())
+            runs = holds(step.condition, self._names(), step.id)
         except AutoBotError as error:
             return self._fail(step, None, error)
-        return holds or self._skip(step, "condition")
+        return runs or self._skip(step, "condition")
 
     def _is_missing(self, step: Step, name: str, result: Result) -> bool:
         """What was left out by its own condition is missed only by a step that names it."""
@@ -221,11 +208,7 @@ class _Pass:
     def _expand(self, step: Step, loop: ForEach) -> None:
         limits = self.of.automation.limits
         try:
-            items = self.of.expressions.render(loop.items, self._names())
-            if not isinstance(items, list):
-                raise Invalid("for_each needs a list.")
-            if len(items) > limits.items:
-                raise TooLarge(f"{len(items)} items are more than {limits.items}.")
+            items = items_of(loop.items, self._names(), limits.items, step.id)
             if self.state.seq + 2 * len(items) >= limits.journal:
                 raise TooLarge(f"{len(items)} items do not fit into the run's journal.")
             if len(dumps(items)) > LONGEST_ENTRY - 1_000:
@@ -257,7 +240,7 @@ class _Pass:
     def _begin(self, step: Step, number: int | None, attempts: int) -> None:
         place = step.id, number
         try:
-            arguments = self.of.expressions.render(step.arguments, self._names(place))
+            arguments = resolve(step.arguments, self._names(place), step.id)
             if step.use in WAITS:
                 longest = self.of.automation.limits.waiting
                 self.entries.append(wait_for(step.use, place, arguments, self.now, longest))

@@ -32,7 +32,7 @@ from autobot.automation.runs.journal import (
 from autobot.automation.runs.state import fold
 from autobot.contracts.runs import ENDED, FakeRuns
 from autobot.errors import AutoBotError, Unavailable
-from tests.unit.automation.runs.plain import Plain, Tools, automation
+from tests.unit.automation.runs.tools import Tools, automation
 from tests.unit.automation.runs.virtual import run_virtually
 
 EPOCH = 1_800_000_000_000
@@ -83,7 +83,6 @@ class Process:
             _Faulty(self),
             self.world.tools(self),
             self.world.version,
-            Plain(),
             poll_s=POLL_S,
             random=lambda: 0.5,
         )

@@ -1,0 +1,35 @@
+"""Tools that do as they are told."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from pydantic import JsonValue
+
+from autobot.automation.document import Automation, OnUnknown
+
+Tool = Callable[[Any, str, asyncio.Event], Awaitable[JsonValue]]
+
+
+class Tools:
+    """`StepKinds` made of functions of arguments, key and cancel."""
+
+    def __init__(self, **tools: Tool) -> None:
+        self.tools = tools
+        self.policy: OnUnknown = "retry"
+
+    def knows(self, use: str) -> bool:
+        return use in self.tools
+
+    def on_unknown(self, use: str) -> OnUnknown:
+        return self.policy
+
+    async def execute(
+        self, use: str, arguments: JsonValue, key: str, deadline: float, cancel: asyncio.Event
+    ) -> JsonValue:
+        return await self.tools[use](arguments, key, cancel)
+
+
+def automation(*steps: dict[str, Any], **more: Any) -> Automation:
+    """A document of these steps."""
+    return Automation.model_validate({"name": "test", "steps": steps, **more})
