@@ -517,7 +517,7 @@ async def test_results_are_held_while_the_store_is_away_and_nothing_begins() -> 
 async def test_an_engine_that_stops_gives_its_runs_back_at_once() -> None:
     lab = Lab()
     await lab.submit(automation(act("short", 5), act("next")), "short")
-    await lab.submit(automation(act("long", 600, on_unknown="retry")), "long")
+    await lab.submit(automation(act("long", 500, on_unknown="retry")), "long")
     await lab.submit(automation(approve("ok")), "waits")
     lab.start()
     await asyncio.sleep(2)
@@ -527,7 +527,7 @@ async def test_an_engine_that_stops_gives_its_runs_back_at_once() -> None:
     assert lab.ran == {"short/short": 1}
     lab.start()
     await lab.reach("succeeded", run="short", within=2)
-    await lab.reach("succeeded", run="long", within=605)
+    await lab.reach("succeeded", run="long", within=505)
     assert lab.ran == {"short/short": 1, "short/next": 1, "long/long": 1}
 
 
