@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from autobot.contracts.runs import Appended, FakeRuns, Lease, Release, Renewals
 from tests.unit.automation.runs.simulation import Schedule, schedules, simulate
 
-QUICK, LONG = 1_500, 20_000
+QUICK, LONG = 600, 20_000
 CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
