@@ -77,7 +77,12 @@ class Interpreter:
         self.automation = automation
         self.needs = edges(automation)
         order = TopologicalSorter(self.needs).static_order()
-        self.order = [automation.step(name) for name in order]
+        self.by_id = automation.by_id
+        self.order = [self.by_id[name] for name in order]
+        self.handles = {
+            step.id: frozenset(n for n in self.needs[step.id] if self.by_id[n].handler == step.id)
+            for step in self.order
+        }
         self.last_branch = self._last_branch()
         self._on_unknown = on_unknown
 
@@ -171,15 +176,14 @@ class _Pass:
 
     def _may_begin(self, step: Step) -> bool:
         """Whether all that it needs is there; a step that cannot run any more is skipped."""
-        needed = {name: self.results.get(name) for name in self.of.needs[step.id]}
-        handles = [name for name in needed if self.of.automation.step(name).handler == step.id]
-        if any(result is None for result in needed.values()):
+        needs, results = self.of.needs[step.id], self.results
+        if any(name not in results for name in needs):
             return False
-        if handles and not any(r.status == "failed" for n in handles if (r := needed[n])):
+        handles = self.of.handles[step.id]
+        if handles and not any(results[name].status == "failed" for name in handles):
             return self._skip(step, "unasked")
-        for name, result in needed.items():
-            if result and name not in handles and self._is_missing(step, name, result):
-                return self._skip(step, "needs")
+        if any(self._is_missing(step, name, results[name]) for name in needs - handles):
+            return self._skip(step, "needs")
         if self.state.paused:
             return False
         try:
@@ -192,7 +196,7 @@ class _Pass:
         """What was left out by its own condition is missed only by a step that names it."""
         if result.status == "skipped":
             return step.needs is not None or result.reason in ("needs", "no-items")
-        return result.status == "failed" and self.of.automation.step(name).on_error != "continue"
+        return result.status == "failed" and self.of.by_id[name].on_error != "continue"
 
     def _skip(self, step: Step, reason: str) -> bool:
         self.entries.append(Skipped(step.id, reason=reason))

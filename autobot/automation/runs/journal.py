@@ -7,7 +7,7 @@ program that knows it.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 from pydantic import JsonValue
@@ -26,15 +26,6 @@ Answer = Literal["approve", "reject", "retry", "fail", "done"]
 
 
 @dataclass(frozen=True, slots=True)
-class Parent:
-    """The step of another run that called this one."""
-
-    run: str
-    step: str
-    iteration: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Created:
     """The beginning. ``version`` is the id of the version that the whole run keeps to."""
 
@@ -42,7 +33,6 @@ class Created:
     version: str
     inputs: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     trigger: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
-    parent: Mapping[str, Any] | None = None
     retry_of: str | None = None
     schema: int = SCHEMA
 
@@ -109,10 +99,10 @@ class Expanded(_AtPlace):
 
 @dataclass(frozen=True, slots=True)
 class Waiting(_AtPlace):
-    """Nothing happens before ``until``, or before a person answers or the called run ends.
+    """Nothing happens before ``until``, or before a person answers.
 
-    ``on`` is ``time``, ``approval``, ``unknown`` (a person says what became of an attempt whose
-    worker vanished) or ``run`` (``detail`` has its id).
+    ``on`` is ``time``, ``approval``, or ``unknown``: a person says what became of an attempt whose
+    worker vanished.
     """
 
     kind: ClassVar[str] = "waiting"
@@ -128,15 +118,6 @@ class Answered(_AtPlace):
     kind: ClassVar[str] = "answered"
     answer: Answer = "approve"
     by: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Returned(_AtPlace):
-    """Asked from outside: the called run has ended."""
-
-    kind: ClassVar[str] = "returned"
-    state: Outcome = "succeeded"
-    output: JsonValue = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +156,6 @@ JournalEntry = (
     | Expanded
     | Waiting
     | Answered
-    | Returned
     | Asked
     | Ended
     | Unknown
@@ -185,15 +165,18 @@ _KINDS: dict[str, type[Any]] = {
     entry.kind: entry
     for entry in (
         *(Created, Started, Succeeded, Failed, Interrupted, Skipped, Expanded, Waiting),
-        *(Answered, Returned, Asked, Ended),
+        *(Answered, Asked, Ended),
     )
 }
 _FIELDS = {kind: {f.name: f for f in fields(entry)} for kind, entry in _KINDS.items()}
 
 
+_JSON = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+
+
 def dumps(value: Any) -> bytes:
     """Return JSON in ASCII: half of a surrogate pair survives. `ValueError`: it is no JSON."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+    return _JSON.encode(value).encode()
 
 
 def encode(entry: JournalEntry) -> bytes:
@@ -238,13 +221,3 @@ def new_run(
     return NewRun(
         run, automation, tuple(encode(entry) for entry in (created, *kept)), most_open=most_open
     )
-
-
-def parent_of(created: Created) -> Parent | None:
-    """Return the step that waits for this run."""
-    return Parent(**created.parent) if created.parent else None
-
-
-def called_by(run: str, place: Place) -> Mapping[str, Any]:
-    """Return what `Created.parent` says of a run that is called at that place."""
-    return asdict(Parent(run, *place))

@@ -17,7 +17,6 @@ from autobot.automation.runs.journal import (
     Interrupted,
     JournalEntry,
     Place,
-    Returned,
     Skipped,
     Started,
     Succeeded,
@@ -42,7 +41,7 @@ class PlaceState:
     error: Mapping[str, JsonValue] | None = None
     until: int | None = None
     waiting: Waiting | None = None
-    answer: Answered | Returned | None = None
+    answer: Answered | None = None
     reason: str = ""
 
     @property
@@ -81,12 +80,12 @@ class RunState:
                 self.items[step] = items
             case Unknown():
                 self.foreign = True
-            case Answered() | Returned():
+            case Answered():
                 self._answer(entry)
             case _:
                 self._place(entry)
 
-    def _answer(self, entry: Answered | Returned) -> None:
+    def _answer(self, entry: Answered) -> None:
         """The first answer counts, and only to a question that was asked."""
         place = self.places.get(entry.place)
         if place and place.waiting and place.answer is None and _fits(place.waiting, entry):
@@ -118,13 +117,11 @@ class RunState:
         return {n: self.places[step, n] for n in numbers if (step, n) in self.places}
 
 
-def _fits(waiting: Waiting, entry: Answered | Returned) -> bool:
+def _fits(waiting: Waiting, entry: Answered) -> bool:
     answers: dict[str, tuple[Answer, ...]] = {
         "approval": ("approve", "reject"),
         "unknown": ("retry", "fail", "done"),
     }
-    if isinstance(entry, Returned):
-        return waiting.on == "run"
     return entry.answer in answers.get(waiting.on, ())
 
 

@@ -1,4 +1,4 @@
-"""Steps that wait: for an instant, for a person, or for another run."""
+"""Steps that wait: for an instant or for a person."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,14 +12,13 @@ from autobot.automation.runs.journal import (
     Failed,
     JournalEntry,
     Place,
-    Returned,
     Succeeded,
     Waiting,
 )
 from autobot.automation.runs.state import PlaceState
 from autobot.errors import Invalid
 
-WAITS = frozenset({"wait", "approve", "call"})
+WAITS = frozenset({"wait", "approve"})
 """The tools that the interpreter knows itself."""
 
 
@@ -27,7 +26,7 @@ def wait_for(use: str, place: Place, arguments: JsonValue, now: int, longest: in
     """Return the entry with which a waiting step begins; raises `Invalid`.
 
     ``wait`` takes ``seconds`` or ``until`` (ISO 8601 with its zone), ``approve`` a ``message`` and
-    a ``timeout``, ``call`` an ``automation`` and ``inputs``. ``longest`` is in seconds.
+    a ``timeout``. ``longest`` is in seconds.
     """
     if not isinstance(arguments, Mapping):
         raise Invalid(f"{use} takes an object.")
@@ -38,11 +37,9 @@ def wait_for(use: str, place: Place, arguments: JsonValue, now: int, longest: in
         if until > latest:
             raise Invalid(f"A wait ends at most {longest} seconds from now.")
         return Waiting(*place, on="time", until=until)
-    if use == "approve":
-        timeout = detail.get("timeout")
-        until = latest if timeout is None else min(latest, now + _length(timeout) * 1000)
-        return Waiting(*place, on="approval", until=until, detail=detail)
-    return Waiting(*place, on="run", until=latest, detail=detail)
+    timeout = detail.get("timeout")
+    until = latest if timeout is None else min(latest, now + _length(timeout) * 1000)
+    return Waiting(*place, on="approval", until=until, detail=detail)
 
 
 def _instant(detail: Mapping[str, Any], now: int) -> int:
@@ -75,10 +72,6 @@ def outcome(place: Place, state: PlaceState, now: int) -> JournalEntry | None:
     waiting, answer = state.waiting, state.answer
     assert waiting is not None
     over = waiting.until is not None and now >= waiting.until
-    if isinstance(answer, Returned):
-        if answer.state == "succeeded":
-            return Succeeded(*place, output=answer.output)
-        return Failed(*place, error={"type": "call", "detail": f"The run has {answer.state}."})
     if answer is not None:
         return _answered(place, answer)
     if not over:

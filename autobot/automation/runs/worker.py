@@ -138,7 +138,7 @@ class Worker:
             self._begin(start)
         for place in decision.stop:
             self._attempts[place].stop()
-        if not decision.entries:
+        if len(decision.entries) == len(decision.starts):
             await self._sleep(decision.due)
         return False
 
