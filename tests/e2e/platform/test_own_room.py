@@ -1,5 +1,8 @@
 """A folder with a manifest and an application in `AUTOBOT_HOME/rooms` is a room like the others."""
 
+import os
+import signal
+
 import httpx
 
 from tests.e2e.platform.conftest import OWN_ROOM
@@ -53,3 +56,39 @@ def test_it_is_restarted_alone(platform: Platform) -> None:
     after = platform.replicas()
     assert len(after.pop(OWN_ROOM)) == 1
     assert after == before
+
+
+def test_while_its_manifest_is_wrong_it_is_left_out_and_no_other_room_is_lost(
+    platform: Platform,
+) -> None:
+    manifest = platform.home / "rooms" / OWN_ROOM / "manifest.yaml"
+    right = manifest.read_text()
+    before = platform.replicas()
+    try:
+        manifest.write_text(f"{right}colour: red\n")
+        for command in (["up", "--no-demo"], ["deploy"], ["restart", "npu"], ["doctor"]):
+            refused = platform.run(*command, check=False)
+            assert refused.returncode == 1
+            assert "colour" in refused.stdout + refused.stderr, command
+        assert platform.replicas() == before
+        for pid in before["main"]:
+            os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: left_out(platform), 120, "main did not say that the room is left out")
+        others = {room: one["state"] for room, one in platform.health()["rooms"].items()}
+        assert others.pop(OWN_ROOM) == "down"
+        assert set(others.values()) == {"ok"}
+    finally:
+        manifest.write_text(right)
+        platform.run("restart", "main")
+    platform.wait_until_ok(120)
+    assert platform.replicas()["npu"] == before["npu"]
+
+
+def left_out(platform: Platform) -> bool:
+    try:
+        rooms = platform.health()["rooms"]
+    except httpx.HTTPError:
+        return False
+    found = rooms.pop(OWN_ROOM)
+    well = all(room["state"] == "ok" for room in rooms.values())
+    return well and "colour" in str(found["reason"])
