@@ -44,7 +44,7 @@ class _Part(BaseModel):
 class Application(_Part):
     """One Serve application of one deployment. ``share`` of the room's custom resource pins a
     replica to a VM of the room; below 0.5, so that the next replica fits beside it. ``replicas`` is
-    for a room that is not spread over its VMs.
+    for a room that is not spread over its VMs. ``tools`` says that it serves the contract `Tools`.
     """
 
     name: Name
@@ -55,6 +55,7 @@ class Application(_Part):
     max_ongoing_requests: int = Field(default=128, ge=1, le=10_000)
     share: float = Field(default=0.2, gt=0, lt=0.5)
     replicas: int = Field(default=1, ge=1, le=100)
+    tools: bool = False
 
 
 class Public(_Part):

@@ -9,15 +9,18 @@ from ray import serve
 from starlette.middleware import Middleware
 
 from autobot.contracts.profiles import Profiles
+from autobot.contracts.tools import Tools
 from autobot.platform.topology import cluster_file
-from autobot.serving.calls import client
+from autobot.serving.calls import client, serves
 from autobot.serving.room import RoomReplica
+from autobot.tools.tool import ToolSet
 
 NO_PROFILES = "Room redis does not answer about profiles: {}"
 
 
 @serve.deployment
 @serve.ingress()
+@serves(Tools)
 class Browser(RoomReplica):
     """Pages, sessions and protocol endpoints, each in a browser context of its own."""
 
@@ -27,6 +30,7 @@ class Browser(RoomReplica):
         super().__init__()
         # Serve imports this module on the head, where Playwright need not be installed.
         from deployments.browser.affinity.session_ids import replica_name
+        from deployments.browser.pages.tools import page_tools
         from deployments.browser.room import BrowserRoom
 
         unique = serve.get_replica_context().replica_id.unique_id.lower()
@@ -35,6 +39,7 @@ class Browser(RoomReplica):
         self.browser = BrowserRoom.of(
             self.settings, replica, profiles, self._ingress(), self.keys.holds
         )
+        self.tools = ToolSet(page_tools(self.browser.browser))
 
     def _ingress(self) -> str:
         """Where the platform's API is: Ray's control store runs on the head, and so does it."""

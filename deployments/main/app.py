@@ -9,11 +9,13 @@ from ray import serve
 
 from autobot.contracts.backup import Backup
 from autobot.contracts.keys import Keys
+from autobot.contracts.tools import Tools
 from autobot.health import HealthMonitor
 from autobot.manifests import rooms
 from autobot.platform.topology import TopologyFile, cluster_file
 from autobot.serving.calls import client
 from autobot.serving.room import NO_KEYS, RoomReplica
+from autobot.tools.registry import LONGEST_S, Registry
 from deployments.main.health.cluster import ClusterView
 from deployments.main.room import main_routes
 
@@ -69,7 +71,24 @@ class Main(RoomReplica):
     def router(self) -> APIRouter:
         keys = client(Keys, "redis", NO_KEYS, WRITE_DEADLINE_S)
         backup = client(Backup, "redis", NO_BACKUP, SNAPSHOT_DEADLINE_S)
-        return main_routes(self.monitor, self.cluster, self.keys, keys, backup)
+        return main_routes(
+            self.monitor,
+            self.cluster,
+            self.keys,
+            keys,
+            backup,
+            self._registry(),
+            self.settings.max_body_bytes,
+        )
+
+    def _registry(self) -> Registry:
+        tools: dict[str, Tools] = {}
+        for room, manifest in self._rooms.items():
+            away = f"Room {room}, which has the tool, does not answer ({{}})."
+            for application in manifest.applications:
+                if application.tools:
+                    tools[application.name] = client(Tools, application.name, away, LONGEST_S)
+        return Registry(tools)
 
 
 async def desktop_answers(port: int) -> bool:

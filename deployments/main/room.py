@@ -8,10 +8,12 @@ from autobot.contracts.backup import Backup
 from autobot.contracts.keys import Keys
 from autobot.health import HealthMonitor
 from autobot.keys import KeyRing
+from autobot.tools.registry import Registry
 from deployments.main.backup.api import backup_routes
 from deployments.main.documentation.api import documentation_routes
 from deployments.main.health.api import health_routes
 from deployments.main.keys.api import key_routes
+from deployments.main.mcp.api import mcp_routes
 
 
 class Cluster(Protocol):
@@ -23,7 +25,13 @@ class Cluster(Protocol):
 
 
 def main_routes(
-    monitor: HealthMonitor, cluster: Cluster, ring: KeyRing, keys: Keys, backup: Backup
+    monitor: HealthMonitor,
+    cluster: Cluster,
+    ring: KeyRing,
+    keys: Keys,
+    backup: Backup,
+    registry: Registry,
+    max_body_bytes: int,
 ) -> APIRouter:
     """``ring`` is what this replica accepts, ``keys`` what room redis keeps."""
     router = APIRouter()
@@ -31,4 +39,5 @@ def main_routes(
     router.include_router(backup_routes(backup))
     router.include_router(key_routes(keys, cluster.spread_keys))
     router.include_router(documentation_routes(cluster.openapi))
+    router.include_router(mcp_routes(registry, max_body_bytes))
     return router

@@ -12,9 +12,11 @@ from fastapi import APIRouter
 from ray import serve
 
 from autobot.contracts.embeddings import Embeddings
+from autobot.contracts.tools import Tools
 from autobot.errors import ModelNotFound
 from autobot.serving.calls import serves
 from autobot.serving.room import RoomReplica
+from autobot.tools.tool import ToolSet
 
 log = structlog.get_logger()
 
@@ -24,7 +26,7 @@ log = structlog.get_logger()
 
 @serve.deployment
 @serve.ingress()
-@serves(Embeddings)
+@serves(Embeddings, Tools)
 class Npu(RoomReplica):
     """OpenAI's embeddings endpoint."""
 
@@ -34,11 +36,13 @@ class Npu(RoomReplica):
         super().__init__()
         from deployments.npu.embeddings.driver import OpenVinoEmbeddingModels
         from deployments.npu.embeddings.service import Embedder, EmbeddingsForRooms
+        from deployments.npu.embeddings.tools import embedding_tools
         from deployments.npu.openvino.driver import ENGINE, Device
 
         self.engine = ENGINE
         self.embedder = Embedder(OpenVinoEmbeddingModels(self.settings, Device(self.settings)))
         self.embeddings = EmbeddingsForRooms(self.embedder, ENGINE)
+        self.tools = ToolSet(embedding_tools(self.embedder))
         try:
             self.embedder.preload()
         except ModelNotFound as error:  # the room is up and says what it lacks until it is there
@@ -55,6 +59,7 @@ class Npu(RoomReplica):
 
 @serve.deployment
 @serve.ingress()
+@serves(Tools)
 class NpuRerank(RoomReplica):
     """Cohere's and Jina's rerank endpoint."""
 
@@ -66,9 +71,11 @@ class NpuRerank(RoomReplica):
         from deployments.npu.openvino.driver import ENGINE, Device
         from deployments.npu.rerank.driver import OpenVinoRerankModels
         from deployments.npu.rerank.service import Reranker
+        from deployments.npu.rerank.tools import rerank_tools
 
         self.engine = ENGINE
         self.reranker = Reranker(OpenVinoRerankModels(self.settings, Device(self.settings)))
+        self.tools = ToolSet(rerank_tools(self.reranker))
 
     def router(self) -> APIRouter:
         from deployments.npu.rerank.api import rerank_routes
@@ -81,6 +88,7 @@ class NpuRerank(RoomReplica):
 
 @serve.deployment
 @serve.ingress()
+@serves(Tools)
 class NpuOcr(RoomReplica):
     """Text in images and pages."""
 
@@ -92,10 +100,12 @@ class NpuOcr(RoomReplica):
         from deployments.npu.ocr.driver import RapidOcrEngine
         from deployments.npu.ocr.pictures import Pictures
         from deployments.npu.ocr.service import Reader
+        from deployments.npu.ocr.tools import ocr_tools
         from deployments.npu.openvino.driver import ENGINE, Device
 
         self.engine = ENGINE
         self.reader = Reader(RapidOcrEngine(Device(self.settings), Pictures()))
+        self.tools = ToolSet(ocr_tools(self.reader, ENGINE))
 
     def router(self) -> APIRouter:
         from deployments.npu.ocr.api import ocr_routes
@@ -108,6 +118,7 @@ class NpuOcr(RoomReplica):
 
 @serve.deployment
 @serve.ingress()
+@serves(Tools)
 class NpuSpeech(RoomReplica):
     """OpenAI's transcription endpoint."""
 
@@ -120,10 +131,12 @@ class NpuSpeech(RoomReplica):
         from deployments.npu.speech.driver import OpenVinoSpeechModels
         from deployments.npu.speech.recordings import Recordings
         from deployments.npu.speech.service import Transcriber
+        from deployments.npu.speech.tools import speech_tools
 
         self.engine = ENGINE
         models = OpenVinoSpeechModels(self.settings, Device(self.settings))
         self.transcriber = Transcriber(models, Recordings())
+        self.tools = ToolSet(speech_tools(self.transcriber))
 
     def router(self) -> APIRouter:
         from deployments.npu.speech.api import speech_routes

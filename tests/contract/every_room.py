@@ -14,6 +14,7 @@ from autobot.health import HealthMonitor, Serving
 from autobot.keys import KeyRecord, KeyRing, NewKey, Scope, make_key
 from autobot.manifests import rooms
 from autobot.settings import Settings
+from autobot.tools.registry import Registry
 from autobot.web.app import create_app
 from deployments.browser.room import BrowserRoom
 from deployments.frontend.routes import Platform, web_routes
@@ -83,7 +84,8 @@ class NoCluster:
 
 def _main(keys: Keys) -> APIRouter:
     monitor = HealthMonitor({"main": ["main"]}, _probe, _serving)
-    return main_routes(monitor, NoCluster(), keys.ring, FakeKeys(), FakeBackup())
+    registry = Registry({})
+    return main_routes(monitor, NoCluster(), keys.ring, FakeKeys(), FakeBackup(), registry, 1 << 20)
 
 
 def _npu() -> dict[str, APIRouter]:

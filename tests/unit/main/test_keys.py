@@ -74,7 +74,8 @@ async def http(cluster: Cluster, keys: LostKeys) -> httpx.AsyncClient:
     ring = KeyRing(keys.records)
     await ring.refresh()
     monitor = HealthMonitor({"main": ["main"]}, probe, serving)
-    app = create_app("main", [main_routes(monitor, cluster, ring, keys, FakeBackup())], ring)
+    routes = main_routes(monitor, cluster, ring, keys, FakeBackup(), Registry({}), 1 << 20)
+    app = create_app("main", [routes], ring)
     transport = httpx.ASGITransport(app)
     headers = {"authorization": f"Bearer {ADMIN}"}
     return httpx.AsyncClient(transport=transport, base_url="http://main", headers=headers)

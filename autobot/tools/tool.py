@@ -1,0 +1,105 @@
+"""A room's own tools: functions over its services, with typed arguments and results."""
+
+import asyncio
+import base64
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from autobot.contracts.tools import JsonObject, OnUnknown, ToolCall, ToolInfo
+from autobot.errors import Forbidden, Invalid, NotFound, Timeout
+from autobot.keys import Scope
+from autobot.web.mistakes import first_mistake
+
+
+class Arguments(BaseModel):
+    """What a tool is given. An argument that it does not know is a mistake, not dropped."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class File(BaseModel):
+    """Bytes in a result; by convention its field is called ``file``."""
+
+    media_type: str
+    content: str = Field(description="In base64.")
+
+    @classmethod
+    def of(cls, media_type: str, content: bytes) -> "File":
+        """Encode it."""
+        # Not by pydantic, whose base64 is the one for addresses.
+        return cls(media_type=media_type, content=base64.b64encode(content).decode())
+
+
+Given = TypeVar("Given", bound=BaseModel)
+Result = TypeVar("Result", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Tool(Generic[Given, Result]):
+    """A tool as its room defines it; the words mean what they mean in `ToolInfo`.
+
+    The description is for a model as much as for a person: what it does, and when to use it.
+    """
+
+    name: str
+    title: str
+    description: str
+    arguments: type[Given]
+    result: type[Result]
+    run: Callable[[Given, ToolCall], Awaitable[Result]]
+    scopes: tuple[Scope, ...]
+    reads_only: bool = True
+    on_unknown: OnUnknown = "retry"
+    longest_s: float = 120.0
+
+    def info(self) -> ToolInfo:
+        """Describe it; the schemas are pydantic's, of what is sent and of what comes back."""
+        return ToolInfo(
+            name=self.name,
+            title=self.title,
+            description=self.description,
+            arguments=self.arguments.model_json_schema(),
+            result=self.result.model_json_schema(mode="serialization"),
+            scopes=self.scopes,
+            reads_only=self.reads_only,
+            on_unknown=self.on_unknown,
+            longest_s=self.longest_s,
+        )
+
+    def read(self, arguments: JsonObject) -> Given:
+        """Raises `Invalid`, which names the first mistake."""
+        try:
+            return self.arguments.model_validate(dict(arguments))
+        except ValidationError as error:
+            where, what = first_mistake(error.errors())
+            raise Invalid(f"{where}: {what}" if where else what).of(where) from None
+
+
+class ToolSet:
+    """`Tools` of one application: what its room defines."""
+
+    def __init__(self, tools: Iterable[Tool[Any, Any]]) -> None:
+        self._tools = {tool.name: tool for tool in sorted(tools, key=lambda tool: tool.name)}
+
+    async def describe(self) -> Sequence[ToolInfo]:
+        return [tool.info() for tool in self._tools.values()]
+
+    async def run(self, call: ToolCall) -> JsonObject:
+        """As `Tools.run`. What is out of time is cancelled."""
+        tool = self._tools.get(call.name)
+        if tool is None:
+            raise NotFound(f"There is no tool '{call.name}' here.")
+        for scope in tool.scopes:
+            if not call.caller.allows(scope):
+                raise Forbidden(f"This API key lacks the scope '{scope}'.")
+        arguments = tool.read(call.arguments)
+        seconds = min(call.within_s, tool.longest_s)
+        try:
+            async with asyncio.timeout(seconds):
+                result = await tool.run(arguments, call)
+        except TimeoutError:
+            raise Timeout(f"{call.name} was not done within {seconds:g} s.") from None
+        return result.model_dump(mode="json")

@@ -1,0 +1,1 @@
+"""The platform as a server of the Model Context Protocol: its tools, for any client."""
