@@ -11,6 +11,7 @@ from autobot.contracts.keys import FakeKeys
 from autobot.errors import Unavailable
 from autobot.health import HealthMonitor, Serving
 from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
+from autobot.tools.registry import Registry
 from autobot.web.app import create_app
 from deployments.main.room import main_routes
 
