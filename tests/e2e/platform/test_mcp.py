@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import fastmcp
-import pytest
 from fastmcp.client.auth import BearerAuth
 from PIL import Image, ImageDraw
 
@@ -17,7 +16,9 @@ PAGE = "<main><h1>Opening hours</h1><p>From nine to five, on weekdays only.</p><
 
 
 def client(platform: Platform, key: str | None = None) -> fastmcp.Client[Any]:
-    return fastmcp.Client(f"{platform.url}/mcp", auth=BearerAuth(key or platform.key), timeout=60)
+    return fastmcp.Client(
+        f"{platform.url}/mcp", auth=BearerAuth(key or platform.key), timeout=60, init_timeout=60
+    )
 
 
 def picture(text: str) -> str:
@@ -61,6 +62,5 @@ async def test_a_key_sees_the_tools_of_its_scopes_alone(platform: Platform) -> N
     finally:
         with platform.client() as http:
             http.delete(f"/api/keys/{made['id']}")
-    with pytest.raises(Exception, match="401"):
-        async with client(platform, made["key"]) as mcp:
-            await mcp.list_tools()
+    with platform.client(made["key"]) as http:
+        assert http.post("/mcp", json={}).status_code == 401
