@@ -34,7 +34,8 @@ from deployments.main.automation.scripts import COMMON, SCRIPTS
 
 TIMEOUT_S = 5.0
 """A blob of 16 MiB is on the disk within it."""
-CONNECTIONS = 64
+CONNECTIONS = 256
+"""More at once are `Unavailable`; an engine needs one for each of its runs and one for itself."""
 PREFIX = "autobot:main:"
 FIRES = f"{PREFIX}fires"
 
@@ -49,7 +50,7 @@ class RedisRuns:
     def __init__(
         self, host: str, port: int, username: str, password: str, lease_s: float = LEASE_S
     ) -> None:
-        pool = redis.asyncio.BlockingConnectionPool(
+        pool = redis.asyncio.ConnectionPool(
             host=host,
             port=port,
             username=username,
@@ -57,7 +58,6 @@ class RedisRuns:
             socket_timeout=TIMEOUT_S,
             socket_connect_timeout=TIMEOUT_S,
             max_connections=CONNECTIONS,
-            timeout=TIMEOUT_S,
             retry=Retry(NoBackoff(), 0),
         )
         self._lease = round(lease_s * 1000)
