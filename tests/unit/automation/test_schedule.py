@@ -176,6 +176,33 @@ def test_any_text_is_a_schedule_or_has_a_mistake(cron: str) -> None:
         assert next_fires(schedule(cron), utc(2027, 1, 1), 1)
 
 
+NIGHTS = [
+    ("Europe/Berlin", utc(2027, 3, 28, 1)),
+    ("Europe/Berlin", utc(2027, 10, 31, 1)),
+    ("America/New_York", utc(2027, 11, 7, 6)),
+    ("Australia/Lord_Howe", utc(2027, 4, 3, 15)),
+    ("Australia/Lord_Howe", utc(2027, 10, 2, 15, 30)),
+    ("America/Havana", utc(2027, 11, 7, 5)),
+]
+
+
+@pytest.mark.parametrize(("zone", "change"), NIGHTS)
+@pytest.mark.parametrize(
+    "cron", ["0,20,40 1-3 * * *", "30 2 * * *", "15,45 0-4 * * *", "*/20 2 * * *", "0 0 * * *"]
+)
+def test_whoever_asks_during_a_change_of_clocks_is_told_the_same_fires(
+    cron: str, zone: str, change: datetime
+) -> None:
+    one = schedule(cron, zone, "all")
+    start = change - timedelta(hours=12)
+    everything = next_fires(one, start, 200)
+    assert everything == sorted(set(everything))
+    for minutes in range(-240, 240, 15):
+        now = change + timedelta(minutes=minutes)
+        assert list(due(one, start, now).fires) == [fire for fire in everything if fire <= now]
+        assert next_fires(one, now, 3) == [fire for fire in everything if fire > now][:3]
+
+
 MINUTES = st.sampled_from(["*", "*/7", "30", "0,30", "5-10"])
 HOURS = st.sampled_from(["*", "2", "1-3", "*/5", "0"])
 DAYS = st.sampled_from(["* *", "28 *", "1 3", "31 10", "* 10"])
