@@ -93,7 +93,7 @@ class Template:
         )
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=256)  # of texts that may be long
 def parse(text: str) -> Template:
     """Compile a text; raises `InvalidExpression` with the column inside the expression."""
     if OPEN not in text:

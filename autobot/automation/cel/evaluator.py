@@ -80,23 +80,26 @@ class Evaluation:
         return self._variables[node.name]
 
     def _select(self, node: Select) -> Any:
-        return self._field(self.of(node.of), node.field)
+        return self._field(self.of(node.of), node.field, repr(node.field[:60]))
 
-    def _field(self, value: Any, key: Any) -> Any:
+    @staticmethod
+    def _field(value: Any, key: Any, shown: str) -> Any:
         if isinstance(value, dict) and isinstance(key, str):
             if key in value:
                 return value[key]
-            raise NoValue(f"no such key: {key[:60]!r}")
-        raise NoValue(f"a value of kind {kind(value)} has no field {str(key)[:60]!r}")
+            raise NoValue(f"no such key: {shown}")
+        raise NoValue(f"a value of kind {kind(value)} has no field {shown}")
 
     def _index(self, node: Index) -> Any:
         value, key = self.of(node.of), self.of(node.key)
         if not isinstance(value, list):
-            return self._field(value, key)
+            # A computed key may hold a secret, and an error is shown and kept.
+            shown = repr(key)[:60] if isinstance(node.key, Literal) else "(computed)"
+            return self._field(value, key, shown)
         if isinstance(key, float) and key.is_integer():
             key = int(key)
         if type(key) is not int:
-            raise NoValue(f"a list has no item {str(key)[:60]!r}")
+            raise NoValue(f"a list has no item of a key of kind {kind(key)}")
         if not 0 <= key < len(value):
             raise NoValue(f"the list has {len(value)} items and none at {key}")
         return value[key]

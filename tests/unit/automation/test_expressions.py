@@ -250,6 +250,21 @@ def test_what_an_input_says_is_data_and_no_expression() -> None:
     assert resolve("x ${{ inputs.a }}", scope) == "x ${{ secrets.KEY }}"
 
 
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "inputs[secrets.KEY]", "[1][secrets.KEY]", "secrets.KEY + 1", "int(secrets.KEY)",
+        "timestamp(secrets.KEY)", "duration(secrets.KEY)", "timestamp(0).getHours(secrets.KEY)",
+        "'a'.matches(secrets.KEY)", "secrets.KEY ? 1 : 2", "secrets.KEY.a", "{'a': 1}[secrets.KEY]",
+        "bool(secrets.KEY)", "double(secrets.KEY)", "secrets.KEY.substring(99)", "-secrets.KEY",
+    ],
+)  # fmt: skip
+def test_an_error_does_not_tell_a_secret(expression: str) -> None:
+    with pytest.raises(InvalidExpression) as caught:
+        resolve("${{ " + expression + " }}", SCOPE | {"secrets": {"KEY": "(hush"}})
+    assert "hush" not in f"{caught.value}{caught.value.args}{caught.value.__cause__}"
+
+
 def test_all_expressions_of_a_step_share_one_budget() -> None:
     scope = {"inputs": {"a": "x" * (3 << 20)}}
     assert len(resolve(["${{ inputs.a }}"] * 5, scope)) == 5
