@@ -13,6 +13,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.shared.exceptions import MCPError
 from mcp.types import (
     INVALID_PARAMS,
+    AudioContent,
     BlobResourceContents,
     CallToolRequestParams,
     CallToolResult,
@@ -116,6 +117,8 @@ def answered(info: ToolInfo, result: JsonObject) -> CallToolResult:
 def _file(info: ToolInfo, media_type: str, data: str) -> ContentBlock:
     if media_type.startswith("image/"):
         return ImageContent(data=data, mime_type=media_type)
+    if media_type.startswith("audio/"):
+        return AudioContent(data=data, mime_type=media_type)
     uri = f"autobot://result/{info.name}"
     return EmbeddedResource(resource=BlobResourceContents(uri=uri, mime_type=media_type, blob=data))
 
