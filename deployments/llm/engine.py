@@ -1,13 +1,15 @@
 """What a chat engine is: the contract every driver and the fake keep.
 
-A chat is one stream of events: `Start` once, when the engine has accepted the request and knows
-where it runs; then `Delta` for each piece of text; then `Finish` once, with the engine's own token
-counts. Closing the stream early frees the engine's slot.
+``await engine.chat(request)`` returns when the engine has accepted the request and knows where it
+runs, and raises whatever comes before that. The `Chat` is then read: `Delta` for each piece of
+text, and `Finish` once, with the engine's own token counts. Closing it early frees the engine's
+slot.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length"]
@@ -108,8 +110,53 @@ class Finish:
     the same. None when the engine does not say."""
 
 
-ChatEvent = Start | Delta | Finish
-ChatStream = AsyncGenerator[ChatEvent, None]
+ChatEvent = Delta | Finish
+Event = TypeVar("Event", covariant=True)
+
+
+class Chat(Generic[Event]):
+    """A chat whose engine has begun to answer: `start` says where, iterating gives its events.
+
+    Its reader closes it: it keeps the engine's slot until `aclose`, or until its end or an error.
+    One that is dropped, because its caller was cancelled in between, is closed by the event loop a
+    moment later.
+    """
+
+    def __init__(
+        self,
+        start: Start,
+        events: AsyncGenerator[Event, None],
+        held: AbstractAsyncContextManager[object, bool | None],
+    ) -> None:
+        """``held`` is what the events need, entered already. It is left when the chat ends, with
+        the events' error when there is one, which it may translate.
+
+        Whatever it holds has to be freed as well when nobody refers to it any more. Context
+        managers made of async generators are: an `AsyncExitStack` of such, `aclosing` of a chat.
+        """
+        self.start = start
+        self._events = events
+        self._held = held
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        try:
+            return await anext(self._events)
+        except StopAsyncIteration:
+            await self.aclose()
+            raise
+        except BaseException as error:
+            await self._held.__aexit__(type(error), error, error.__traceback__)
+            raise
+
+    async def aclose(self) -> None:
+        """Stop the engine's work for this chat and free its slot. May be called again."""
+        try:
+            await self._events.aclose()
+        finally:
+            await self._held.__aexit__(None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +186,10 @@ def untagged(name: str) -> str:
 class ChatEngine(Protocol):
     """Runs chats on models it names itself.
 
-    `chat` raises, before its first event: `ModelNotFound`, `ContextLengthExceeded` (never cuts a
-    prompt), `Busy` when the queue is full, `Unavailable` when the engine is down, `BadRequest` for
-    what it cannot do (a schema it cannot decode under, images, log-probabilities).
+    To await `chat` raises `ModelNotFound`, `ContextLengthExceeded` (never cuts a prompt), `Busy`
+    when the queue is full, `Unavailable` when the engine is down, `BadRequest` for what it cannot
+    do (a schema it cannot decode under, images, log-probabilities). Cancelled while it waits, it
+    leaves nothing behind. To read the chat raises `Unavailable` when the engine fails on the way.
     """
 
     @property
@@ -153,11 +201,8 @@ class ChatEngine(Protocol):
         """What can be run now; empty, quickly, when the engine does not answer."""
         ...
 
-    def chat(self, request: ChatRequest) -> ChatStream:
-        """One chat as a stream. Nothing happens before its first event is asked for.
-
-        Its reader has to close it: the chat keeps its slot until then, or until its end.
-        """
+    async def chat(self, request: ChatRequest) -> Chat[ChatEvent]:
+        """Wait for a slot and for the engine to begin; errors as above. The caller closes it."""
         ...
 
     async def close(self) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 from autobot.concurrency import ConcurrencyLimiter
@@ -11,6 +12,7 @@ from autobot.errors import BadRequest, ContextLengthExceeded, ModelNotFound
 from deployments.llm.engine import (
     WAITING,
     WAITING_EACH,
+    Chat,
     ChatEvent,
     ChatRequest,
     Delta,
@@ -46,7 +48,7 @@ class FakeEngine:
         self._token_s = token_s
         self._script = list(script)
         self._vision = vision
-        self.asked: list[ChatRequest] = []
+        self.requests: list[ChatRequest] = []
         self.limiter = ConcurrencyLimiter(slots, waiting, waiting_each=WAITING_EACH, what="chats")
 
     async def models(self) -> Sequence[ModelCard]:
@@ -55,13 +57,13 @@ class FakeEngine:
             for name in self._models
         ]
 
-    async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+    async def chat(self, request: ChatRequest) -> Chat[ChatEvent]:
         if request.model not in self._models:
             raise ModelNotFound(f"The fake engine has no model '{request.model}'.")
         if request.images and not self._vision:
             raise BadRequest(f"The model '{request.model}' cannot see images.")
-        said = [request.prompt or "", *(message.content for message in request.messages)]
-        prompt = sum(len(text.split()) for text in said)
+        texts = [request.prompt or "", *(message.content for message in request.messages)]
+        prompt = sum(len(text.split()) for text in texts)
         if prompt >= self._context:
             raise ContextLengthExceeded(
                 f"The prompt has {prompt} tokens; the context of '{request.model}' is "
@@ -69,26 +71,26 @@ class FakeEngine:
                 prompt,
                 self._context,
             )
-        self.asked.append(request)
-        async with self.limiter.slot(request.caller):
-            yield Start(request.model, self.name, "CPU")
-            limit = self._context - prompt
-            async for event in self._say(request, prompt, min(limit, request.max_tokens or limit)):
-                yield event
+        self.requests.append(request)
+        limit = self._context - prompt
+        async with AsyncExitStack() as held:
+            await held.enter_async_context(self.limiter.slot(request.caller))
+            events = self._say(request, prompt, min(limit, request.max_tokens or limit))
+            return Chat(Start(request.model, self.name, "CPU"), events, held.pop_all())
 
     async def _say(
         self, request: ChatRequest, prompt: int, limit: int
     ) -> AsyncGenerator[ChatEvent, None]:
-        said, count = "", 0
+        text, count = "", 0
         for word in self._words(request):
             await asyncio.sleep(self._token_s)
             if count == limit:
                 yield Finish("length", prompt, count, fingerprint=FINGERPRINT)
                 return
             count += 1
-            if any(stop in said + word for stop in request.stop):
+            if any(stop in text + word for stop in request.stop):
                 break
-            said += word
+            text += word
             yield Delta(word, _logprobs(word, request.logprobs))
         yield Finish("stop", prompt, count, fingerprint=FINGERPRINT)
 
@@ -135,10 +137,10 @@ def _example(schema: Schema) -> Any:
 def example(schema: Any, root: Any) -> Any:
     """A small value that is valid against the common parts of JSON schema."""
     if "$ref" in schema:
-        found = root
+        target = root
         for step in schema["$ref"].removeprefix("#/").split("/"):
-            found = found[step]
-        return example(found, root)
+            target = target[step]
+        return example(target, root)
     for key in ("const", "default"):
         if key in schema:
             return schema[key]

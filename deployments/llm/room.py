@@ -8,6 +8,7 @@ from autobot.contracts.responses import Responses
 from autobot.errors import Unavailable
 from autobot.settings import Settings
 from deployments.llm.chat.service import ChatService
+from deployments.llm.engines.fallback import FallbackEngine
 from deployments.llm.engines.llamacpp.driver import LlamaCppEngine
 from deployments.llm.engines.ollama.driver import OllamaEngine
 from deployments.llm.engines.openai_compatible.driver import ExternalEngine
@@ -42,11 +43,9 @@ class ChatRoom:
             settings.chat_fallbacks,
             settings.external_chat_concurrency,
         )
-        self.service = ChatService(
-            [self.llamacpp, self.ollama, self.external],
-            self.registry.default,
-            settings.chat_fallbacks,
-        )
+        engines = [self.llamacpp, self.ollama, self.external]
+        lists = FallbackEngine(engines, settings.chat_fallbacks)
+        self.service = ChatService(engines, self.registry.default, lists)
         self.manager = ModelManager(
             self.registry.catalogue, self.llamacpp, self.ollama, self.service.model
         )

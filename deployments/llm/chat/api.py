@@ -1,7 +1,6 @@
 """`/v1/models` and `/v1/chat/completions`, as OpenAI's clients know them."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
 from dataclasses import replace
 from functools import wraps
 from typing import Annotated, ParamSpec
@@ -15,11 +14,9 @@ from autobot.web.auth import require
 from autobot.web.disconnect import EventStream, unless_disconnected
 from deployments.llm.chat import serializers
 from deployments.llm.chat.answers import ChatCompletion, Model, ModelList
-from deployments.llm.chat.n_sampling import Indexed, choices, repeated
+from deployments.llm.chat.n_sampling import choices, collect, repeated
 from deployments.llm.chat.schemas import ChatCompletionRequest
-from deployments.llm.chat.service import Answer, ChatService, gather
-from deployments.llm.chat.tool_chat import RoomEvent
-from deployments.llm.engine import Start
+from deployments.llm.chat.service import ChatService
 
 CLIENT_GONE = 499
 """Nobody reads this status but the metrics: the caller hung up before the answer began."""
@@ -65,42 +62,16 @@ def chat_routes(service: ChatService) -> APIRouter:
     ) -> Response:
         """Answer a chat; with `stream` as server-sent events of `chat.completion.chunk`."""
         n = body.n or 1
-        asked = replace(body.to_engine(), caller=key.id)
-        events = choices(service, repeated(asked, n), body.toolbox())
+        requests = repeated(replace(body.to_engine(), caller=key.id), n)
+        chat = await unless_disconnected(request, choices(service, requests, body.toolbox()))
         if body.stream:
-            start = await first(request, events)
-            chunks = serializers.Chunks(start, n, body.wants_usage).of(events)
-            return EventStream(chunks, events, serializers.headers(start))
-        answers = await unless_disconnected(request, gather_all(events, n))
+            chunks = serializers.Chunks(chat.start, n, body.wants_usage).of(chat)
+            return EventStream(chunks, chat, serializers.headers(chat.start))
+        answers = await unless_disconnected(request, collect(chat, n))
         whole = serializers.completion(answers).model_dump(exclude_none=False)
-        return JSONResponse(_trimmed(whole), headers=serializers.headers(answers[0].start))
+        return JSONResponse(_trimmed(whole), headers=serializers.headers(chat.start))
 
     return router
-
-
-async def first(request: Request, events: Indexed) -> Start:
-    """Begin the answer only when the engine has: until then an error still has its own status."""
-    try:
-        _, start = await unless_disconnected(request, _next(events))
-    except BaseException:
-        await events.aclose()
-        raise
-    assert isinstance(start, Start)  # the contract of every engine
-    return start
-
-
-async def gather_all(events: Indexed, n: int) -> list[Answer]:
-    """Read every choice to its end."""
-    found: list[list[RoomEvent]] = [[] for _ in range(n)]
-    async with aclosing(events):
-        async for index, event in events:
-            found[index].append(event)
-    start = next(e for one in found for e in one if isinstance(e, Start))
-    return [gather(start, one) for one in found]
-
-
-async def _next(events: Indexed) -> tuple[int, RoomEvent]:
-    return await anext(events)
 
 
 def _trimmed(whole: dict[str, object]) -> dict[str, object]:

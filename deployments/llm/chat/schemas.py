@@ -39,8 +39,8 @@ class Loose(BaseModel):
     def _null_is_absent(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        said: dict[Any, Any] = value
-        return {name: one for name, one in said.items() if one is not None}
+        fields: dict[Any, Any] = value
+        return {name: one for name, one in fields.items() if one is not None}
 
 
 class Body(Loose):

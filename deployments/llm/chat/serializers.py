@@ -9,11 +9,11 @@ from typing import Any
 from autobot.errors import AutoBotError
 from autobot.web.problems import openai_error
 from deployments.llm.chat import answers as schemas
-from deployments.llm.chat.n_sampling import Indexed
+from deployments.llm.chat.n_sampling import Answer, Indexed
 from deployments.llm.chat.schemas import CalledFunction
-from deployments.llm.chat.service import FALLBACK, Answer
 from deployments.llm.chat.tools import Calls, ToolCall
-from deployments.llm.engine import Delta, Finish, ModelCard, Start, TokenLogprob
+from deployments.llm.engine import Chat, Delta, Finish, ModelCard, Start, TokenLogprob
+from deployments.llm.engines import fallback
 
 DONE = b"data: [DONE]\n\n"
 
@@ -31,10 +31,11 @@ def headers(start: Start) -> dict[str, str]:
 
 def model(card: ModelCard, default: str | None) -> schemas.Model:
     """`default` is the name of the owner's choice: that one model is marked as the default."""
+    is_list = card.engine == fallback.NAME
     return schemas.Model(
         id=card.name,
         created=card.created,
-        owned_by=f"{FALLBACK}: {card.details['places']}" if card.engine == FALLBACK else "autobot",
+        owned_by=f"{card.engine}: {card.details['places']}" if is_list else "autobot",
         engine=card.engine,
         context=card.context,
         loaded=card.loaded,
@@ -105,7 +106,7 @@ def logprobs(tokens: Sequence[TokenLogprob]) -> schemas.Logprobs:
 
 
 class Chunks:
-    """Server-sent events of one request's choices, after the `Start` was taken from the stream."""
+    """Server-sent events of one request's choices."""
 
     def __init__(self, start: Start, n: int, wants_usage: bool) -> None:
         self._base: dict[str, Any] = {
@@ -119,7 +120,7 @@ class Chunks:
         self._tail = ', "usage": null}\n\n' if wants_usage else "}\n\n"
         self._head = f'data: {json.dumps(self._base)[:-1]}, "choices": [{{"index": '
 
-    async def of(self, events: Indexed) -> AsyncGenerator[bytes, None]:
+    async def of(self, chat: Chat[Indexed]) -> AsyncGenerator[bytes, None]:
         """An error after the first byte can no longer change the status: it is sent as an event,
         and the stream then ends without `[DONE]`, so no client takes half an answer for a whole."""
         for index in range(self._n):
@@ -127,7 +128,7 @@ class Chunks:
         finishes: dict[int, Finish] = {}
         called: set[int] = set()
         try:
-            async for index, event in events:
+            async for index, event in chat:
                 if isinstance(event, Delta):
                     yield self._delta(index, event)
                 elif isinstance(event, Calls):
@@ -150,8 +151,8 @@ class Chunks:
         yield DONE
 
     def _delta(self, index: int, event: Delta) -> bytes:
-        said = logprobs(event.logprobs).model_dump_json() if event.logprobs else "null"
-        return self._chunk(index, f'{{"content": {json.dumps(event.text)}}}', logprobs=said)
+        tokens = logprobs(event.logprobs).model_dump_json() if event.logprobs else "null"
+        return self._chunk(index, f'{{"content": {json.dumps(event.text)}}}', logprobs=tokens)
 
     def _last(self, index: int, reason: str, fingerprint: str | None) -> bytes:
         choice = {"index": index, "logprobs": None, "delta": {}, "finish_reason": reason}
@@ -173,8 +174,8 @@ def _call_deltas(event: Calls) -> list[dict[str, Any]]:
 
 def failed(error: AutoBotError) -> bytes:
     """The error as a server-sent event, for a stream whose status was sent before it."""
-    told = openai_error(error.status, error.type, error.detail)
-    return f"data: {json.dumps(told)}\n\n".encode()
+    body = openai_error(error.status, error.type, error.detail)
+    return f"data: {json.dumps(body)}\n\n".encode()
 
 
 def new_id(kind: str) -> str:

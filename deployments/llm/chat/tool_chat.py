@@ -1,18 +1,16 @@
 """A chat with tools, out of chats without: text, or valid calls, never half of each."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from autobot.errors import NotKept
 from autobot.schemas.json_schema import checked
-from deployments.llm.chat.structured import Fault, insisted, json_fault
+from deployments.llm.chat.structured import Ask, Fault, cut_off, insisted, json_fault, whole
 from deployments.llm.chat.tools import Calls, Toolbox, could_be_call
-from deployments.llm.engine import ChatEvent, ChatRequest, ChatStream, Delta, Finish, Start
+from deployments.llm.engine import Chat, ChatEvent, ChatRequest, Delta, Finish
 
-Chat = Callable[[ChatRequest], ChatStream]
 RoomEvent = ChatEvent | Calls
-RoomStream = AsyncGenerator[RoomEvent, None]
 
 
 @dataclass(slots=True)
@@ -23,63 +21,67 @@ class _Held:
     open: bool = True
 
 
-def with_tools(chat: Chat, request: ChatRequest, toolbox: Toolbox) -> RoomStream:
-    """The events of `request`. Where a call or an answer under a schema was asked for, nothing else
-    is an answer: see `structured`."""
+async def with_tools(ask: Ask, request: ChatRequest, toolbox: Toolbox) -> Chat[RoomEvent]:
+    """A chat with tools. Where a call or an answer under a schema was asked for, nothing else is an
+    answer: see `structured`."""
     request = replace(request, messages=toolbox.instruct(request.messages))
     if toolbox.forced:
-        return _bound(chat, replace(request, schema=toolbox.schema()), toolbox, toolbox.fault)
+        return await _bound(ask, replace(request, schema=toolbox.schema()), toolbox, toolbox.fault)
     if request.schema is None:
-        return _free(chat, request, toolbox)
+        chat = await ask(request)
+        return Chat(chat.start, _free(chat, ask, request, toolbox), aclosing(chat))
     check = checked(request.schema, "the schema")
 
     def fault(text: str) -> str:
         return "" if toolbox.parse(text) else json_fault(text, check)
 
     request = replace(request, schema=toolbox.schema(answer=request.schema))
-    return _bound(chat, request, toolbox, fault)
+    return await _bound(ask, request, toolbox, fault)
 
 
-async def _bound(chat: Chat, request: ChatRequest, toolbox: Toolbox, fault: Fault) -> RoomStream:
+async def _bound(ask: Ask, request: ChatRequest, toolbox: Toolbox, fault: Fault) -> Chat[RoomEvent]:
     """Decoded under the tools' own schemas, and asked again when what came breaks them."""
+    chat = await insisted(ask, request, fault, streams=False)
+    return Chat(chat.start, _calls_or_text(chat, toolbox), aclosing(chat))
+
+
+async def _calls_or_text(
+    chat: Chat[ChatEvent], toolbox: Toolbox
+) -> AsyncGenerator[RoomEvent, None]:
     text = ""
-    async with aclosing(insisted(chat, request, fault, streams=False)) as events:
-        async for event in events:
-            if isinstance(event, Start):
-                yield event
-            elif isinstance(event, Delta):
-                text += event.text
-            elif calls := toolbox.parse(text):
-                yield Calls(calls)
-                yield event
-            else:
-                if text:
-                    yield Delta(text)
-                yield event
+    async for event in chat:
+        if isinstance(event, Delta):
+            text += event.text
+            continue
+        if calls := toolbox.parse(text):
+            yield Calls(calls)
+        elif text:
+            yield Delta(text)
+        yield event
 
 
-async def _free(chat: Chat, request: ChatRequest, toolbox: Toolbox) -> RoomStream:
+async def _free(
+    chat: Chat[ChatEvent], ask: Ask, request: ChatRequest, toolbox: Toolbox
+) -> AsyncGenerator[RoomEvent, None]:
     """Text that may be a call is held back until it is known which.
 
     A call the model began of its own accord and got wrong is decoded once more, this time under the
     schema of the tool it named. If that fails too, its words are passed on as they are.
     """
     held, finish = _Held(), None
-    async with aclosing(chat(request)) as events:
-        async for event in events:
-            if isinstance(event, Finish):
-                finish = event
-            elif isinstance(event, Start):
-                yield event
-            elif passed := _hold(held, event):
-                yield passed
-    assert finish  # the contract of every engine
+    async for event in chat:
+        if isinstance(event, Finish):
+            finish = event
+        elif passed := _hold(held, event):
+            yield passed
+    if finish is None:
+        raise cut_off(chat)
     calls = toolbox.parse(held.text) if held.open else ()
     name = toolbox.attempted(held.text) if held.open and not calls else None
     if name and finish.reason == "stop":
         bound = toolbox.only(name)
-        said, spent = await _again(chat, replace(request, schema=bound.schema()), bound)
-        calls = bound.parse(said)
+        text, spent = await _again(ask, replace(request, schema=bound.schema()), bound)
+        calls = bound.parse(text)
         finish = replace(finish, completion_tokens=finish.completion_tokens + spent)
     if calls:
         yield Calls(calls)
@@ -99,16 +101,10 @@ def _hold(held: _Held, event: Delta) -> Delta | None:
     return passed
 
 
-async def _again(chat: Chat, request: ChatRequest, bound: Toolbox) -> tuple[str, int]:
+async def _again(ask: Ask, request: ChatRequest, bound: Toolbox) -> tuple[str, int]:
     """The text under the schema, or nothing, and the tokens it took."""
-    text, spent = "", 0
     try:
-        async with aclosing(insisted(chat, request, bound.fault, streams=False)) as events:
-            async for event in events:
-                if isinstance(event, Delta):
-                    text += event.text
-                elif isinstance(event, Finish):
-                    spent = event.completion_tokens
+        deltas, finish = await whole(await insisted(ask, request, bound.fault, streams=False))
     except NotKept:
-        return "", spent
-    return text, spent
+        return "", 0
+    return "".join(delta.text for delta in deltas), finish.completion_tokens

@@ -154,8 +154,8 @@ class Toolbox:
                 return ()
             # A small model may say the very same call over and over: once is what it means.
             calls.setdefault(f"{call.name} {call.arguments_json}", call)
-        found = tuple(calls.values())
-        return found[:1] if self.parallel is False else found
+        whole = tuple(calls.values())
+        return whole[:1] if self.parallel is False else whole
 
     def fault(self, text: str) -> str:
         """What is wrong with an answer that has to be calls and nothing else."""
@@ -165,9 +165,9 @@ class Toolbox:
             name = value.get("name") if isinstance(value, dict) else None
             if name not in self._schemas:
                 return f"it has to call one of {', '.join(self.tools)}"
-            said = self._schemas[name].fault(_arguments(value))
-            if said:
-                return f"the arguments of {name}: {said}"
+            fault = self._schemas[name].fault(_arguments(value))
+            if fault:
+                return f"the arguments of {name}: {fault}"
         return 'it is not a call: {"name": ..., "arguments": {...}}'
 
     def attempted(self, text: str) -> str | None:
@@ -206,8 +206,8 @@ def could_be_call(text: str) -> bool:
 
 def said_calls(calls: Sequence[tuple[str, Any]]) -> str:
     """Earlier calls (name and arguments) in the words `PROMPT` asks for."""
-    said = ({"name": name, "arguments": arguments} for name, arguments in calls)
-    text = "\n".join(json.dumps(one, ensure_ascii=False) for one in said)
+    objects = ({"name": name, "arguments": arguments} for name, arguments in calls)
+    text = "\n".join(json.dumps(one, ensure_ascii=False) for one in objects)
     return text.encode(errors="replace").decode()  # half a surrogate pair is in no model's alphabet
 
 
@@ -235,8 +235,8 @@ def _values(text: str) -> Iterator[Any]:
 
 
 def _past_marks(text: str, position: int) -> int:
-    found = MARKS.match(text, position)
-    return found.end() if found else position
+    marks = MARKS.match(text, position)
+    return marks.end() if marks else position
 
 
 def _refuse_constant(name: str) -> Any:

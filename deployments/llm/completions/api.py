@@ -11,16 +11,16 @@ from fastapi.responses import JSONResponse
 from autobot.errors import AutoBotError
 from autobot.web.disconnect import EventStream, unless_disconnected
 from deployments.llm.chat import serializers
-from deployments.llm.chat.api import Key, authorised, first, gather_all, or_gone
-from deployments.llm.chat.n_sampling import Indexed, choices
-from deployments.llm.chat.service import Answer, ChatService
+from deployments.llm.chat.api import Key, authorised, or_gone
+from deployments.llm.chat.n_sampling import Answer, Indexed, IndexedEvents, choices, collect
+from deployments.llm.chat.service import ChatService
 from deployments.llm.completions.schemas import (
     Completion,
     CompletionChoice,
     CompletionLogprobs,
     CompletionRequest,
 )
-from deployments.llm.engine import Delta, Finish, Start, TokenLogprob
+from deployments.llm.engine import Chat, Delta, Finish, Start, TokenLogprob
 
 
 def completion_routes(service: ChatService) -> APIRouter:
@@ -31,32 +31,30 @@ def completion_routes(service: ChatService) -> APIRouter:
     @or_gone
     async def create_completion(body: CompletionRequest, request: Request, key: Key) -> Response:
         """Continue a text; with `stream` as server-sent events of `text_completion`."""
-        requests = [replace(asked, caller=key.id) for asked in body.to_engine()]
-        events = choices(service, requests)
+        requests = [replace(one, caller=key.id) for one in body.to_engine()]
+        chat = await unless_disconnected(request, choices(service, requests))
         if body.max_tokens == 0:
-            events = _only_read(events)
+            chat = Chat(chat.start, _only_read(chat), aclosing(chat))
         if body.stream:
-            start = await first(request, events)
-            stream = _Stream(body, start).of(events)
-            return EventStream(stream, events, serializers.headers(start))
-        answers = await unless_disconnected(request, gather_all(events, len(requests)))
-        whole = _completion(answers[0].start, _choices(body, answers))
+            stream = _Stream(body, chat.start).of(chat)
+            return EventStream(stream, chat, serializers.headers(chat.start))
+        answers = await unless_disconnected(request, collect(chat, len(requests)))
+        whole = _completion(chat.start, _choices(body, answers))
         finishes = [answer.finish for answer in answers]
         whole.usage = serializers.usage(finishes, per_prompt=body.n or 1)
         whole.system_fingerprint = finishes[-1].fingerprint
-        return JSONResponse(whole.model_dump(), headers=serializers.headers(answers[0].start))
+        return JSONResponse(whole.model_dump(), headers=serializers.headers(chat.start))
 
     return router
 
 
-async def _only_read(events: Indexed) -> Indexed:
+async def _only_read(chat: Chat[Indexed]) -> IndexedEvents:
     """Engines that read a prompt also write a token, which nobody asked for: it is left out."""
-    async with aclosing(events):
-        async for index, event in events:
-            if isinstance(event, Finish):
-                event = replace(event, reason="length", completion_tokens=0)
-            if not isinstance(event, Delta):
-                yield index, event
+    async for index, event in chat:
+        if isinstance(event, Finish):
+            event = replace(event, reason="length", completion_tokens=0)
+        if not isinstance(event, Delta):
+            yield index, event
 
 
 def _completion(start: Start, choices: list[CompletionChoice]) -> Completion:
@@ -99,16 +97,16 @@ class _Stream:
     def __init__(self, body: CompletionRequest, start: Start) -> None:
         self._body = body
         self._frame = _completion(start, [])
-        self._said: dict[int, int] = {}
+        self._lengths: dict[int, int] = {}
 
-    async def of(self, events: Indexed) -> AsyncGenerator[bytes, None]:
+    async def of(self, chat: Chat[Indexed]) -> AsyncGenerator[bytes, None]:
         """As in chats, an error ends the stream without `[DONE]`."""
         finishes: dict[int, Finish] = {}
         try:
             if self._body.echo:
                 for index in range(len(self._body.to_engine())):
                     yield self._chunk(index, Delta(_echoed(self._body, index)))
-            async for index, event in events:
+            async for index, event in chat:
                 if isinstance(event, Delta):
                     yield self._chunk(index, event)
                 elif isinstance(event, Finish):
@@ -128,8 +126,8 @@ class _Stream:
         yield serializers.DONE
 
     def _chunk(self, index: int, event: Delta, finish: Finish | None = None) -> bytes:
-        offset = self._said.get(index, 0)
-        self._said[index] = offset + len(event.text)
+        offset = self._lengths.get(index, 0)
+        self._lengths[index] = offset + len(event.text)
         choice = CompletionChoice(
             index=index,
             text=event.text,

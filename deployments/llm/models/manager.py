@@ -161,8 +161,8 @@ class ModelManager:
         try:
             yield {"status": "pulling manifest"}
             while (step := await steps.get()) is not None:
-                told = {"total": step.total, "completed": step.done}
-                yield {"status": f"pulling {step.step}", "digest": digest} | told
+                size = {"total": step.total, "completed": step.done}
+                yield {"status": f"pulling {step.step}", "digest": digest} | size
             await task
             yield {"status": "success"}
         finally:

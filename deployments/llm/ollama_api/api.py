@@ -1,7 +1,7 @@
 """Ollama's API. At the ingress under ``/ollama/api``; on the room's own port under ``/api`` too."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Protocol
@@ -18,9 +18,8 @@ from autobot.web.disconnect import unless_disconnected
 from deployments.llm.chat import serializers as chat_serializers
 from deployments.llm.chat.api import Key, authorised, or_gone
 from deployments.llm.chat.service import ChatService
-from deployments.llm.chat.tool_chat import RoomEvent, RoomStream
-from deployments.llm.chat.tools import Toolbox
-from deployments.llm.engine import ChatRequest, Start
+from deployments.llm.chat.tool_chat import RoomEvent
+from deployments.llm.engine import Chat, Start
 from deployments.llm.models.manager import ModelManager
 from deployments.llm.ollama_api import serializers
 from deployments.llm.ollama_api.schemas import (
@@ -71,8 +70,8 @@ def _talking(service: ChatService, manager: ModelManager, embedder: Embedder) ->
         """
         if not body.messages:
             return await _loaded(manager, body.model, body.keep_alive, {"message": _EMPTY})
-        asked, toolbox = replace(body.to_engine(), caller=key.id), body.toolbox()
-        return await _answer(service, asked, toolbox, request, body.stream, chat=True)
+        begin = service.chat(replace(body.to_engine(), caller=key.id), body.toolbox())
+        return await _answer(begin, request, body.stream, is_chat=True)
 
     @router.post("/generate", response_model=None)
     @or_gone
@@ -83,8 +82,8 @@ def _talking(service: ChatService, manager: ModelManager, embedder: Embedder) ->
         """
         if not body.prompt:
             return await _loaded(manager, body.model, body.keep_alive, {"response": ""})
-        asked = replace(body.to_engine(), caller=key.id)
-        return await _answer(service, asked, None, request, body.stream, chat=False)
+        begin = service.chat(replace(body.to_engine(), caller=key.id))
+        return await _answer(begin, request, body.stream, is_chat=False)
 
     @router.post("/embed", response_model=None)
     @or_gone
@@ -93,15 +92,15 @@ def _talking(service: ChatService, manager: ModelManager, embedder: Embedder) ->
         `truncate` false it is refused with the numbers."""
         if not body.texts:
             return JSONResponse({"model": body.model, "embeddings": []})
-        made, took_ns = await _embedded(embedder, body, request, key.id)
-        told = {
-            "model": made.model,
-            "embeddings": made.vectors,
+        vectors, took_ns = await _embedded(embedder, body, request, key.id)
+        answer = {
+            "model": vectors.model,
+            "embeddings": vectors.vectors,
             "total_duration": took_ns,
             "load_duration": 0,
-            "prompt_eval_count": made.tokens,
+            "prompt_eval_count": vectors.tokens,
         }
-        return JSONResponse(told, headers=_made_by(made))
+        return JSONResponse(answer, headers=_origin(vectors))
 
     @router.post("/embeddings", response_model=None)
     @or_gone
@@ -111,8 +110,8 @@ def _talking(service: ChatService, manager: ModelManager, embedder: Embedder) ->
             return JSONResponse({"embedding": []})
         if len(body.texts) > 1:
             raise Invalid("prompt: one text is embedded here; /api/embed takes several.")
-        made, _ = await _embedded(embedder, body, request, key.id)
-        return JSONResponse({"embedding": made.vectors[0]}, headers=_made_by(made))
+        vectors, _ = await _embedded(embedder, body, request, key.id)
+        return JSONResponse({"embedding": vectors.vectors[0]}, headers=_origin(vectors))
 
     return router
 
@@ -174,36 +173,20 @@ async def _loaded(
 ) -> Response:
     card = await manager.load(name, keep_alive_s)
     reason = "unload" if keep_alive_s == 0 else "load"
-    told = {"model": card.name, "created_at": serializers.stamp(), **empty}
-    return JSONResponse(told | {"done": True, "done_reason": reason})
+    answer = {"model": card.name, "created_at": serializers.stamp(), **empty}
+    return JSONResponse(answer | {"done": True, "done_reason": reason})
 
 
 async def _answer(
-    service: ChatService,
-    asked: ChatRequest,
-    toolbox: Toolbox | None,
-    request: Request,
-    stream: bool,
-    chat: bool,
+    begin: Coroutine[Any, Any, Chat[RoomEvent]], request: Request, stream: bool, *, is_chat: bool
 ) -> Response:
     began = time.monotonic()
-    events = service.chat(asked, toolbox)
-    try:
-        start = await unless_disconnected(request, _next(events))
-    except BaseException:
-        await events.aclose()
-        raise
-    assert isinstance(start, Start)  # the contract of every engine
-    lines, headers = Lines(start, began, chat), chat_serializers.headers(start)
+    chat = await unless_disconnected(request, begin)
+    lines, headers = Lines(chat.start, began, is_chat), chat_serializers.headers(chat.start)
     if stream:
-        return NdJson(lines.of(events), events, headers)
-    rest = await unless_disconnected(request, _rest(events))
-    return JSONResponse(lines.whole(rest), headers=headers)
-
-
-async def _rest(events: RoomStream) -> list[RoomEvent]:
-    async with aclosing(events):
-        return [event async for event in events]
+        return NdJson(lines.of(chat), chat, headers)
+    whole = await unless_disconnected(request, lines.whole(chat))
+    return JSONResponse(whole, headers=headers)
 
 
 async def _next(events: AsyncGenerator[Any, None]) -> Any:
@@ -235,14 +218,14 @@ async def _embedded(
     embedder: Embedder, body: EmbedRequest, request: Request, caller: str
 ) -> tuple[Vectors, int]:
     began = time.monotonic()
-    asked = EmbeddingRequest(body.model, body.texts, body.dimensions, body.truncate, caller)
-    made = await unless_disconnected(request, embedder.embed(asked))
-    return made, int((time.monotonic() - began) * serializers.NS)
+    texts = EmbeddingRequest(body.model, body.texts, body.dimensions, body.truncate, caller)
+    vectors = await unless_disconnected(request, embedder.embed(texts))
+    return vectors, int((time.monotonic() - began) * serializers.NS)
 
 
-def _made_by(made: Vectors) -> dict[str, str]:
-    return chat_serializers.headers(Start(made.model, made.engine, made.device)) | {
-        "x-autobot-cut": str(made.cut)
+def _origin(vectors: Vectors) -> dict[str, str]:
+    return chat_serializers.headers(Start(vectors.model, vectors.engine, vectors.device)) | {
+        "x-autobot-cut": str(vectors.cut)
     }
 
 

@@ -45,11 +45,11 @@ def seconds(value: Any) -> Any:
         return value
     if re.fullmatch(r"-?\d+", value):
         return float(value)
-    found = DURATION.fullmatch(value)
-    if found is None:
+    match = DURATION.fullmatch(value)
+    if match is None:
         raise ValueError(f"'{value}' is not a duration like 5m or 30s")
-    parts = re.findall(r"(?<![\d.])(\d++(?:\.\d++)?)(ns|us|µs|ms|s|m|h)", found[2])
-    return (-1 if found[1] else 1) * sum(float(number) * UNITS[unit] for number, unit in parts)
+    parts = re.findall(r"(?<![\d.])(\d++(?:\.\d++)?)(ns|us|µs|ms|s|m|h)", match[2])
+    return (-1 if match[1] else 1) * sum(float(number) * UNITS[unit] for number, unit in parts)
 
 
 def _or_for_ever(value: float) -> float:

@@ -3,14 +3,15 @@
 import json
 import time
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
 from autobot.errors import AutoBotError
-from autobot.web.disconnect import EventStream
-from deployments.llm.chat.tool_chat import RoomStream
+from autobot.web.disconnect import EventStream, Source
+from deployments.llm.chat.tool_chat import RoomEvent
 from deployments.llm.chat.tools import Calls
-from deployments.llm.engine import Delta, Finish, ModelCard, Start
+from deployments.llm.engine import Chat, Delta, Finish, ModelCard, Start
 
 NS = 1_000_000_000
 FOR_EVER = "2318-01-01T00:00:00Z"
@@ -22,7 +23,7 @@ class NdJson(EventStream):
     def __init__(
         self,
         lines: AsyncGenerator[bytes, None],
-        source: AsyncGenerator[Any, None],
+        source: Source,
         headers: dict[str, str],
     ) -> None:
         super().__init__(lines, source, headers)
@@ -32,23 +33,23 @@ class NdJson(EventStream):
 class Lines:
     """One answer in parts; `chat` decides whether text is a message's or a response's."""
 
-    def __init__(self, start: Start, asked: float, chat: bool) -> None:
-        """`asked` is the monotonic time of the request."""
+    def __init__(self, start: Start, began: float, chat: bool) -> None:
+        """`began` is the monotonic time of the request."""
         self._model = start.model
-        self._asked = asked
+        self._began = began
         self._started = time.monotonic()
         self._chat = chat
 
-    async def of(self, events: RoomStream) -> AsyncGenerator[bytes, None]:
-        """The events after the `Start`. An error after the first line ends the stream with
-        Ollama's error object, never with `done`."""
+    async def of(self, chat: Chat[RoomEvent]) -> AsyncGenerator[bytes, None]:
+        """One line for each event. An error after the first ends the stream with Ollama's error
+        object, never with `done`."""
         try:
-            async for event in events:
+            async for event in chat:
                 yield line(self.part(event))
         except AutoBotError as error:
             yield line({"error": error.detail})
 
-    def part(self, event: Start | Delta | Calls | Finish) -> dict[str, Any]:
+    def part(self, event: RoomEvent) -> dict[str, Any]:
         """The object of one event; that of `Finish` is marked as done. Only chats have `Calls`."""
         if isinstance(event, Delta):
             return self._head(event.text)
@@ -60,7 +61,6 @@ class Lines:
             part = self._head("")
             part["message"]["tool_calls"] = calls
             return part
-        assert isinstance(event, Finish)
         return self._head("") | self.end(event)
 
     def end(self, finish: Finish) -> dict[str, Any]:
@@ -69,22 +69,24 @@ class Lines:
         return {
             "done": True,
             "done_reason": finish.reason,
-            "total_duration": int((now - self._asked) * NS),
+            "total_duration": int((now - self._began) * NS),
             "load_duration": 0,
             "prompt_eval_count": finish.prompt_tokens,
-            "prompt_eval_duration": int((self._started - self._asked) * NS),
+            "prompt_eval_duration": int((self._started - self._began) * NS),
             "eval_count": finish.completion_tokens,
             "eval_duration": int((now - self._started) * NS),
         }
 
     def _head(self, text: str) -> dict[str, Any]:
-        said = {"message": {"role": "assistant", "content": text}} if self._chat else {}
-        words = {} if self._chat else {"response": text}
-        return {"model": self._model, "created_at": stamp(), **said, **words, "done": False}
+        message = {"role": "assistant", "content": text}
+        words = {"message": message} if self._chat else {"response": text}
+        return {"model": self._model, "created_at": stamp(), **words, "done": False}
 
-    def whole(self, events: list[Any]) -> dict[str, Any]:
-        """The answer in one object."""
-        parts = [self.part(event) for event in events if not isinstance(event, Start)]
+    async def whole(self, chat: Chat[RoomEvent]) -> dict[str, Any]:
+        """The answer in one object. Reads the chat to its end and closes it."""
+        async with aclosing(chat):
+            events = [event async for event in chat]
+        parts = [self.part(event) for event in events]
         whole = parts[-1]
         if not self._chat:
             return whole | {"response": "".join(part["response"] for part in parts)}

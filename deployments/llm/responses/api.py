@@ -1,6 +1,6 @@
 """`/v1/responses`: stateless or stored, whole or streamed."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -15,9 +15,9 @@ from deployments.llm.chat import serializers
 from deployments.llm.chat.api import Key, authorised, or_gone
 from deployments.llm.chat.history import History
 from deployments.llm.chat.service import ChatService
-from deployments.llm.chat.tool_chat import RoomStream
+from deployments.llm.chat.tool_chat import RoomEvent
 from deployments.llm.chat.tools import Toolbox
-from deployments.llm.engine import ChatRequest, Start
+from deployments.llm.engine import Chat, ChatRequest
 from deployments.llm.responses.schemas import Item, ResponseRequest
 from deployments.llm.responses.serializers import ResponseWriter
 from deployments.llm.responses.store import ResponseStore, Stored
@@ -35,22 +35,21 @@ def response_routes(service: ChatService, store: ResponseStore) -> APIRouter:
         """Answer an input; `previous_response_id` continues a stored one."""
         if body.store and body.previous_response_id is None:  # to fetch one is to reach it
             await store.reach()
-        earlier = await _said_before(store, key.id, body.previous_response_id)
-        said = [*earlier, *(item.model_dump(exclude_none=True) for item in body.items)]
-        asked = replace(body.to_engine(ITEMS.validate_python(said)), caller=key.id)
-        trim = body.truncation == "auto"
-        begun = await unless_disconnected(request, _begin(service, asked, body.toolbox(), trim))
-        start, events, dropped = begun
-        writer = ResponseWriter(body, start.model, dropped)
-        headers = serializers.headers(start) | {"x-autobot-dropped": str(dropped)}
+        earlier = await _items_before(store, key.id, body.previous_response_id)
+        items = [*earlier, *(item.model_dump(exclude_none=True) for item in body.items)]
+        question = replace(body.to_engine(ITEMS.validate_python(items)), caller=key.id)
+        begin = _begin(service, question, body.toolbox(), trim=body.truncation == "auto")
+        chat, dropped = await unless_disconnected(request, begin)
+        writer = ResponseWriter(body, chat.start.model, dropped)
+        headers = serializers.headers(chat.start) | {"x-autobot-dropped": str(dropped)}
 
         async def keep() -> None:
             if body.store:
-                await store.put(key.id, Stored(said, writer.response))
+                await store.put(key.id, Stored(items, writer.response))
 
         if body.stream:
-            return EventStream(_told(writer, events, keep), events, headers)
-        await unless_disconnected(request, _run(writer, events))
+            return EventStream(_stream(writer, chat, keep), chat, headers)
+        await unless_disconnected(request, _run(writer, chat))
         await keep()
         return JSONResponse(writer.response, headers=headers)
 
@@ -63,9 +62,9 @@ def response_routes(service: ChatService, store: ResponseStore) -> APIRouter:
     async def list_input_items(name: str, key: Key) -> dict[str, Any]:
         """List what a stored response was made from, oldest first."""
         items = (await store.get(key.id, name)).items
-        told = [{"id": f"{name}_{index}", **item} for index, item in enumerate(items)]
-        ends = {"first_id": told[0]["id"], "last_id": told[-1]["id"]} if told else {}
-        return {"object": "list", "data": told, "has_more": False, **ends}
+        data = [{"id": f"{name}_{index}", **item} for index, item in enumerate(items)]
+        ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {}
+        return {"object": "list", "data": data, "has_more": False, **ends}
 
     @router.delete("/v1/responses/{name}")
     async def delete_response(name: str, key: Key) -> dict[str, Any]:
@@ -76,7 +75,7 @@ def response_routes(service: ChatService, store: ResponseStore) -> APIRouter:
     return router
 
 
-async def _said_before(store: ResponseStore, owner: str, name: str | None) -> list[dict[str, Any]]:
+async def _items_before(store: ResponseStore, owner: str, name: str | None) -> list[dict[str, Any]]:
     if name is None:
         return []
     stored = await store.get(owner, name)
@@ -84,46 +83,39 @@ async def _said_before(store: ResponseStore, owner: str, name: str | None) -> li
 
 
 async def _begin(
-    service: ChatService, asked: ChatRequest, toolbox: Toolbox | None, trim: bool
-) -> tuple[Start, RoomStream, int]:
+    service: ChatService, request: ChatRequest, toolbox: Toolbox | None, *, trim: bool
+) -> tuple[Chat[RoomEvent], int]:
     """Start the chat; with `trim`, without as many of its oldest messages as do not fit.
 
     Returns how many were left out. The system's words and the last message always stay.
     """
-    history = History(asked.messages)
+    history = History(request.messages)
     while True:
-        events = service.chat(replace(asked, messages=history.kept), toolbox)
         try:
-            start = await anext(events)
-            assert isinstance(start, Start)  # the contract of every engine
-            return start, events, history.dropped
+            chat = await service.chat(replace(request, messages=history.kept), toolbox)
+            return chat, history.dropped
         except ContextLengthExceeded as error:
             if not trim or not history.shorten(error):
                 raise
-        except BaseException:
-            await events.aclose()
-            raise
 
 
-async def _run(writer: ResponseWriter, events: RoomStream) -> None:
-    async with aclosing(events):
-        async for event in events:
-            if not isinstance(event, Start):
-                for _ in writer.add(event):
-                    pass
+async def _run(writer: ResponseWriter, chat: Chat[RoomEvent]) -> None:
+    async with aclosing(chat):
+        async for event in chat:
+            for _ in writer.add(event):
+                pass
 
 
-async def _told(
-    writer: ResponseWriter, events: RoomStream, keep: Any
+async def _stream(
+    writer: ResponseWriter, chat: Chat[RoomEvent], keep: Callable[[], Awaitable[None]]
 ) -> AsyncGenerator[bytes, None]:
     """The stream; its last event is sent when the response is stored."""
-    for told in writer.begin():
-        yield told
+    for piece in writer.begin():
+        yield piece
     try:
-        async for event in events:
-            if not isinstance(event, Start):
-                for told in writer.add(event):
-                    yield told
+        async for event in chat:
+            for piece in writer.add(event):
+                yield piece
         await keep()
         yield writer.end()
     except AutoBotError as error:

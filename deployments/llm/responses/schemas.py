@@ -89,8 +89,8 @@ class FunctionOutput(BaseModel):
 
     def to_engine(self) -> ChatMessage:
         """The result as words of the user: see `said_result`."""
-        said = self.output
-        text = said if isinstance(said, str) else "".join(part.text for part in said)
+        output = self.output
+        text = output if isinstance(output, str) else "".join(part.text for part in output)
         return Message(role="tool", content=text).to_engine()
 
 
@@ -192,16 +192,16 @@ class ResponseRequest(Body):
 
     def to_engine(self, items: list[Item]) -> ChatRequest:
         """`items` is the whole conversation; instructions are of this request alone."""
-        said = [item.to_engine() for item in items]
+        messages = [item.to_engine() for item in items]
         if self.instructions:
-            said.insert(0, ChatMessage("system", self.instructions))
+            messages.insert(0, ChatMessage("system", self.instructions))
         wanted = self.text.format
         form = ResponseFormat(
             type=wanted.type, json_schema=wanted if wanted.type == "json_schema" else None
         )
         return ChatRequest(
             model=self.model,
-            messages=tuple(said),
+            messages=tuple(messages),
             max_tokens=self.max_output_tokens,
             temperature=self.temperature,
             top_p=self.top_p,

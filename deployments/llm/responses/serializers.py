@@ -115,12 +115,12 @@ class ResponseWriter:
             "status": "in_progress",
         }
         place = self._placed()
-        told = place | {"item_id": item["id"]}
+        of_item = place | {"item_id": item["id"]}
         yield self._event("response.output_item.added", **place, item=item)
         item |= {"arguments": arguments, "status": "completed"}
         self.response["output"].append(item)
-        yield self._event("response.function_call_arguments.delta", **told, delta=arguments)
-        done = told | {"arguments": arguments, "name": call.name}
+        yield self._event("response.function_call_arguments.delta", **of_item, delta=arguments)
+        done = of_item | {"arguments": arguments, "name": call.name}
         yield self._event("response.function_call_arguments.done", **done)
         yield self._event("response.output_item.done", **place, item=item)
 
@@ -149,9 +149,9 @@ class ResponseWriter:
         return self._placed(-1) | {"item_id": item["id"], "content_index": 0}
 
     def _event(self, kind: str, **fields: Any) -> bytes:
-        told = {"type": kind, "sequence_number": self._number} | fields
+        body = {"type": kind, "sequence_number": self._number} | fields
         self._number += 1
-        return f"event: {kind}\ndata: {json.dumps(told)}\n\n".encode()
+        return f"event: {kind}\ndata: {json.dumps(body)}\n\n".encode()
 
 
 def _plain(value: Any) -> Any:

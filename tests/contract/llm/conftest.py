@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,11 @@ import pytest
 import pytest_asyncio
 
 from autobot.concurrency import ConcurrencyLimiter
-from deployments.llm.engine import ChatEngine
+from autobot.errors import AutoBotError, Busy, Unavailable
+from deployments.llm.chat.n_sampling import Answer, choices, collect
+from deployments.llm.chat.service import ChatService
+from deployments.llm.engine import Chat, ChatEngine, ChatEvent, ChatRequest, ModelCard
+from deployments.llm.engines.fallback import FallbackEngine
 from deployments.llm.engines.llamacpp.driver import LlamaCppEngine
 from deployments.llm.engines.ollama.driver import OllamaEngine
 from deployments.llm.fake import FakeEngine
@@ -41,6 +45,12 @@ async def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
     raise AssertionError(f"not within {seconds} s")
 
 
+async def answer(service: ChatService, request: ChatRequest) -> Answer:
+    """The whole answer to one request, as the routes read it."""
+    (one,) = await collect(await choices(service, [request]), 1)
+    return one
+
+
 @dataclass(frozen=True)
 class Subject:
     """An engine with one slot and one place to wait, a model of 512 tokens, and its queue."""
@@ -48,6 +58,27 @@ class Subject:
     engine: ChatEngine
     model: str
     limiter: ConcurrencyLimiter
+    answers: str
+    """The name of the engine that answers."""
+    fallback: str | None = None
+    """Why the one before it does not."""
+    full: type[AutoBotError] = Busy
+    """What a caller past the queue is told: several places' refusals are one `Unavailable`."""
+
+
+class Away:
+    """A place of a list that never answers."""
+
+    name = "away"
+
+    async def models(self) -> Sequence[ModelCard]:
+        return []
+
+    async def chat(self, request: ChatRequest) -> Chat[ChatEvent]:
+        raise Unavailable("no power")
+
+    async def close(self) -> None:
+        return None
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +92,7 @@ async def _llamacpp(path: Path, log: Path) -> AsyncGenerator[Subject, None]:
     files = [ModelFile(SMALL, path, CONTEXT)]
     engine = LlamaCppEngine(lambda: files, log, slots=1, waiting=1, context=CONTEXT)
     try:
-        yield Subject(engine, SMALL, engine.limiter)
+        yield Subject(engine, SMALL, engine.limiter, engine.name)
     finally:
         await engine.close()
 
@@ -113,18 +144,25 @@ async def _ollama(url: str, path: Path) -> AsyncGenerator[Subject, None]:
     async with imported(url, path) as name:
         engine = OllamaEngine(url, slots=1, waiting=1, context=CONTEXT)
         try:
-            yield Subject(engine, name, engine.limiter)
+            yield Subject(engine, name, engine.limiter, engine.name)
         finally:
             await engine.close()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["fake", "llama.cpp", "ollama"])
+@pytest_asyncio.fixture(
+    scope="module", loop_scope="module", params=["fake", "fallback", "llama.cpp", "ollama"]
+)
 async def subject(
     request: pytest.FixtureRequest, small_model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncGenerator[Subject, None]:
+    fake = FakeEngine(["fake"], context=CONTEXT, slots=1, waiting=1, token_s=0.005)
     if request.param == "fake":
-        engine = FakeEngine(["fake"], context=CONTEXT, slots=1, waiting=1, token_s=0.005)
-        yield Subject(engine, "fake", engine.limiter)
+        yield Subject(fake, "fake", fake.limiter, fake.name)
+        return
+    if request.param == "fallback":
+        engine = FallbackEngine([Away(), fake], {"list": ["away/fake", "fake/fake"]})
+        why = "away: no power"
+        yield Subject(engine, "list", fake.limiter, fake.name, why, full=Unavailable)
         return
     log = tmp_path_factory.mktemp("engine") / "llama.cpp.log"
     if request.param == "ollama":

@@ -16,6 +16,7 @@ from deployments.llm.chat.api import chat_routes
 from deployments.llm.chat.service import ChatService
 from deployments.llm.completions.api import completion_routes
 from deployments.llm.engine import ModelCard
+from deployments.llm.engines.fallback import FallbackEngine
 from deployments.llm.fake import FakeEngine
 from deployments.llm.models.manager import ModelManager
 from deployments.llm.ollama_api.api import ollama_routes
@@ -63,7 +64,7 @@ async def room(ring: KeyRing | None = None) -> FastAPI:
     """
     engines = [FakeEngine(["fake"]), FakeEngine(["seeing"], vision=True)]
     places = {"list": ["nowhere/fake", "fake/fake"]}
-    service = ChatService(engines, lambda: "fake", places)
+    service = ChatService(engines, lambda: "fake", FallbackEngine(engines, places))
     store = ResponseStore(FakeResponses({RECORD.id}))
     said = [{"type": "message", "role": "user", "content": "hello"}]
     await store.put(RECORD.id, Stored(said, {"id": KEPT, "output": []}))

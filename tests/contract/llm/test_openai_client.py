@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest_asyncio
 from autobot.errors import Unavailable
 from deployments.llm.chat.api import chat_routes
 from deployments.llm.chat.service import ChatService
-from deployments.llm.engine import ChatEvent, ChatRequest, Delta, ModelCard, Start
+from deployments.llm.engine import Chat, ChatEvent, ChatRequest, Delta, ModelCard, Start
 from deployments.llm.engines.llamacpp.driver import LlamaCppEngine
 from deployments.llm.fake import FakeEngine
 from deployments.llm.models.registry import ModelFile
@@ -36,8 +37,10 @@ class BreakingEngine:
     async def models(self) -> Sequence[ModelCard]:
         return [ModelCard("breaks", self.name, 0)]
 
-    async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
-        yield Start(request.model, self.name, "CPU")
+    async def chat(self, request: ChatRequest) -> Chat[ChatEvent]:
+        return Chat(Start(request.model, self.name, "CPU"), self._words(), AsyncExitStack())
+
+    async def _words(self) -> AsyncGenerator[ChatEvent, None]:
         yield Delta("one ")
         yield Delta("two ")
         raise Unavailable("the engine is gone")

@@ -354,6 +354,6 @@ async def test_ten_megabytes_are_refused_before_they_are_read_and_in_the_engine(
     began = time.monotonic()
     request = ChatRequest(SMALL, (ChatMessage("user", "word " * 2_000_000),))
     with pytest.raises(ContextLengthExceeded, match="8192"):
-        await room.room.service.answer(request)
+        await room.room.service.chat(request)
     assert time.monotonic() - began < 30
     assert room.room.llamacpp.limiter.running == 0

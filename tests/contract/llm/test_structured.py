@@ -19,7 +19,7 @@ from deployments.llm.engine import ChatMessage, ChatRequest
 from deployments.llm.engines.llamacpp.driver import LlamaCppEngine
 from deployments.llm.engines.llamacpp.watchdog import Watchdog
 from deployments.llm.models.registry import ModelFile
-from tests.contract.llm.conftest import SMALL, until
+from tests.contract.llm.conftest import SMALL, answer, until
 from tests.unit.llm.grammar.schemas_of_keywords import HELD, LATER
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
@@ -47,7 +47,7 @@ def ask(text: str, **values: Any) -> ChatRequest:
 
 async def say(engine: LlamaCppEngine, text: str, **values: Any) -> str:
     service = ChatService([engine], lambda: SMALL)
-    return (await service.answer(ask(text, **values))).text
+    return (await answer(service, ask(text, **values))).text
 
 
 @pytest.mark.parametrize("name", [name for name in SCHEMAS if name not in ENDLESS])
@@ -56,12 +56,12 @@ async def test_what_is_answered_is_valid_cut_or_refused(engine: LlamaCppEngine, 
     service = ChatService([engine], lambda: SMALL)
     request = ask("Give an example as JSON.", schema=schema, seed=3)
     try:
-        answer = await service.answer(request)
+        whole = await answer(service, request)
     except NotKept:
         assert name in LATER, "a whole grammar lets nothing else through"
         return
-    if answer.finish.reason == "stop":
-        assert checked(schema, "schema").fault(json.loads(answer.text)) == ""
+    if whole.finish.reason == "stop":
+        assert checked(schema, "schema").fault(json.loads(whole.text)) == ""
 
 
 async def test_an_ambiguous_pattern_holds_nobody_up(engine: LlamaCppEngine) -> None:
@@ -89,7 +89,7 @@ async def test_one_seed_gives_one_answer_however_much_of_the_prompt_is_cached(
 
 async def fingerprint(engine: LlamaCppEngine, **values: Any) -> str:
     service = ChatService([engine], lambda: SMALL)
-    return (await service.answer(ask("Hello", **values))).finish.fingerprint or ""
+    return (await answer(service, ask("Hello", **values))).finish.fingerprint or ""
 
 
 async def test_the_fingerprint_is_the_same_for_chats_that_ran_alone_only(
@@ -108,11 +108,10 @@ async def test_an_engine_that_hangs_is_ended_and_loaded_again(engine: LlamaCppEn
     assert process
     await process.watchdog.close()
     process.watchdog = Watchdog(process, process.slots, 3.0, period_s=0.2)
-    stream = engine.chat(ask("Tell me a long story.", max_tokens=500))
-    await anext(stream)
+    chat = await engine.chat(ask("Tell me a long story.", max_tokens=500))
     os.kill(process.pid, signal.SIGSTOP)
     with pytest.raises(Unavailable, match="no progress"):
-        async for _ in stream:
+        async for _ in chat:
             pass
     assert await say(engine, "Hello", max_tokens=2)
 
@@ -123,9 +122,8 @@ async def test_an_engine_that_hangs_without_a_reader_is_ended_too(engine: LlamaC
     assert process
     await process.watchdog.close()
     process.watchdog = Watchdog(process, process.slots, 3.0, period_s=0.2)
-    stream = engine.chat(ask("Tell me a long story.", max_tokens=500))
-    await anext(stream)
+    chat = await engine.chat(ask("Tell me a long story.", max_tokens=500))
     os.kill(process.pid, signal.SIGSTOP)
-    await stream.aclose()
+    await chat.aclose()
     await until(lambda: not process.alive, 20)
     assert await say(engine, "Hello", max_tokens=2)

@@ -16,7 +16,7 @@ from deployments.llm.chat.service import ChatService
 from deployments.llm.engine import ChatMessage, ChatRequest
 from deployments.llm.engines.openai_compatible.driver import ExternalEngine
 from deployments.llm.fake import FakeEngine
-from tests.contract.llm.conftest import until
+from tests.contract.llm.conftest import answer, until
 from tests.contract.llm.served import key_of
 
 pytestmark = pytest.mark.timeout(60)
@@ -58,8 +58,8 @@ async def test_three_requests_with_many_choices_leave_another_key_its_turn() -> 
     async with served(engine) as (greedy, modest):
         many = [chat(greedy, n, 10) for n in (8, 8, 4)]
         await until(lambda: engine.limiter.queued == 16)
-        answer = await chat(modest, 1, 2)
-        assert answer.status_code == 200, answer.text
+        modest_one = await chat(modest, 1, 2)
+        assert modest_one.status_code == 200, modest_one.text
         assert engine.limiter.queued >= 8, "it did not wait for all who came before"
         refused = await chat(greedy, 8, 10)
         assert refused.status_code == 429
@@ -99,6 +99,6 @@ async def test_external_server_is_asked_for_as_many_as_its_owner_says(
     )
     service = ChatService([engine], lambda: None)
     asked = ChatRequest("x", (ChatMessage("user", "hello"),), caller="k")
-    answers = await asyncio.gather(*(service.answer(asked) for _ in range(callers)))
-    assert {answer.text for answer in answers} == {"Hi"}
+    answers = await asyncio.gather(*(answer(service, asked) for _ in range(callers)))
+    assert {one.text for one in answers} == {"Hi"}
     assert max(most) == at_once

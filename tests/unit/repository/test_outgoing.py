@@ -131,7 +131,7 @@ async def everybody(settings: Settings) -> None:
     assert await engine.models() == []
     external = ExternalEngine("http://127.0.0.2:9", SecretStr("secret-token"), {})
     asked = ChatRequest("x", (ChatMessage("user", "secret-token"),))
-    calls.append(await outcome(anext(external.chat(asked))))
+    calls.append(await outcome(external.chat(asked)))
     await engine.close()
     await external.close()
     assert len(calls) == 5
@@ -173,7 +173,7 @@ async def test_only_an_external_server_with_tls_is_reached_through_the_houses_pr
             proxy.given = b""
             engine = ExternalEngine(url, SecretStr("secret-token"), {"a": ["external/x"]})
             asked = ChatRequest("x", (ChatMessage("user", "hello"),))
-            assert await outcome(anext(engine.chat(asked)))
+            assert await outcome(engine.chat(asked))
             await engine.close()
             assert bool(proxy.given) is reached
             assert b"secret-token" not in proxy.given

@@ -8,7 +8,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
@@ -28,6 +28,7 @@ from autobot.errors import (
 from deployments.llm.engine import (
     WAITING,
     WAITING_EACH,
+    Chat,
     ChatEvent,
     ChatRequest,
     Finish,
@@ -36,7 +37,7 @@ from deployments.llm.engine import (
 )
 from deployments.llm.engines.llamacpp.memory_plan import LONGEST_CONTEXT, MOST_SLOTS, plan_load
 from deployments.llm.engines.llamacpp.process import LlamaProcess
-from deployments.llm.engines.llamacpp.unix_http import BrokenOff
+from deployments.llm.engines.llamacpp.unix_http import Answer, BrokenOff
 from deployments.llm.engines.openai_events import read_events
 from deployments.llm.engines.prompt_length import refuse_what_cannot_fit
 from deployments.llm.grammar.bound import grammar_of
@@ -112,20 +113,20 @@ class LlamaCppEngine:
         return [self._card(file, self._cache.get(file.name)) for file in self._registry()]
 
     def _card(self, file: ModelFile, process: LlamaProcess | None) -> ModelCard:
-        found = file.path.stat()
+        status = file.path.stat()
         return ModelCard(
             file.name,
             self.name,
-            int(found.st_mtime),
+            int(status.st_mtime),
             process.plan.context if process else min(file.context, self._context),
             process is not None,
-            size=found.st_size,
+            size=status.st_size,
             digest=file.sha256,
             expires=self._cache.expires(file.name),
             details=file.details,
         )
 
-    async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+    async def chat(self, request: ChatRequest) -> Chat[ChatEvent]:
         file = self._file(request.model)
         if request.images:
             raise BadRequest(f"The model '{request.model}' cannot see images.")
@@ -134,24 +135,32 @@ class LlamaCppEngine:
         if request.schema is not None:
             grammar = await self._turns.make(grammar_of, request.schema, request.caller)
         target = "/v1/chat/completions" if request.prompt is None else "/v1/completions"
-        async with (
-            self.limiter.slot(request.caller),
-            self._cache.borrow(request.model, request.keep_alive_s) as process,
-            _translated(process),
-            process.client.request("POST", target, _body(request, grammar)) as answer,
-        ):
+        async with AsyncExitStack() as held:
+            await held.enter_async_context(self.limiter.slot(request.caller))
+            process = await held.enter_async_context(
+                self._cache.borrow(request.model, request.keep_alive_s)
+            )
+            await held.enter_async_context(_translated(process))
+            answer = await held.enter_async_context(
+                process.client.request("POST", target, _body(request, grammar))
+            )
             if answer.status != 200:
                 raise _refusal(answer.status, await answer.read(), request.model)
             bound = grammar is not None and grammar.complete
-            yield Start(request.model, self.name, process.device, bound=bound)
-            process.chats += 1
-            number, alone = process.chats, process.users == 1
-            async with aclosing(read_events(answer.pieces(), self.name)) as events:
-                async for event in events:
-                    if isinstance(event, Finish):
-                        alone = alone and process.chats == number
-                        event = replace(event, fingerprint=_fingerprint(file, process, alone))
-                    yield event
+            start = Start(request.model, self.name, process.device, bound=bound)
+            return Chat(start, self._events(answer, file, process), held.pop_all())
+
+    async def _events(
+        self, answer: Answer, file: ModelFile, process: LlamaProcess
+    ) -> AsyncGenerator[ChatEvent, None]:
+        process.chats += 1
+        number, alone = process.chats, process.users == 1
+        async with aclosing(read_events(answer.pieces(), self.name)) as events:
+            async for event in events:
+                if isinstance(event, Finish):
+                    alone = alone and process.chats == number
+                    event = replace(event, fingerprint=_fingerprint(file, process, alone))
+                yield event
 
     async def close(self) -> None:
         await self._cache.close()

@@ -76,11 +76,11 @@ class LlamaProcess:
         ready = self._exchange(order | {"slots": plan.slots, "threads": plan.threads})
         if not ready:
             self._end()
-            said = _tail(log, heard_from) or f"it ended with code {self._child.returncode}"
-            raise Unavailable(f"llama.cpp could not load '{name}': {said}")
-        found: list[dict[str, str]] = json.loads(ready)["devices"]
-        accelerators = [one["name"] for one in found if one["name"] != "CPU"]
-        self.device = "+".join(accelerators) or found[0]["name"]
+            reason = _tail(log, heard_from) or f"it ended with code {self._child.returncode}"
+            raise Unavailable(f"llama.cpp could not load '{name}': {reason}")
+        devices: list[dict[str, str]] = json.loads(ready)["devices"]
+        accelerators = [one["name"] for one in devices if one["name"] != "CPU"]
+        self.device = "+".join(accelerators) or devices[0]["name"]
         self.client = UnixHttp(path, SILENCE_S)
         self.watchdog = Watchdog(self, self.slots, patience(plan.path.stat().st_size))
 

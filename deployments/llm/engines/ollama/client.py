@@ -1,7 +1,7 @@
 """How an Ollama server is spoken to: exact requests, and its refusals as our errors."""
 
 from base64 import b64encode
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -25,7 +25,7 @@ class Client(ollama.AsyncClient):
 
     async def exactly(
         self, kind: type[Part], path: str, body: dict[str, Any]
-    ) -> AsyncIterator[Part]:
+    ) -> AsyncGenerator[Part, None]:
         """Generate without the server's truncating of prompts and shifting of full contexts."""
         body = body | {"stream": True, "truncate": False, "shift": False}
         untyped: Any = self
@@ -35,8 +35,8 @@ class Client(ollama.AsyncClient):
         """The server's release as numbers: ``0.12.6-rc1`` is (0, 12, 6)."""
         untyped: Any = self
         answer = await untyped._request_raw("GET", "/api/version")
-        said: str = answer.json()["version"]
-        numbers = said.partition("-")[0].split(".")
+        release: str = answer.json()["version"]
+        numbers = release.partition("-")[0].split(".")
         return tuple(int(number) for number in numbers if number.isdigit())
 
 
@@ -72,10 +72,10 @@ def body_of(request: ChatRequest, context: int, form: Schema | None) -> dict[str
 
 
 def _message(message: ChatMessage) -> dict[str, Any]:
-    told: dict[str, Any] = {"role": message.role, "content": message.content}
+    body: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.images:
-        told["images"] = [b64encode(image).decode() for image in message.images]
-    return told
+        body["images"] = [b64encode(image).decode() for image in message.images]
+    return body
 
 
 @asynccontextmanager
@@ -100,19 +100,19 @@ def too_long(error: ollama.ResponseError) -> bool:
 def _refusal(
     error: ollama.ResponseError, request: ChatRequest | None, context: int
 ) -> AutoBotError:
-    said = str(error.error)
+    reason = str(error.error)
     if too_long(error) and request is None:
         return ContextLengthExceeded(
-            f"A text does not fit the model's context. Ollama says: {said}."
+            f"A text does not fit the model's context. Ollama says: {reason}."
         )
     if request and too_long(error):
         size = len(request.prompt or "") + sum(len(one.content) for one in request.messages)
         return ContextLengthExceeded(
             f"The prompt of {size} characters does not fit the context of '{request.model}', "
-            f"which is {context} tokens. Ollama says: {said}."
+            f"which is {context} tokens. Ollama says: {reason}."
         )
     if error.status_code == 404:
-        return ModelNotFound(said)
+        return ModelNotFound(reason)
     if 400 <= error.status_code < 500:
-        return BadRequest(said)
-    return Unavailable(f"Ollama: {said}")
+        return BadRequest(reason)
+    return Unavailable(f"Ollama: {reason}")

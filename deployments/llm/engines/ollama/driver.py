@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from autobot.errors import (
 from deployments.llm.engine import (
     WAITING,
     WAITING_EACH,
+    Chat,
     ChatEvent,
     ChatRequest,
     Delta,
@@ -39,6 +41,8 @@ KNOWN_FOR_S = 2.0
 OLDEST = (0, 12, 6)
 """First release whose chats can be told not to cut a long prompt silently."""
 LONGEST_CONTEXT = 8192
+CUT_OFF = "Ollama ended the answer before it was complete."
+AnswerPart = ollama.ChatResponse | ollama.GenerateResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ class OllamaEngine:
         """What the server has, by a look at most `KNOWN_FOR_S` old. Empty when it is away."""
         return list((await self._look()).models.values())
 
-    async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+    async def chat(self, request: ChatRequest) -> Chat[ChatEvent]:
         seen = await self._look()
         if request.model not in seen.models:
             away = f" ({seen.reason})" if seen.reason else ""
@@ -109,41 +113,29 @@ class OllamaEngine:
             raise BadRequest("logit_bias: Ollama does not take it.")
         if request.images and not (await self._facts_of(request.model)).vision:
             raise BadRequest(f"The model '{request.model}' cannot see images.")
-        async with self.limiter.slot(request.caller):
+        async with AsyncExitStack() as held:
+            await held.enter_async_context(self.limiter.slot(request.caller))
             context = (await self._facts_of(request.model)).context
             refuse_what_cannot_fit(request, context)
-            async with translated(request, context):
-                async for event in self._run(request, context):
-                    yield event
+            await held.enter_async_context(translated(request, context))
+            parts = await held.enter_async_context(aclosing(await self._parts(request, context)))
+            first = await anext(parts, None)
+            if first is None:
+                raise Unavailable(CUT_OFF)
+            start = Start(request.model, self.name, await self._device(request.model))
+            return Chat(start, _events(first, parts), held.pop_all())
 
-    async def close(self) -> None:
-        await self._client.close()
-
-    async def _run(self, request: ChatRequest, context: int) -> AsyncGenerator[ChatEvent, None]:
-        device: str | None = None
+    async def _parts(self, request: ChatRequest, context: int) -> AsyncGenerator[AnswerPart, None]:
         form: Schema | None = None
         if request.schema is not None:
             form = await self._turns.make(relaxed, request.schema, request.caller)
         body = body_of(request, context, form)
         if request.prompt is None:
-            parts = await self._client.exactly(ollama.ChatResponse, "/api/chat", body)
-        else:
-            parts = await self._client.exactly(ollama.GenerateResponse, "/api/generate", body)
-        async for part in parts:
-            if device is None:
-                device = await self._device(request.model)
-                yield Start(request.model, self.name, device)
-            said = part.message.content if isinstance(part, ollama.ChatResponse) else part.response
-            if said:
-                yield Delta(said)
-            if part.done:
-                yield Finish(
-                    "length" if part.done_reason == "length" else "stop",
-                    part.prompt_eval_count or 0,
-                    part.eval_count or 0,
-                )
-                return
-        raise Unavailable("Ollama ended the answer before it was complete.")
+            return await self._client.exactly(ollama.ChatResponse, "/api/chat", body)
+        return await self._client.exactly(ollama.GenerateResponse, "/api/generate", body)
+
+    async def close(self) -> None:
+        await self._client.close()
 
     async def show(self, name: str) -> dict[str, Any]:
         """The server's own description, as plain data."""
@@ -195,22 +187,22 @@ class OllamaEngine:
     async def embeds(self, name: str) -> bool:
         """Whether the server has this model and it is one for embeddings."""
         known = (await self._look()).models
-        found = next((n for n in (name, f"{name}:latest") if n in known), None)
-        return found is not None and (await self._facts_of(found)).embeds
+        tagged = next((n for n in (name, f"{name}:latest") if n in known), None)
+        return tagged is not None and (await self._facts_of(tagged)).embeds
 
     async def embed(self, request: EmbeddingRequest) -> Vectors:
         """Raises `ContextLengthExceeded` for a text that would have to be cut and may not be."""
         async with self.limiter.slot(request.caller), translated(None, 0):
             try:
-                made = [await self._embedded(request, request.texts, cut=False)]
+                answers = [await self._embedded(request, request.texts, cut=False)]
                 cut = 0
             except ollama.ResponseError as error:
                 if not request.cut or not too_long(error):
                     raise
-                made, cut = await self._each_embedded(request)
-        name = made[0].model or request.model
-        vectors = [list(vector) for one in made for vector in one.embeddings]
-        tokens = sum(one.prompt_eval_count or 0 for one in made)
+                answers, cut = await self._each_embedded(request)
+        name = answers[0].model or request.model
+        vectors = [list(vector) for one in answers for vector in one.embeddings]
+        tokens = sum(one.prompt_eval_count or 0 for one in answers)
         return Vectors(name, vectors, tokens, self.name, await self._device(name), cut)
 
     async def _embedded(
@@ -224,17 +216,17 @@ class OllamaEngine:
         self, request: EmbeddingRequest
     ) -> tuple[list[ollama.EmbedResponse], int]:
         """One by one: the server does not say which texts it cut."""
-        made: list[ollama.EmbedResponse] = []
+        answers: list[ollama.EmbedResponse] = []
         cut = 0
         for text in request.texts:
             try:
-                made.append(await self._embedded(request, [text], cut=False))
+                answers.append(await self._embedded(request, [text], cut=False))
             except ollama.ResponseError as error:
                 if not too_long(error):
                     raise
-                made.append(await self._embedded(request, [text], cut=True))
+                answers.append(await self._embedded(request, [text], cut=True))
                 cut += 1
-        return made, cut
+        return answers, cut
 
     async def _look(self) -> Sight:
         if self._sight is None or time.monotonic() - self._sight.at > KNOWN_FOR_S:
@@ -250,8 +242,8 @@ class OllamaEngine:
             why = f"{type(error).__name__}" if isinstance(error, TimeoutError) else str(error)
             return Sight(time.monotonic(), {}, f"no Ollama server at {self._place}: {why}")
         if version < OLDEST:
-            found, needed = (".".join(map(str, one)) for one in (version, OLDEST))
-            reason = f"Ollama {found} cuts long prompts silently; {needed} or newer is needed"
+            here, needed = (".".join(map(str, one)) for one in (version, OLDEST))
+            reason = f"Ollama {here} cuts long prompts silently; {needed} or newer is needed"
             return Sight(time.monotonic(), {}, reason)
         cards = (self._card(model) for model in listed.models if model.model)
         return Sight(time.monotonic(), {card.name: card for card in cards})
@@ -292,3 +284,22 @@ class OllamaEngine:
                 on_gpu, size = model.size_vram or 0, model.size or 0
                 return "CPU" if on_gpu == 0 else "GPU" if on_gpu >= size else "CPU+GPU"
         return "unknown"
+
+
+async def _events(
+    first: AnswerPart, others: AsyncGenerator[AnswerPart, None]
+) -> AsyncGenerator[ChatEvent, None]:
+    part: AnswerPart | None = first
+    while part is not None:
+        text = part.message.content if isinstance(part, ollama.ChatResponse) else part.response
+        if text:
+            yield Delta(text)
+        if part.done:
+            yield Finish(
+                "length" if part.done_reason == "length" else "stop",
+                part.prompt_eval_count or 0,
+                part.eval_count or 0,
+            )
+            return
+        part = await anext(others, None)
+    raise Unavailable(CUT_OFF)

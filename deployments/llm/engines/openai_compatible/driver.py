@@ -7,7 +7,7 @@ for the models that a declared list of fallbacks names as ``external/...``.
 import json
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
@@ -22,7 +22,7 @@ from autobot.errors import (
     ModelNotFound,
     Unavailable,
 )
-from deployments.llm.engine import ChatEvent, ChatMessage, ChatRequest, ModelCard, Start
+from deployments.llm.engine import Chat, ChatEvent, ChatMessage, ChatRequest, ModelCard, Start
 from deployments.llm.engines.openai_events import read_events
 
 SILENCE_S = 120.0
@@ -70,24 +70,30 @@ class ExternalEngine:
         names = self._models if self._url else ()
         return [ModelCard(name, self.name, 0, vision=True) for name in names]
 
-    async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+    async def chat(self, request: ChatRequest) -> Chat[ChatEvent]:
         if self._url is None:
             raise Unavailable("no external server is declared (AUTOBOT_EXTERNAL_CHAT_URL).")
         target = "/chat/completions" if request.prompt is None else "/completions"
         sent = self._client.stream("POST", f"{self._url}{target}", json=_body(request))
-        try:
-            async with self.limiter.slot(request.caller), sent as answer:
-                if answer.status_code != 200:
-                    raise _refusal(answer.status_code, await answer.aread(), request.model)
-                yield Start(request.model, self.name, "remote")
-                async with aclosing(read_events(answer.aiter_bytes(), self.name)) as events:
-                    async for event in events:
-                        yield event
-        except httpx.TransportError as error:  # its words may hold the address: not for callers
-            raise Unavailable(f"the external server failed: {type(error).__name__}") from error
+        async with AsyncExitStack() as held:
+            await held.enter_async_context(_translated())
+            await held.enter_async_context(self.limiter.slot(request.caller))
+            answer = await held.enter_async_context(sent)
+            if answer.status_code != 200:
+                raise _refusal(answer.status_code, await answer.aread(), request.model)
+            events = read_events(answer.aiter_bytes(), self.name)
+            return Chat(Start(request.model, self.name, "remote"), events, held.pop_all())
 
     async def close(self) -> None:
         await self._client.aclose()
+
+
+@asynccontextmanager
+async def _translated() -> AsyncGenerator[None, None]:
+    try:
+        yield
+    except httpx.TransportError as error:  # its words may hold the address: not for callers
+        raise Unavailable(f"the external server failed: {type(error).__name__}") from error
 
 
 def _body(request: ChatRequest) -> dict[str, Any]:
@@ -132,15 +138,15 @@ def _message(message: ChatMessage) -> dict[str, Any]:
 def _refusal(status: int, content: bytes, model: str) -> AutoBotError:
     try:
         error: dict[str, Any] = json.loads(content)["error"]
-        said = str(error.get("message"))[:300]
+        reason = str(error.get("message"))[:300]
     except (ValueError, KeyError, AttributeError):
-        error, said = {}, content[:200].decode("utf-8", "replace")
+        error, reason = {}, content[:200].decode("utf-8", "replace")
     if error.get("code") == "context_length_exceeded":
-        return ContextLengthExceeded(said)
+        return ContextLengthExceeded(reason)
     if status == 404:
         return ModelNotFound(f"The external server has no model '{model}'.")
     if status == 429:
-        return Busy(f"the external server is busy: {said}")
+        return Busy(f"the external server is busy: {reason}")
     if status in (401, 403) or status >= 500:
         return Unavailable(f"the external server answered {status}.")
-    return BadRequest(said)
+    return BadRequest(reason)

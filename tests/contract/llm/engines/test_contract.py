@@ -9,16 +9,18 @@ from typing import Any
 import jsonschema
 import pytest
 
-from autobot.errors import BadRequest, Busy, ContextLengthExceeded, ModelNotFound
+from autobot.errors import BadRequest, ContextLengthExceeded, ModelNotFound
 from deployments.llm.engine import (
     ANY_OBJECT,
+    Chat,
+    ChatEvent,
     ChatMessage,
     ChatRequest,
     Delta,
     Finish,
     Start,
 )
-from tests.contract.llm.conftest import CONTEXT, Subject
+from tests.contract.llm.conftest import CONTEXT, Subject, until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
@@ -41,11 +43,10 @@ def ask(subject: Subject, text: str = STORY, **values: object) -> ChatRequest:
 
 
 async def run(subject: Subject, request: ChatRequest) -> Seen:
-    events = [event async for event in subject.engine.chat(request)]
-    first, *middle, last = events
-    assert isinstance(first, Start)
+    chat = await subject.engine.chat(request)
+    *pieces, last = [event async for event in chat]
     assert isinstance(last, Finish)
-    return Seen(first, [e.text for e in middle if isinstance(e, Delta)], last)
+    return Seen(chat.start, [one.text for one in pieces if isinstance(one, Delta)], last)
 
 
 async def test_lists_the_model_under_the_engines_name(subject: Subject) -> None:
@@ -53,10 +54,12 @@ async def test_lists_the_model_under_the_engines_name(subject: Subject) -> None:
     assert cards[subject.model].engine == subject.engine.name
 
 
-async def test_answer_is_one_start_then_text_then_one_finish(subject: Subject) -> None:
+async def test_answer_says_where_it_runs_then_its_text_then_one_finish(subject: Subject) -> None:
     seen = await run(subject, ask(subject, max_tokens=12))
-    assert seen.start.model == subject.model
-    assert seen.start.engine == subject.engine.name
+    assert seen.start.engine == subject.answers
+    assert seen.start.fallback == subject.fallback
+    if not subject.fallback:
+        assert seen.start.model == subject.model
     assert seen.start.device == "CPU"
     assert len(seen.pieces) > 1, "it streams: more than one piece of text"
     assert seen.text.strip()
@@ -100,7 +103,7 @@ async def test_one_seed_gives_one_answer_and_another_seed_another(subject: Subje
 
 async def test_unknown_model_is_refused(subject: Subject) -> None:
     with pytest.raises(ModelNotFound, match="no-such-model"):
-        await anext(subject.engine.chat(ChatRequest("no-such-model", ())))
+        await subject.engine.chat(ChatRequest("no-such-model", ()))
 
 
 async def test_prompt_longer_than_the_context_is_refused_with_the_context_named(
@@ -123,12 +126,11 @@ async def test_answer_that_fills_the_context_ends_there_with_reason_length(
 async def test_caller_past_the_queue_is_refused_at_once_and_the_waiting_one_is_served(
     subject: Subject,
 ) -> None:
-    running = subject.engine.chat(ask(subject))
-    await anext(running)
+    running = await subject.engine.chat(ask(subject))
     waiting = asyncio.create_task(run(subject, ask(subject, max_tokens=3)))
-    await asyncio.sleep(0.05)
-    with pytest.raises(Busy):
-        await anext(subject.engine.chat(ask(subject)))
+    await until(lambda: subject.limiter.queued == 1)
+    with pytest.raises(subject.full):
+        await subject.engine.chat(ask(subject))
     assert not waiting.done()
     await running.aclose()
     served = await asyncio.wait_for(waiting, 20)
@@ -137,15 +139,85 @@ async def test_caller_past_the_queue_is_refused_at_once_and_the_waiting_one_is_s
 
 async def test_closing_a_stream_early_lets_the_next_one_in(subject: Subject) -> None:
     for _ in range(10):
-        stream = subject.engine.chat(ask(subject))
-        await anext(stream)
-        await anext(stream)
-        await stream.aclose()
-        next_one = subject.engine.chat(ask(subject, max_tokens=1))
+        chat = await subject.engine.chat(ask(subject))
+        await anext(chat)
+        await chat.aclose()
+        assert subject.limiter.running == 0
         async with asyncio.timeout(10):
-            await anext(next_one)
+            next_one = await subject.engine.chat(ask(subject, max_tokens=1))
         await next_one.aclose()
     assert subject.limiter.running == 0
+
+
+async def test_chat_closed_unread_frees_its_slot_and_may_be_closed_again(subject: Subject) -> None:
+    chat = await subject.engine.chat(ask(subject))
+    assert subject.limiter.running == 1
+    for _ in range(2):
+        await chat.aclose()
+        assert subject.limiter.running == 0
+    assert [event async for event in chat] == []
+
+
+async def test_chat_read_to_its_end_has_freed_its_slot_without_being_closed(
+    subject: Subject,
+) -> None:
+    chat = await subject.engine.chat(ask(subject, max_tokens=2))
+    events = [event async for event in chat]
+    assert isinstance(events[-1], Finish)
+    assert subject.limiter.running == 0
+
+
+@pytest.mark.parametrize("read", [0, 1])
+async def test_chat_that_nobody_holds_any_more_frees_its_slot(subject: Subject, read: int) -> None:
+    task = asyncio.create_task(_begun(subject, read))
+    await asyncio.wait({task})
+    assert subject.limiter.running == 1
+    del task  # as when its caller was cancelled at the moment the chat began
+    await until(lambda: subject.limiter.running == 0)
+    assert (await run(subject, ask(subject, max_tokens=2))).finish.completion_tokens == 2
+
+
+async def _begun(subject: Subject, read: int) -> Chat[ChatEvent]:
+    chat = await subject.engine.chat(ask(subject))
+    for _ in range(read):
+        await anext(chat)
+    return chat
+
+
+async def test_caller_cancelled_while_it_waits_for_a_slot_leaves_the_queue(
+    subject: Subject,
+) -> None:
+    running = await subject.engine.chat(ask(subject))
+    waiting = asyncio.create_task(subject.engine.chat(ask(subject)))
+    await until(lambda: subject.limiter.queued == 1)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert (subject.limiter.running, subject.limiter.queued) == (1, 0)
+    await running.aclose()
+    assert subject.limiter.running == 0
+
+
+async def test_caller_cancelled_at_any_moment_before_the_answer_frees_its_slot(
+    subject: Subject,
+) -> None:
+    for steps in range(12):
+        task = asyncio.create_task(subject.engine.chat(ask(subject)))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        del task  # it may have begun before it was cancelled
+        await until(lambda: (subject.limiter.running, subject.limiter.queued) == (0, 0))
+    assert (await run(subject, ask(subject, max_tokens=2))).finish.completion_tokens == 2
+
+
+async def test_error_before_the_answer_is_raised_by_the_await_and_holds_no_slot(
+    subject: Subject,
+) -> None:
+    with pytest.raises(ContextLengthExceeded):
+        await subject.engine.chat(ask(subject, "word " * 2000))
+    assert (subject.limiter.running, subject.limiter.queued) == (0, 0)
 
 
 async def test_cancelled_caller_frees_its_slot(subject: Subject) -> None:
@@ -201,7 +273,7 @@ async def test_log_probabilities_are_of_the_very_tokens_or_refused(subject: Subj
         with pytest.raises(BadRequest, match="log-probabilities"):
             await run(subject, request)
         return
-    events = [event async for event in subject.engine.chat(request)]
+    events = [event async for event in await subject.engine.chat(request)]
     tokens = [one for event in events if isinstance(event, Delta) for one in event.logprobs]
     text = "".join(event.text for event in events if isinstance(event, Delta))
     assert "".join(token.token for token in tokens) == text

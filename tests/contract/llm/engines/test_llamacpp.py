@@ -66,7 +66,7 @@ def ask(text: str = STORY, model: str = "first", max_tokens: int | None = None) 
 
 
 async def finish(engine: Engine, request: ChatRequest) -> Finish:
-    last = [event async for event in engine.chat(request)][-1]
+    last = [event async for event in await engine.chat(request)][-1]
     assert isinstance(last, Finish)
     return last
 
@@ -75,7 +75,7 @@ async def test_two_chats_are_answered_at_the_same_time(engine: Engine) -> None:
     order: list[str] = []
 
     async def chat(label: str) -> None:
-        async for event in engine.chat(ask(max_tokens=30)):
+        async for event in await engine.chat(ask(max_tokens=30)):
             if isinstance(event, Delta):
                 order.append(label)
 
@@ -98,9 +98,8 @@ async def test_hang_up_in_the_middle_of_a_long_prompt_stops_the_native_engine(
 
 async def test_hundred_hang_ups_leave_no_slot_busy_and_no_connection_open(engine: Engine) -> None:
     for _ in range(100):
-        stream = engine.chat(ask())
-        await anext(stream)
-        await stream.aclose()
+        chat = await engine.chat(ask())
+        await chat.aclose()
     await _until_slots(engine, _idle)
     assert (engine.limiter.running, engine.limiter.queued) == (0, 0)
     open_sockets = [c for c in psutil.Process().net_connections("unix") if "llama.sock" in c.raddr]
@@ -121,13 +120,12 @@ async def test_models_load_on_demand_and_the_idle_one_leaves_but_never_the_defau
 async def test_killed_engine_tells_its_caller_and_is_back_for_the_next_one(
     engine: Engine,
 ) -> None:
-    stream = engine.chat(ask())
-    await anext(stream)
+    chat = await engine.chat(ask())
     process = engine.loaded("first")
     assert process
     os.kill(process.pid, signal.SIGKILL)
     with pytest.raises(Unavailable):
-        async for _ in stream:
+        async for _ in chat:
             pass
     assert (await finish(engine, ask(max_tokens=2))).completion_tokens == 2
 

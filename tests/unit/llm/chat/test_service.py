@@ -13,6 +13,7 @@ from deployments.llm.chat.service import ChatService
 from deployments.llm.engine import ChatMessage, ChatRequest
 from deployments.llm.fake import FakeEngine
 from deployments.llm.models.registry import ModelRegistry
+from tests.contract.llm.conftest import answer
 
 ASK = (ChatMessage("user", "hello there"),)
 
@@ -30,10 +31,10 @@ async def test_every_model_is_listed_once() -> None:
     ("asked", "runs"), [("a", "a"), ("default", "b"), ("c", "c:latest"), ("c:latest", "c:latest")]
 )
 async def test_name_finds_its_model_and_the_answer_says_which(asked: str, runs: str) -> None:
-    answer = await service().answer(ChatRequest(asked, ASK, max_tokens=2))
-    assert answer.start.model == runs
-    assert answer.text == "1 2 "
-    assert answer.finish.prompt_tokens == 2
+    whole = await answer(service(), ChatRequest(asked, ASK, max_tokens=2))
+    assert whole.start.model == runs
+    assert whole.text == "1 2 "
+    assert whole.finish.prompt_tokens == 2
 
 
 async def test_unknown_name_is_refused_with_the_names_there_are() -> None:
@@ -48,10 +49,10 @@ async def test_default_without_any_model_says_what_to_do() -> None:
 
 async def test_reader_that_stops_early_frees_the_slot_at_once() -> None:
     engine = FakeEngine(["a"], slots=1, waiting=0)
-    events = ChatService([engine], lambda: "a").chat(ChatRequest("a", ASK))
-    await anext(events)
+    chat = await ChatService([engine], lambda: "a").chat(ChatRequest("a", ASK))
+    await anext(chat)
     assert engine.limiter.running == 1
-    await events.aclose()
+    await chat.aclose()
     assert engine.limiter.running == 0
 
 

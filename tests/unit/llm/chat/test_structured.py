@@ -10,15 +10,15 @@ import pytest
 from autobot.errors import ContextLengthExceeded, NotKept
 from deployments.llm.chat.service import ChatService
 from deployments.llm.chat.structured import TRIES
+from deployments.llm.chat.tool_chat import RoomEvent
 from deployments.llm.chat.tools import Calls, Tool, Toolbox
 from deployments.llm.engine import (
+    Chat,
     ChatEvent,
     ChatMessage,
     ChatRequest,
-    ChatStream,
     Delta,
     Finish,
-    Start,
 )
 from deployments.llm.fake import FINGERPRINT, FakeEngine
 
@@ -33,35 +33,31 @@ RIGHT, WRONG = '{"age": 5}', '{"age": 50}'
 class Bound(FakeEngine):
     """Says that its grammar holds every schema."""
 
-    async def chat(self, request: ChatRequest) -> ChatStream:
-        async for event in super().chat(request):
-            yield (
-                Start(event.model, event.engine, event.device, bound=True)
-                if isinstance(event, Start)
-                else event
-            )
+    async def chat(self, request: ChatRequest) -> Chat[ChatEvent]:
+        chat = await super().chat(request)
+        chat.start = replace(chat.start, bound=True)
+        return chat
 
 
 class Narrow(FakeEngine):
     """Has room for one answer, and not for what was wrong with it."""
 
-    async def chat(self, request: ChatRequest) -> ChatStream:
+    async def chat(self, request: ChatRequest) -> Chat[ChatEvent]:
         if len(request.messages) > 1:
             raise ContextLengthExceeded
-        async for event in super().chat(request):
-            yield event
+        return await super().chat(request)
 
 
 async def events(
     engine: FakeEngine, toolbox: Toolbox | None = None, **values: Any
-) -> list[ChatEvent | Calls]:
+) -> list[RoomEvent]:
     service = ChatService([engine], lambda: "fake")
     asked = ChatRequest("fake", (ChatMessage("user", "How old?"),), schema=SCHEMA)
     request = replace(asked, **values)
-    return [event async for event in service.chat(request, toolbox)]
+    return [event async for event in await service.chat(request, toolbox)]
 
 
-def said(found: Sequence[ChatEvent | Calls]) -> str:
+def said(found: Sequence[RoomEvent]) -> str:
     return "".join(event.text for event in found if isinstance(event, Delta))
 
 
@@ -69,8 +65,7 @@ async def test_a_wrong_answer_is_asked_for_again_with_the_violation_told() -> No
     engine = FakeEngine(script=[WRONG, RIGHT], context=500)
     found = await events(engine)
     assert said(found) == RIGHT
-    assert [type(event) for event in found].count(Start) == 1
-    *_, wrong, told = engine.asked[1].messages
+    *_, wrong, told = engine.requests[1].messages
     assert (wrong.role, wrong.content) == ("assistant", WRONG)
     assert "age: 50 is greater than the maximum of 9" in told.content
 
@@ -86,7 +81,7 @@ async def test_what_stays_wrong_is_refused_with_what_was_violated(wrong: str) ->
     engine = FakeEngine(script=[wrong] * TRIES, context=500)
     with pytest.raises(NotKept, match=r"age: 50|not JSON"):
         await events(engine)
-    assert len(engine.asked) == TRIES
+    assert len(engine.requests) == TRIES
 
 
 async def test_nothing_is_said_before_it_is_known_to_be_valid() -> None:
@@ -95,12 +90,12 @@ async def test_nothing_is_said_before_it_is_known_to_be_valid() -> None:
     seen: list[Any] = []
 
     async def read() -> None:
-        async for event in service.chat(request):
+        async for event in await service.chat(request):
             seen.append(event)
 
     with pytest.raises(NotKept):
         await read()
-    assert [type(event) for event in seen] == [Start]
+    assert seen == []
 
 
 async def test_what_a_whole_grammar_holds_is_streamed() -> None:
@@ -112,7 +107,7 @@ async def test_even_a_whole_grammar_is_not_believed_at_the_end() -> None:
     engine = Bound(script=[WRONG])
     with pytest.raises(NotKept):
         await events(engine)
-    assert len(engine.asked) == 1, "words that were sent cannot be taken back"
+    assert len(engine.requests) == 1, "words that were sent cannot be taken back"
 
 
 async def test_an_answer_cut_by_max_tokens_says_so_and_is_no_fault() -> None:
@@ -137,7 +132,7 @@ async def test_a_forced_call_that_breaks_its_schema_is_asked_for_again() -> None
     engine = FakeEngine(script=[call(50), call(5)], context=500)
     found = await events(engine, box(forced=True), schema=None)
     assert [event.calls[0].arguments for event in found if isinstance(event, Calls)] == [{"age": 5}]
-    assert "the arguments of birthday: age: 50" in engine.asked[1].messages[-1].content
+    assert "the arguments of birthday: age: 50" in engine.requests[1].messages[-1].content
 
 
 @pytest.mark.parametrize("text", [call(50), "words", '{"name": "other", "arguments": {}}', "[]"])

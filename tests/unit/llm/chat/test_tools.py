@@ -9,7 +9,7 @@ import pytest
 from autobot.errors import Invalid
 from deployments.llm.chat.service import ChatService
 from deployments.llm.chat.tools import Calls, Tool, Toolbox, could_be_call
-from deployments.llm.engine import ChatMessage, ChatRequest, Delta, Finish, Start
+from deployments.llm.engine import ChatMessage, ChatRequest, Delta, Finish
 from deployments.llm.fake import FakeEngine, example
 
 WEATHER = Tool(
@@ -131,53 +131,50 @@ def test_same_name_twice_and_a_choice_that_is_not_there_are_refused() -> None:
 async def events(script: list[str], toolbox: Toolbox) -> tuple[list[Any], FakeEngine]:
     engine = FakeEngine(script=script, context=9999)
     service = ChatService([engine], lambda: "fake")
-    return [event async for event in service.chat(ASK, toolbox)], engine
+    return [event async for event in await service.chat(ASK, toolbox)], engine
 
 
 async def test_plain_answer_streams_word_by_word() -> None:
     seen, _ = await events(["It is fine."], box())
-    assert seen[1:] == [
-        *[Delta(word) for word in ("It ", "is ", "fine.")],
-        seen[-1],
-    ]
-    assert isinstance(seen[0], Start)
+    assert seen[:-1] == [Delta(word) for word in ("It ", "is ", "fine.")]
+    assert isinstance(seen[-1], Finish)
 
 
 async def test_call_comes_whole_and_none_of_it_as_text() -> None:
     seen, _ = await events([f"```json\n{CALL}\n```"], box())
-    assert [type(event) for event in seen] == [Start, Calls, Finish]
-    assert seen[1].calls[0].arguments == {"city": "Oslo"}
+    assert [type(event) for event in seen] == [Calls, Finish]
+    assert seen[0].calls[0].arguments == {"city": "Oslo"}
 
 
 async def test_call_begun_and_wrong_is_decoded_again_under_its_schema() -> None:
     seen, engine = await events(['{"name": "get_weather", "arguments": {"town": 1}}'], box())
-    assert [type(event) for event in seen] == [Start, Calls, Finish]
-    assert engine.asked[0].schema is None
-    assert engine.asked[1].schema == box().only("get_weather").schema()
-    assert seen[1].calls[0].arguments == {"city": "x"}
+    assert [type(event) for event in seen] == [Calls, Finish]
+    assert engine.requests[0].schema is None
+    assert engine.requests[1].schema == box().only("get_weather").schema()
+    assert seen[0].calls[0].arguments == {"city": "x"}
     assert engine.limiter.running == 0
 
 
 async def test_what_stays_wrong_is_passed_on_as_text() -> None:
     wrong = '{"name": "get_weather", "arguments": {"town": 1}}'
     seen, _ = await events([wrong, *["still wrong"] * 3], box())
-    assert seen[1] == Delta(wrong)
+    assert seen[0] == Delta(wrong)
     assert not any(isinstance(event, Calls) for event in seen)
 
 
 async def test_json_that_is_no_call_is_passed_on_whole_without_a_second_attempt() -> None:
     seen, engine = await events(['{"city": "Oslo"}'], box())
-    assert seen[1] == Delta('{"city": "Oslo"}')
-    assert len(engine.asked) == 1
+    assert seen[0] == Delta('{"city": "Oslo"}')
+    assert len(engine.requests) == 1
 
 
 async def test_forced_call_is_decoded_under_the_schema_and_told_in_the_system_message() -> None:
     seen, engine = await events([], box(forced=True))
-    assert isinstance(seen[1], Calls)
-    told = engine.asked[0].messages[0]
+    assert isinstance(seen[0], Calls)
+    told = engine.requests[0].messages[0]
     assert told.role == "system"
     assert '"get_weather"' in told.content
-    assert engine.asked[0].messages[1:] == ASK.messages
+    assert engine.requests[0].messages[1:] == ASK.messages
 
 
 @pytest.mark.timeout(30)

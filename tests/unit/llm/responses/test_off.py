@@ -44,7 +44,7 @@ async def test_an_answer_to_be_stored_is_refused_before_the_engine_is_asked(
     )
     assert answer.status_code == 503
     assert answer.headers["retry-after"]
-    assert engine.asked == []
+    assert engine.requests == []
 
 
 async def test_an_answer_that_nobody_stores_is_given(
@@ -55,4 +55,4 @@ async def test_an_answer_that_nobody_stores_is_given(
         "/v1/responses", json={"model": "fake", "input": "hello", "store": False}
     )
     assert answer.status_code == 200
-    assert len(engine.asked) == 1
+    assert len(engine.requests) == 1

@@ -57,17 +57,15 @@ def ask(**values: Any) -> ChatRequest:
     return ChatRequest("toy:latest", (ChatMessage("user", "hi"),), **values)
 
 
-async def run(engine: OllamaEngine, request: ChatRequest) -> list[ChatEvent]:
-    return [event async for event in engine.chat(request)]
+async def run(engine: OllamaEngine, request: ChatRequest) -> tuple[Start, list[ChatEvent]]:
+    chat = await engine.chat(request)
+    return chat.start, [event async for event in chat]
 
 
 async def test_answer_becomes_events_with_the_servers_own_counts() -> None:
-    assert await run(Server().engine(), ask()) == [
-        Start("toy:latest", "ollama", "CPU"),
-        Delta("Hel"),
-        Delta("lo"),
-        Finish("length", 11, 2),
-    ]
+    start, events = await run(Server().engine(), ask())
+    assert start == Start("toy:latest", "ollama", "CPU")
+    assert events == [Delta("Hel"), Delta("lo"), Finish("length", 11, 2)]
 
 
 async def test_chat_forbids_truncating_and_shifting_and_carries_every_option() -> None:
@@ -90,8 +88,7 @@ async def test_chat_forbids_truncating_and_shifting_and_carries_every_option() -
 @pytest.mark.parametrize(("vram", "device"), [(0, "CPU"), (40, "CPU+GPU"), (100, "GPU")])
 async def test_device_is_what_the_server_reports(vram: int, device: str) -> None:
     ps = {"models": [{"model": "toy:latest", "size": 100, "size_vram": vram}]}
-    start = (await run(Server(ps=ps).engine(), ask()))[0]
-    assert isinstance(start, Start)
+    start, _ = await run(Server(ps=ps).engine(), ask())
     assert start.device == device
 
 
@@ -119,7 +116,7 @@ async def test_refusal_of_a_long_prompt_becomes_context_length_exceeded() -> Non
     said = {"error": "the input length exceeds the context length"}
     server.answer = lambda: httpx.Response(400, json=said)
     with pytest.raises(ContextLengthExceeded, match=r"2 characters.*4096 tokens"):
-        await run(server.engine(), ask())
+        await server.engine().chat(ask())
 
 
 async def test_error_in_the_middle_of_an_answer_is_an_error_not_an_end() -> None:
