@@ -15,6 +15,13 @@ Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length"]
 Schema = Mapping[str, Any]
 ANY_OBJECT: Schema = {"type": "object"}
+PICTURES: Mapping[bytes, str] = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"RIFF": "image/webp",
+    b"GIF8": "image/gif",
+}
+"""How each kind of picture begins that a chat may hold, and its media type."""
 WAITING = 64
 """Chats that may wait for an engine's slots."""
 WAITING_EACH = 16
@@ -23,7 +30,7 @@ WAITING_EACH = 16
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """`images` are encoded pictures (PNG, JPEG), for models that can see."""
+    """`images` are encoded pictures, one of `PICTURES` each, for models that can see."""
 
     role: Role
     content: str
@@ -163,7 +170,8 @@ class Chat(Generic[Event]):
 class ModelCard:
     """A model an engine can run. `context` in tokens, `created` in seconds since the epoch.
 
-    `size` is bytes on disk; `expires` is when an idle one leaves memory, None when it stays.
+    `size` is bytes on disk, or in memory where the engine says it; of these `vram` are in that of
+    an accelerator. `expires` is when an idle one leaves memory, None when it stays.
     """
 
     name: str
@@ -173,6 +181,7 @@ class ModelCard:
     loaded: bool = False
     vision: bool = False
     size: int = 0
+    vram: int = 0
     digest: str = ""
     expires: float | None = None
     details: Mapping[str, str] = field(default_factory=dict[str, str])

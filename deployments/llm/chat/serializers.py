@@ -44,14 +44,19 @@ def model(card: ModelCard, default: str | None) -> schemas.Model:
 
 
 def usage(finishes: Sequence[Finish], per_prompt: int | None = None) -> schemas.ChatUsage:
-    """A prompt counts once however many choices were made of it: `per_prompt`, or all."""
-    prompt = sum(finish.prompt_tokens for finish in finishes[:: per_prompt or len(finishes)])
+    """A prompt counts once however many choices were made of it: `per_prompt`, or all.
+
+    It counts, and what of it was cached, as for the first of these; `finishes` are in their order.
+    """
+    firsts = finishes[:: per_prompt or len(finishes)]
+    prompt = sum(finish.prompt_tokens for finish in firsts)
+    cached = sum(finish.cached_tokens for finish in firsts)
     completion = sum(finish.completion_tokens for finish in finishes)
     return schemas.ChatUsage(
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=prompt + completion,
-        prompt_tokens_details=schemas.PromptDetails(cached_tokens=finishes[0].cached_tokens),
+        prompt_tokens_details=schemas.PromptDetails(cached_tokens=cached),
     )
 
 
@@ -144,7 +149,7 @@ class Chunks:
         if self._wants_usage:
             whole = self._base | {
                 "choices": [],
-                "usage": usage(list(finishes.values())).model_dump(),
+                "usage": usage([finishes[index] for index in sorted(finishes)]).model_dump(),
                 "system_fingerprint": next(reversed(finishes.values())).fingerprint,
             }
             yield f"data: {json.dumps(whole)}\n\n".encode()

@@ -1,7 +1,7 @@
 """Reading an OpenAI-shaped answer: the server-sent events of chats and of raw completions."""
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable
 from typing import Any
 
 from autobot.errors import Unavailable
@@ -27,25 +27,33 @@ async def read_events(
                 reason = choice.get("finish_reason") or reason
                 text = choice["delta"].get("content") if "delta" in choice else choice.get("text")
                 if text:
-                    said = choice.get("logprobs")
-                    yield Delta(text, _logprobs(said["content"])) if said else Delta(text)
+                    yield Delta(text, _logprobs(choice.get("logprobs") or {}))
             if usage := chunk.get("usage"):
                 finish = _finish(reason, usage, fingerprint)
-            elif "error" in chunk:
-                raise Unavailable(f"{engine} stopped: {chunk['error'].get('message')}")
+            elif error := chunk.get("error"):
+                words = error.get("message") if isinstance(error, dict) else error
+                raise Unavailable(f"{engine} stopped: {words}")
     if finish is None:
         raise Unavailable(f"{engine} ended the answer before it was complete.")
     yield finish
 
 
-def _logprobs(entries: Sequence[dict[str, Any]]) -> tuple[TokenLogprob, ...]:
+def _logprobs(value: dict[str, Any]) -> tuple[TokenLogprob, ...]:
+    """Those of chats, a list of objects, and OpenAI's older form, lists side by side."""
+    if "tokens" in value:
+        pairs = zip(value["tokens"], value["token_logprobs"], strict=True)
+        others = value.get("top_logprobs") or [{}] * len(value["tokens"])
+        return tuple(
+            TokenLogprob(token, logprob, tuple(TokenLogprob(*one) for one in (top or {}).items()))
+            for (token, logprob), top in zip(pairs, others, strict=True)
+        )
     return tuple(
         TokenLogprob(
             entry["token"],
             entry["logprob"],
             tuple(TokenLogprob(t["token"], t["logprob"]) for t in entry.get("top_logprobs", ())),
         )
-        for entry in entries
+        for entry in value.get("content") or ()
     )
 
 

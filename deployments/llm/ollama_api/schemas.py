@@ -8,15 +8,14 @@ Options that would change the words and are not offered here are refused.
 import base64
 import binascii
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model_validator
 
 from autobot.schemas.json_schema import checked
-from deployments.llm.chat.limits import NotOffered
+from deployments.llm.chat.limits import NotOffered, wrong
 from deployments.llm.chat.schemas import (
     MOST_PARTS,
-    PICTURES,
     ROLES,
     Body,
     Loose,
@@ -31,7 +30,7 @@ from deployments.llm.chat.schemas import (
     stops,
 )
 from deployments.llm.chat.tools import Toolbox, said_calls, said_result
-from deployments.llm.engine import ANY_OBJECT, ChatMessage, ChatRequest, Schema
+from deployments.llm.engine import ANY_OBJECT, PICTURES, ChatMessage, ChatRequest, Schema
 
 LONGEST_S = 100 * 366 * 86400.0
 """No calendar is needed for a model that stays longer than this: it stays for ever."""
@@ -68,7 +67,7 @@ def _picture(value: Any) -> bytes:
         content = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError) as error:
         raise ValueError(f"images: not base64: {error}") from error
-    if not content.startswith(PICTURES):
+    if not content.startswith(tuple(PICTURES)):
         raise ValueError("images: not a PNG, JPEG, WebP or GIF picture")
     return content
 
@@ -206,16 +205,24 @@ class GenerateRequest(_Generating):
     height: Annotated[Any, NotOffered(0)] = None
     steps: Annotated[Any, NotOffered(0)] = None
 
+    @model_validator(mode="after")
+    def _fits_raw(self) -> Self:
+        if self.raw and self.system:
+            raise wrong("system", "raw mode does not support template, system, or context")
+        if self.raw and self.images:
+            raise wrong("images", "raw mode does not support images here: the template places them")
+        return self
+
     def to_engine(self) -> ChatRequest:
-        """With `raw` it is the prompt alone, without template, `system` and `images`.
+        """With `raw` it is the prompt alone, without the model's template.
 
         The route adds `caller`. Raises `Invalid` when `format` is no schema.
         """
         if self.raw:
             return self.request((), self.prompt)
-        said = ChatMessage("user", self.prompt, tuple(self.images or ()))
+        prompt = ChatMessage("user", self.prompt, tuple(self.images or ()))
         system = (ChatMessage("system", self.system),) if self.system else ()
-        return self.request((*system, said))
+        return self.request((*system, prompt))
 
 
 class EmbedRequest(Asked):

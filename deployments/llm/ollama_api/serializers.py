@@ -132,6 +132,6 @@ def running(card: ModelCard) -> dict[str, Any]:
     """One entry of `/api/ps`. What stays for ever has a date far away, as Ollama writes it."""
     return tag(card) | {
         "expires_at": FOR_EVER if card.expires is None else stamp(card.expires),
-        "size_vram": 0,
+        "size_vram": card.vram,
         "context_length": card.context,
     }

@@ -121,6 +121,7 @@ class LlamaCppEngine:
             process.plan.context if process else min(file.context, self._context),
             process is not None,
             size=status.st_size,
+            vram=status.st_size if process and process.device != "CPU" else 0,
             digest=file.sha256,
             expires=self._cache.expires(file.name),
             details=file.details,

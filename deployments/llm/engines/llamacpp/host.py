@@ -51,28 +51,34 @@ def configure(order: dict[str, Any]) -> Any:
 
 def devices() -> list[dict[str, str]]:
     """The devices llama.cpp found, in its own words."""
-    found: list[dict[str, Any]] = llama.get_device_info()
-    return [{"name": one["name"], "description": one["description"]} for one in found]
+    devices: list[dict[str, Any]] = llama.get_device_info()
+    return [{"name": one["name"], "description": one["description"]} for one in devices]
 
 
 def main() -> None:
     """Load the model, say so on stdout, and end the process when stdin closes. Never returns.
 
-    Removes the socket's folder at its end. A load that fails ends the process without an answer.
+    Removes the socket's folder at its end. A load that fails ends the process without an answer,
+    with code 1 and the reason on stderr, which is the engine's log.
     """
     # Native code may print to descriptor 1: keep the real one for the protocol.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     order = json.loads(sys.stdin.readline())
+    code = 1
     try:
         server = llama.Server(configure(order))
         ready = {"ready": True, "listening": server.listening_address, "devices": devices()}
         answers.write(json.dumps(ready) + "\n")
         answers.flush()
         sys.stdin.read()
+        code = 0
+    except BaseException as error:
+        # In one line: the last three of the log are what the caller is told.
+        print(f"The process of llama.cpp ended: {error!r}", file=sys.stderr, flush=True)
     finally:
         shutil.rmtree(Path(order["socket"]).parent, ignore_errors=True)
-        os._exit(0)  # no orderly shutdown: it would wait for a generation nobody reads
+        os._exit(code)  # no orderly shutdown: it would wait for a generation nobody reads
 
 
 if __name__ == "__main__":

@@ -56,8 +56,9 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the server says a model is able to do."""
+    """What the server says the model of this digest is able to do."""
 
+    digest: str
     context: int
     vision: bool
     embeds: bool
@@ -88,6 +89,7 @@ class OllamaEngine:
         self._context = context
         self._sight: Sight | None = None
         self._facts: dict[str, Facts] = {}
+        """Of each model by name, as of its digest: a model that is pulled again may differ."""
         self._turns = Turns()
         self.limiter = ConcurrencyLimiter(
             slots, waiting, waiting_each=WAITING_EACH, spare=True, what="chats"
@@ -156,6 +158,8 @@ class OllamaEngine:
                 known[model.model],
                 loaded=True,
                 context=model.context_length,
+                size=int(model.size or 0),
+                vram=int(model.size_vram or 0),
                 expires=model.expires_at.timestamp() if model.expires_at else None,
             )
             for model in held
@@ -252,6 +256,8 @@ class OllamaEngine:
         name = model.model or ""
         changed = int(model.modified_at.timestamp()) if model.modified_at else 0
         facts = self._facts.get(name)
+        if facts and facts.digest != (model.digest or ""):
+            facts = None
         details = model.details.model_dump() if model.details else {}
         return ModelCard(
             name,
@@ -265,8 +271,10 @@ class OllamaEngine:
         )
 
     async def _facts_of(self, name: str) -> Facts:
-        """The context to ask for is the model's own up to the room's limit. Asked for once."""
-        if name not in self._facts:
+        """The context to ask for is the model's own up to the room's limit. Asked once a digest."""
+        card = (await self._look()).models.get(name)
+        digest = card.digest if card else ""
+        if name not in self._facts or self._facts[name].digest != digest:
             async with translated(None, 0):
                 shown = await self._client.show(name)
             trained = [
@@ -274,7 +282,7 @@ class OllamaEngine:
             ]
             able = shown.capabilities or []
             context = min([self._context, *map(int, trained)])
-            self._facts[name] = Facts(context, "vision" in able, "embedding" in able)
+            self._facts[name] = Facts(digest, context, "vision" in able, "embedding" in able)
         return self._facts[name]
 
     async def _device(self, name: str) -> str:

@@ -22,7 +22,15 @@ from autobot.errors import (
     ModelNotFound,
     Unavailable,
 )
-from deployments.llm.engine import Chat, ChatEvent, ChatMessage, ChatRequest, ModelCard, Start
+from deployments.llm.engine import (
+    PICTURES,
+    Chat,
+    ChatEvent,
+    ChatMessage,
+    ChatRequest,
+    ModelCard,
+    Start,
+)
 from deployments.llm.engines.openai_events import read_events
 
 SILENCE_S = 120.0
@@ -120,8 +128,10 @@ def _body(request: ChatRequest) -> dict[str, Any]:
     if request.schema is not None:
         named = {"name": "answer", "schema": request.schema}
         body["response_format"] = {"type": "json_schema", "json_schema": named}
-    if request.logprobs is not None:
+    if request.logprobs is not None and request.prompt is None:
         body |= {"logprobs": True, "top_logprobs": request.logprobs}
+    elif request.logprobs is not None:  # of a raw completion it is the number of alternatives
+        body["logprobs"] = request.logprobs
     return {key: value for key, value in body.items() if value is not None}
 
 
@@ -129,10 +139,16 @@ def _message(message: ChatMessage) -> dict[str, Any]:
     if not message.images:
         return {"role": message.role, "content": message.content}
     pictures = [
-        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
-        for data in (b64encode(image).decode() for image in message.images)
+        {"type": "image_url", "image_url": {"url": _data_url(image)}} for image in message.images
     ]
     return {"role": message.role, "content": [{"type": "text", "text": message.content}, *pictures]}
+
+
+def _data_url(image: bytes) -> str:
+    kind = next((kind for magic, kind in PICTURES.items() if image.startswith(magic)), None)
+    if kind is None:
+        raise BadRequest("An image is none of PNG, JPEG, WebP and GIF.")
+    return f"data:{kind};base64,{b64encode(image).decode()}"
 
 
 def _refusal(status: int, content: bytes, model: str) -> AutoBotError:

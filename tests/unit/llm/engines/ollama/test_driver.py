@@ -9,11 +9,18 @@ import pytest
 
 from autobot.errors import ContextLengthExceeded, ModelNotFound, Unavailable
 from deployments.llm.engine import ChatEvent, ChatMessage, ChatRequest, Delta, Finish, Start
+from deployments.llm.engines.ollama import driver
 from deployments.llm.engines.ollama.driver import OllamaEngine
+from deployments.llm.ollama_api import serializers
 
-TAGS = {"models": [{"model": "toy:latest", "modified_at": "2026-01-02T03:04:05Z"}]}
+
+def tags(digest: str) -> dict[str, Any]:
+    model = {"model": "toy:latest", "modified_at": "2026-01-02T03:04:05Z", "digest": digest}
+    return {"models": [model]}
+
+
 PS = {"models": [{"model": "toy:latest", "size": 100, "size_vram": 0}]}
-SHOW = {"modelinfo": {"toy.context_length": 4096}, "model_info": {"toy.context_length": 4096}}
+SHOW: dict[str, Any] = {"model_info": {"toy.context_length": 4096}}
 PARTS: list[dict[str, Any]] = [
     {"message": {"role": "assistant", "content": "Hel"}, "done": False},
     {"message": {"role": "assistant", "content": "lo"}, "done": False},
@@ -33,6 +40,7 @@ class Server:
     def __init__(self, version: str = "0.12.6", ps: dict[str, Any] = PS) -> None:
         self.chats: list[dict[str, Any]] = []
         self.version, self.ps = version, ps
+        self.tags, self.show = tags("sha256:1"), SHOW
         self.answer: Callable[[], httpx.Response] = lambda: httpx.Response(
             200, text="\n".join(json.dumps(part) for part in PARTS)
         )
@@ -43,9 +51,9 @@ class Server:
             return self.answer()
         fixed: dict[str, Any] = {
             "/api/version": {"version": self.version},
-            "/api/tags": TAGS,
+            "/api/tags": self.tags,
             "/api/ps": self.ps,
-            "/api/show": SHOW,
+            "/api/show": self.show,
         }
         return httpx.Response(200, json=fixed[request.url.path])
 
@@ -142,3 +150,32 @@ async def test_why_a_server_is_away_says_no_password_of_its_address() -> None:
     assert await engine.models() == []
     assert (engine.reason or "").startswith("no Ollama server at http://ollama.test:1: ")
     assert "hidden" not in (engine.reason or "")
+
+
+async def test_a_model_that_was_pulled_again_is_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(driver, "KNOWN_FOR_S", 0.0)
+    server = Server()
+    engine = server.engine()
+
+    async def asked_for() -> tuple[int, bool]:
+        await run(engine, ask())
+        (card,) = await engine.models()
+        return server.chats[-1]["options"]["num_ctx"], card.vision
+
+    server.tags = tags("sha256:old")
+    assert await asked_for() == (4096, False)
+    server.show = {"model_info": {"toy.context_length": 2048}, "capabilities": ["vision"]}
+    assert await asked_for() == (4096, False), "the digest is the same"
+    server.tags = tags("sha256:new")
+    (card,) = await engine.models()
+    assert (card.context, card.vision) == (None, False), "nothing is known of it yet"
+    assert await asked_for() == (2048, True)
+
+
+async def test_running_models_have_the_servers_own_sizes() -> None:
+    ps = {"models": [{"model": "toy:latest", "size": 100, "size_vram": 40}]}
+    (card,) = await Server(ps=ps).engine().running()
+    assert (card.size, card.vram) == (100, 40)
+    assert serializers.running(card)["size_vram"] == 40

@@ -59,3 +59,46 @@ async def test_external_refusal_is_translated_and_never_holds_the_key(
         await engine.chat(ChatRequest("big", ASK))
     assert "secret" not in str(refused.value)
     assert engine.limiter.running == 0
+
+
+async def sent(request: ChatRequest) -> dict[str, Any]:
+    """The body that a server is sent, which then answers one word."""
+    bodies: list[dict[str, Any]] = []
+
+    def handle(http: httpx.Request) -> httpx.Response:
+        bodies.append(json.loads(http.content))
+        chunk = {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 1}}
+        return httpx.Response(200, text=f"data: {json.dumps(chunk)}\n\n")
+
+    chat = await external(handle).chat(request)
+    await chat.aclose()
+    return bodies[0]
+
+
+async def test_logprobs_are_asked_for_in_the_form_of_each_api() -> None:
+    chat = await sent(ChatRequest("big", ASK, logprobs=2))
+    assert (chat["logprobs"], chat["top_logprobs"]) == (True, 2)
+    raw = await sent(ChatRequest("big", (), prompt="one", logprobs=2))
+    assert raw["logprobs"] == 2
+    assert "top_logprobs" not in raw
+
+
+@pytest.mark.parametrize(
+    ("begins", "kind"),
+    [
+        (b"\x89PNG\r\n\x1a\n", "image/png"),
+        (b"\xff\xd8\xff\xe0", "image/jpeg"),
+        (b"RIFF\x10\0\0\0WEBP", "image/webp"),
+        (b"GIF89a", "image/gif"),
+    ],
+)
+async def test_a_picture_is_sent_as_what_its_first_bytes_say(begins: bytes, kind: str) -> None:
+    body = await sent(ChatRequest("big", (ChatMessage("user", "?", (begins + b"rest",)),)))
+    text, picture = body["messages"][0]["content"]
+    assert text == {"type": "text", "text": "?"}
+    assert picture["image_url"]["url"].startswith(f"data:{kind};base64,")
+
+
+async def test_what_is_no_picture_is_refused() -> None:
+    with pytest.raises(BadRequest, match="none of PNG"):
+        await sent(ChatRequest("big", (ChatMessage("user", "?", (b"%PDF-1.7",)),)))
