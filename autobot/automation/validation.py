@@ -203,21 +203,25 @@ def _reference(
             return _no_such("secret", name, world.secrets)
     if root in ("item", "index") and (step.for_each is None or path[-1] == "for_each"):
         return f"{root} is only there in a step with for_each"
-    if root == "error" and step.id not in error_branch(automation):
-        return "error is only there in a step that handles one"
+    if root == "error" and not _after_failure(automation, step):
+        return "error is only there when a run has failed; a step's own is steps.ID.error"
     return _step_reference(automation, step, name) if root == "steps" else None
+
+
+def _after_failure(automation: Automation, step: Step) -> bool:
+    """Whether it is the automation's handler, or comes after it."""
+    return automation.on_error in {step.id, *ancestors(automation).get(step.id, ())}
 
 
 def _step_reference(automation: Automation, step: Step, name: str) -> str | None:
     ids = [other.id for other in automation.steps]
     if name not in ids:
         return _no_such("step", name, ids)
-    before = ancestors(automation).get(step.id, frozenset())
-    # The automation's handler starts when anything may be over: it asks with has().
-    if name in before or automation.on_error in {step.id, *before}:
-        return None if name != step.id else f"step {name!r} cannot read its own result"
     if name == step.id:
         return f"step {name!r} cannot read its own result"
+    # The automation's handler starts when anything may be over: it asks with has().
+    if name in ancestors(automation).get(step.id, ()) or _after_failure(automation, step):
+        return None
     return f"step {name!r} need not be over when this one starts: name it under 'needs'"
 
 
