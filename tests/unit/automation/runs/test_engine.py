@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from autobot.automation.runs.journal import Failed, Started
+from autobot.automation.runs.journal import Created, Failed, Started, new_run
+from autobot.automation.runs.retries import kept_before
 from autobot.automation.runs.worker import PUT_BACK_MS
 from autobot.contracts.runs import LONGEST_BLOB, LONGEST_INLINE
 from autobot.errors import AutoBotError, Busy, Invalid
@@ -564,3 +565,22 @@ async def test_secrets_are_masked_before_anything_is_written() -> None:
     await lab.reach("failed")
     assert not [e for e in lab.runs.kept["r"].log if b"hunter2" in e.body]
     assert lab.output("a") == {"text": "***"}
+
+
+@virtually
+async def test_a_run_that_goes_on_from_a_step_keeps_what_was_recorded_before_it() -> None:
+    lab = Lab(fail=failing(Invalid("bad"), 1))
+    use = {"id": "b", "use": "fail", "needs": ["a"]}
+    document = automation(act("a"), act("aside", needs=[]), use, act("c", needs=["b"]))
+    await lab.submit(document)
+    with pytest.raises(Invalid, match="not ended"):
+        kept_before(document, lab.state(), "b", lab.entries())
+    lab.start()
+    await lab.reach("failed")
+    with pytest.raises(Invalid, match="no step"):
+        kept_before(document, lab.state(), "none", lab.entries())
+    kept = kept_before(document, lab.state(), "b", lab.entries())
+    created = Created("version-of-r", retry_of="r")
+    assert await lab.runs.create(new_run("again", "test", created, kept)) == "ok"
+    await lab.reach("succeeded", run="again")
+    assert lab.ran == {"r/a": 1, "r/aside": 1, "again/c": 1}
