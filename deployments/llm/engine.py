@@ -30,7 +30,7 @@ WAITING_EACH = 16
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """`images` are encoded pictures, one of `PICTURES` each, for models that can see."""
+    """`images` are encoded pictures that `picture_type` knows, for models that can see."""
 
     role: Role
     content: str
@@ -185,6 +185,13 @@ class ModelCard:
     digest: str = ""
     expires: float | None = None
     details: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def picture_type(content: bytes) -> str | None:
+    """The media type by the first bytes; None of what is no PNG, JPEG, WebP or GIF picture."""
+    if content.startswith(b"RIFF") and content[8:12] != b"WEBP":
+        return None  # sound and video are RIFF files too
+    return next((kind for begin, kind in PICTURES.items() if content.startswith(begin)), None)
 
 
 def untagged(name: str) -> str:

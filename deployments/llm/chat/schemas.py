@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from autobot.schemas.json_schema import checked
 from deployments.llm.chat.limits import NotOffered, wrong
 from deployments.llm.chat.tools import Tool, Toolbox, said_calls, said_result
-from deployments.llm.engine import ANY_OBJECT, PICTURES, ChatMessage, ChatRequest, Role, Schema
+from deployments.llm.engine import ANY_OBJECT, ChatMessage, ChatRequest, Role, Schema, picture_type
 
 ROLES: dict[str, Role] = {
     "system": "system",
@@ -103,7 +103,7 @@ def picture(url: str) -> bytes:
         content = base64.b64decode(encoded, validate=True)
     except binascii.Error as error:
         raise ValueError(f"image_url: not base64: {error}") from error
-    if not content.startswith(tuple(PICTURES)):
+    if picture_type(content) is None:
         raise ValueError("image_url: not a PNG, JPEG, WebP or GIF picture")
     return content
 

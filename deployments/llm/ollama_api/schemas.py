@@ -30,7 +30,7 @@ from deployments.llm.chat.schemas import (
     stops,
 )
 from deployments.llm.chat.tools import Toolbox, said_calls, said_result
-from deployments.llm.engine import ANY_OBJECT, PICTURES, ChatMessage, ChatRequest, Schema
+from deployments.llm.engine import ANY_OBJECT, ChatMessage, ChatRequest, Schema, picture_type
 
 LONGEST_S = 100 * 366 * 86400.0
 """No calendar is needed for a model that stays longer than this: it stays for ever."""
@@ -67,7 +67,7 @@ def _picture(value: Any) -> bytes:
         content = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError) as error:
         raise ValueError(f"images: not base64: {error}") from error
-    if not content.startswith(tuple(PICTURES)):
+    if picture_type(content) is None:
         raise ValueError("images: not a PNG, JPEG, WebP or GIF picture")
     return content
 

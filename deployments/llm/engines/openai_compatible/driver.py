@@ -23,13 +23,13 @@ from autobot.errors import (
     Unavailable,
 )
 from deployments.llm.engine import (
-    PICTURES,
     Chat,
     ChatEvent,
     ChatMessage,
     ChatRequest,
     ModelCard,
     Start,
+    picture_type,
 )
 from deployments.llm.engines.openai_events import read_events
 
@@ -145,7 +145,7 @@ def _message(message: ChatMessage) -> dict[str, Any]:
 
 
 def _data_url(image: bytes) -> str:
-    kind = next((kind for magic, kind in PICTURES.items() if image.startswith(magic)), None)
+    kind = picture_type(image)
     if kind is None:
         raise BadRequest("An image is none of PNG, JPEG, WebP and GIF.")
     return f"data:{kind};base64,{b64encode(image).decode()}"
