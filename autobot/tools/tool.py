@@ -102,4 +102,4 @@ class ToolSet:
                 result = await tool.run(arguments, call)
         except TimeoutError:
             raise Timeout(f"{call.name} was not done within {seconds:g} s.") from None
-        return result.model_dump(mode="json")
+        return result.model_dump(mode="json", by_alias=True)

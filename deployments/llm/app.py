@@ -8,9 +8,11 @@ from ray import serve
 
 from autobot.contracts.embeddings import Embeddings
 from autobot.contracts.responses import Responses
+from autobot.contracts.tools import Tools
 from autobot.errors import AutoBotError, Unavailable
-from autobot.serving.calls import client
+from autobot.serving.calls import client, serves
 from autobot.serving.room import RoomReplica
+from autobot.tools.tool import ToolSet
 
 NO_RESPONSES = "Room redis, which keeps responses, does not answer ({}); `store: false` needs none."
 
@@ -23,6 +25,7 @@ log = structlog.get_logger()
 
 @serve.deployment
 @serve.ingress()
+@serves(Tools)
 class Llm(RoomReplica):
     """OpenAI's and Ollama's API; the default model is in memory before the first request."""
 
@@ -32,9 +35,11 @@ class Llm(RoomReplica):
         super().__init__()
         # Serve imports this module on the head, where the engines need not be installed.
         from deployments.llm.room import ChatRoom
+        from deployments.llm.tools import chat_tools
 
         embeddings = client(Embeddings, "npu", NO_EMBEDDINGS, EMBED_DEADLINE_S)
         self.chats = ChatRoom(self.settings, embeddings, client(Responses, "redis", NO_RESPONSES))
+        self.tools = ToolSet(chat_tools(self.chats.service))
         try:
             self.chats.warm()
         except AutoBotError as error:

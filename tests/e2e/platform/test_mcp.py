@@ -37,12 +37,15 @@ async def test_a_model_reads_pages_pictures_and_meanings(platform: Platform) -> 
         ranked = await mcp.call_tool(
             "npu_rerank", {"query": "a pet", "documents": ["the stock market", "a small cat"]}
         )
+        answer = await mcp.call_tool("llm_chat", {"prompt": "Say hello.", "max_tokens": 8})
         vectors = await mcp.call_tool("npu_embed", {"texts": ["a cat"]})
     assert "nine to five" in json.dumps(page.structured_content)
     assert seen.content[0].type == "image"
     assert "42" in json.dumps(read.structured_content)
     assert ranked.structured_content is not None
     assert ranked.structured_content["ranking"][0]["document"] == "a small cat"
+    assert answer.structured_content is not None
+    assert answer.structured_content["text"]
     assert vectors.structured_content is not None
     assert len(vectors.structured_content["embeddings"][0]) == 384
 
