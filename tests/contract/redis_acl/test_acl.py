@@ -10,6 +10,7 @@ import redis.asyncio
 from redis.exceptions import AuthenticationError, NoPermissionError
 
 from autobot.errors import SetupError
+from autobot.platform.programs import prepare_programs
 from autobot.platform.programs import redis as redis_program
 from autobot.platform.secrets import Secrets, ensure_secrets
 from autobot.settings import Settings
@@ -28,6 +29,7 @@ async def port(tmp_path: Path, secrets: Secrets, unused_tcp_port: int) -> AsyncI
     settings = Settings(home=tmp_path, redis_port=unused_tcp_port)
     try:
         program = redis_program(settings)
+        prepare_programs([program])
     except SetupError as error:
         pytest.skip(error.detail)
     process = await asyncio.create_subprocess_exec(
