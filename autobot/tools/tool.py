@@ -106,8 +106,9 @@ class ToolSet:
                 raise Forbidden(f"This API key lacks the scope '{scope}'.")
         arguments = tool.read(call.arguments)
         seconds = min(call.within_s, tool.longest_s)
+        limit = asyncio.timeout(seconds)
         try:
-            async with asyncio.timeout(seconds) as limit:
+            async with limit:
                 result = await tool.run(arguments, call)
         except TimeoutError:
             if not limit.expired():

@@ -142,11 +142,17 @@ def test_a_hung_ray_node_is_noticed_within_20_s_and_its_callers_are_told_where(
         try:
             noticed = wait_for(lambda: cluster.state("npu") != "ok", 30, cluster.why)
             assert noticed < 20, f"noticed after {noticed:.0f} s"
-            started = time.monotonic()
-            said = json.loads(cluster.text("/v1/embeddings", ask, timeout=20))
-            assert time.monotonic() - started < 10
-            assert said["error"]["code"] == "unavailable", said
-            assert address in said["error"]["message"]
+            # The replica is alive: until the ingress has heard of the lost node it goes on serving.
+            answers: list[Any] = []
+
+            def told() -> bool:
+                answers.append(json.loads(cluster.text("/v1/embeddings", ask, timeout=10)))
+                return "error" in answers[-1]
+
+            wait_for(told, 10, lambda: f"{len(answers)} were served")
+            error = answers[-1]["error"]
+            assert error["code"] == "unavailable", error
+            assert address in error["message"]
         finally:
             vm.shell(f"kill -CONT {' '.join(hung)}", check=False)
         cluster.wait_until_ok(120)
