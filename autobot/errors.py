@@ -20,6 +20,7 @@
     ├── NotKept                       422 schema-not-kept
     ├── ElementFailed                 422 element
     ├── Busy                          429 busy             (Retry-After)
+    ├── Cancelled                     499 cancelled
     ├── ModelFailed                   502 model-failed
     ├── PageFailed                    502 page-failed
     ├── Unavailable                   503 unavailable      (Retry-After)
@@ -30,7 +31,8 @@
 
 Those of one room stand in its folder: `SessionEnded`, `WheelTaken`, `ProfileDamaged`,
 `ElementFailed`, `PageFailed` and `ModelFailed` in room browser, `BadModelFile` in room llm; and
-`InvalidAutomation` and `InvalidExpression` in `autobot.automation`. No answer carries the last two:
+`InvalidAutomation`, `InvalidExpression` and `Cancelled` in `autobot.automation`. No answer carries
+`Cancelled`, which a run's journal says of a step that was called off, nor the last two:
 `ApiError` is what the CLI was told, `SetupError` that the machine lacks something, with the remedy.
 
 Every argument goes positionally to ``Exception.__init__``: an error that crosses a process must be
