@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from autobot.errors import Unavailable
 from autobot.manifests import Rooms, rooms
 from autobot.platform.topology import Topology, TopologyFile, cluster_file
+from autobot.serving.control_store import ask
 from autobot.web.problems import describe
 
 log = structlog.get_logger()
@@ -39,28 +40,42 @@ class Vms:
         self._ask = alive
         self._alive: Collection[str] | None = None
         self._looked = -LOOK_EVERY_S
-        self._looking = asyncio.Lock()
+        self._asking: asyncio.Future[Collection[str]] | None = None
+        self._asked = 0.0
 
     async def all_lost(self, room: str) -> Sequence[str]:
         """The room's VMs if every one of them is lost, else none."""
         topology = self._topology()
         if topology is None or room not in topology.rooms:
             return ()
-        async with self._looking:
-            if time.monotonic() - self._looked >= LOOK_EVERY_S:
-                await self._look()
+        await self._look()
         addresses = topology.rooms[room].addresses
         known = self._alive
         return () if known is None or set(addresses) & set(known) else addresses
 
     async def _look(self) -> None:
-        try:
-            asked = asyncio.to_thread(self._ask)
-            self._alive = await asyncio.wait_for(asked, LOOK_DEADLINE_S)
-        except Exception as error:  # without an answer nobody is called lost
-            log.warning("absent.unknown", reason=str(error) or type(error).__name__)
-            self._alive = None
-        self._looked = time.monotonic()
+        """Ask one question at a time: while room main is away none is answered."""
+        now = time.monotonic()
+        if self._asking is None and now - self._looked >= LOOK_EVERY_S:
+            self._asked = now
+            self._asking = asyncio.ensure_future(ask(self._ask))
+            self._asking.add_done_callback(self._answered)
+        if self._asking is None:
+            return
+        left = self._asked + LOOK_DEADLINE_S - now
+        if left > 0:
+            await asyncio.wait({self._asking}, timeout=left)
+        if self._asking is not None and not self._asking.done():
+            self._alive = None  # without an answer nobody is called lost
+
+    def _answered(self, asked: asyncio.Future[Collection[str]]) -> None:
+        self._asking, self._looked = None, time.monotonic()
+        error = asked.exception()
+        if error is None:
+            self._alive = asked.result()
+            return
+        log.warning("absent.unknown", reason=str(error) or type(error).__name__)
+        self._alive = None
 
 
 class TellAbsence:

@@ -18,6 +18,7 @@ from ray.exceptions import RayTaskError
 from ray.serve.handle import DeploymentHandle
 
 from autobot.errors import AutoBotError, Unavailable
+from autobot.serving import control_store
 
 log = structlog.get_logger()
 
@@ -64,7 +65,7 @@ class Application:
         which with room main switched off does not answer, and blocks who asks until it does.
         """
         if self._making is None or (self._making.done() and self._making.exception()):
-            self._making = asyncio.ensure_future(asyncio.to_thread(self._make))
+            self._making = asyncio.ensure_future(control_store.ask(self._make))
         return await asyncio.shield(self._making)
 
     def _make(self) -> DeploymentHandle[Any]:

@@ -13,6 +13,7 @@ from autobot.contracts.health import NodeRef, RoomReport
 from autobot.errors import Unavailable
 from autobot.health import Expected, Serving
 from autobot.manifests import rooms
+from autobot.serving import control_store
 from autobot.serving.calls import Application
 
 CALL_DEADLINE_S = 3.0
@@ -57,14 +58,14 @@ class ClusterView:
 
         Has no deadline of its own: the caller sets one.
         """
-        serving = summarise(await asyncio.to_thread(serve.status))
+        serving = summarise(await control_store.ask(serve.status))
         self._replicas = serving.replicas
         return serving
 
     async def nodes(self) -> list[dict[str, Any]]:
         """Every node Ray knows, dead ones too, with the rooms its resources pin to it."""
         try:
-            nodes = await asyncio.wait_for(asyncio.to_thread(ray.nodes), CALL_DEADLINE_S)
+            nodes = await asyncio.wait_for(control_store.ask(ray.nodes), CALL_DEADLINE_S)
         except TimeoutError as error:
             raise Unavailable("Ray's control store does not answer.") from error
         return [self._describe(node) for node in nodes]

@@ -1,6 +1,7 @@
 """Callers of a lost room get 503 with its VM's address, those that wait already among them."""
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -116,3 +117,28 @@ async def test_a_room_with_another_vm_left_is_not_lost() -> None:
     two = topology(npu={"port": 8081, "addresses": [NPU, "172.16.168.32"]})
     assert await Vms(lambda: two, lambda: {"172.16.168.32"}).all_lost("npu") == ()
     assert await Vms(lambda: None, lambda: set()).all_lost("npu") == (), "one machine has no VMs"
+
+
+async def test_a_control_store_that_is_silent_is_asked_once_and_takes_no_other_work_its_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With room main away each look left a thread behind, until a replica had none for its own."""
+    monkeypatch.setattr("autobot.serving.absent.LOOK_DEADLINE_S", 0.05)
+    monkeypatch.setattr("autobot.serving.absent.LOOK_EVERY_S", 0)
+    back, asked = threading.Event(), 0
+
+    def silent() -> set[str]:
+        nonlocal asked
+        asked += 1
+        assert back.wait(20)
+        return {"172.16.168.22"}
+
+    vms = Vms(topology, silent)
+    try:
+        async with asyncio.timeout(15):
+            for _ in range(50):
+                assert await vms.all_lost("npu") == ()
+            assert await asyncio.to_thread(lambda: "free") == "free"
+        assert asked == 1
+    finally:
+        back.set()
