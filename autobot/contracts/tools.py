@@ -34,6 +34,10 @@ class ToolInfo:
     longest_s: float
     """The most seconds that one call may take."""
 
+    def open_to(self, caller: KeyRecord) -> bool:
+        """Whether the caller's key has all ``scopes``. Expiry is not looked at."""
+        return all(caller.allows(scope) for scope in self.scopes)
+
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
@@ -76,7 +80,7 @@ class FakeTools:
     async def run(self, call: ToolCall) -> JsonObject:
         if call.name != self._info.name:
             raise NotFound(f"There is no tool '{call.name}'.")
-        if not all(call.caller.allows(scope) for scope in self._info.scopes):
+        if not self._info.open_to(call.caller):
             raise Forbidden(f"This API key may not use the tool '{call.name}'.")
         self.calls.append(call)
         return dict(call.arguments)

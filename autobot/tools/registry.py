@@ -53,8 +53,7 @@ class Registry:
 
     async def allowed(self, caller: KeyRecord) -> Sequence[ToolInfo]:
         """Those of `tools` that the caller's key may use."""
-        tools = await self.tools()
-        return [info for info in tools if all(caller.allows(scope) for scope in info.scopes)]
+        return [info for info in await self.tools() if info.open_to(caller)]
 
     async def run(self, call: ToolCall) -> JsonObject:
         """Run it where it is. Raises as `Tools.run`, and `Unavailable` when its room is away.
@@ -64,7 +63,7 @@ class Registry:
         await self._known()
         for application, infos in self._described.items():
             for info in infos:
-                if info.name == call.name and all(call.caller.allows(s) for s in info.scopes):
+                if info.name == call.name and info.open_to(call.caller):
                     return await self._run(application, call)
         raise NotFound(f"There is no tool '{call.name}' for this API key.")
 
