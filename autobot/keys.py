@@ -165,6 +165,10 @@ class KeyRing:
         record = self._by_id.get(key_id)
         return record is not None and not self._expired(record)
 
+    def record(self, key_id: str) -> KeyRecord | None:
+        """Return the record of a key that is neither revoked nor expired."""
+        return self._by_id[key_id] if self.holds(key_id) else None
+
     def seconds_left(self, record: KeyRecord) -> float | None:
         """Until ``record`` expires; None when it never does."""
         return None if record.expires is None else max(0.0, record.expires - time.time())

@@ -46,7 +46,8 @@ class NewRun:
     """``entries`` begin its journal; it is due at once, or at ``due``.
 
     ``automation`` is what runs are listed and counted by: an automation's id, or the name of any
-    other kind of long work.
+    other kind of long work. More than ``most_running`` of it at once wait in line for their turn,
+    in the order of their making.
     """
 
     id: str
@@ -54,6 +55,7 @@ class NewRun:
     entries: tuple[bytes, ...]
     due: int | None = None
     most_open: int = MOST_OPEN
+    most_running: int = MOST_OPEN
 
     def __post_init__(self) -> None:
         for name in (self.id, self.automation):
@@ -182,7 +184,8 @@ class Runs(Protocol):
         """Add an entry without a lease, and let the run fall due if nobody works on it.
 
         ``ask`` names it: a second of that name is a ``duplicate``. ``ended``: the run is over.
-        ``full``: there were `MOST_ASKS`.
+        ``full``: there were `MOST_ASKS`. A run that waits in line leaves the line: it must be able
+        to end.
         """
         ...
 
@@ -199,8 +202,9 @@ class Runs(Protocol):
         to end, and those that ended more than ``seconds`` ago. Return how many."""
         ...
 
-    async def schedule(self, schedule: str, at: int | None) -> None:
-        """Set a schedule's next instant, or remove it with None."""
+    async def schedule(self, schedule: str, at: int | None, *, keep: bool = False) -> None:
+        """Set a schedule's next instant, or remove it with None. With ``keep`` one that is set
+        stays."""
         ...
 
     async def fires(self, limit: int = 100) -> Sequence[Fire]:
@@ -239,6 +243,7 @@ class _Kept:
     token: int = 0
     held: bool = False
     ended: int | None = None
+    in_line: bool = False
     log: list[Entry] = field(default_factory=list[Entry])
     asks: set[str] = field(default_factory=set[str])
     blobs: dict[str, bytes] = field(default_factory=dict[str, bytes])
@@ -269,7 +274,10 @@ class FakeRuns:
             return "full"
         now = self._clock()
         due = now if run.due is None else run.due
+        active = sum(kept.ended is None and not kept.in_line for kept in mine)
         self.kept[run.id] = kept = _Kept(run.automation, now, due)
+        if active >= run.most_running:
+            kept.in_line, kept.due = True, None
         kept.add(0, now, run.entries)
         return "ok"
 
@@ -354,7 +362,15 @@ class FakeRuns:
             kept.held, kept.due = False, release.due
         if kept.state in ENDED:
             kept.ended, kept.due = now, None
+            self._next(kept.automation, now)
         return "ok"
+
+    def _next(self, automation: str, now: int) -> None:
+        """Let the first in line have its turn."""
+        for kept in self.kept.values():
+            if kept.automation == automation and kept.in_line:
+                kept.in_line, kept.due = False, now
+                return
 
     async def ask(self, run: str, ask: str, entry: bytes) -> Asked:
         check_entries([entry])
@@ -370,6 +386,7 @@ class FakeRuns:
         now = self._clock()
         kept.asks.add(ask)
         kept.add(0, now, [entry])
+        kept.in_line = False
         if not kept.held:
             kept.due = now
         return "ok"
@@ -400,7 +417,9 @@ class FakeRuns:
             del self.kept[name]
         return len(doomed)
 
-    async def schedule(self, schedule: str, at: int | None) -> None:
+    async def schedule(self, schedule: str, at: int | None, *, keep: bool = False) -> None:
+        if keep and schedule in self._fires:
+            return
         self._fires.pop(schedule, None)
         if at is not None:
             self._fires[schedule] = at

@@ -16,6 +16,7 @@ from autobot.platform.topology import TopologyFile, cluster_file
 from autobot.serving.calls import client
 from autobot.serving.room import NO_KEYS, RoomReplica
 from autobot.tools.registry import LONGEST_S, Registry
+from deployments.main.automation.room import AutomationRoom
 from deployments.main.health.cluster import ClusterView
 from deployments.main.room import main_routes
 
@@ -71,14 +72,33 @@ class Main(RoomReplica):
     def router(self) -> APIRouter:
         keys = client(Keys, "redis", NO_KEYS, WRITE_DEADLINE_S)
         backup = client(Backup, "redis", NO_BACKUP, SNAPSHOT_DEADLINE_S)
+        registry = self._registry()
         return main_routes(
             self.monitor,
             self.cluster,
             self.keys,
             keys,
             backup,
-            self._registry(),
+            registry,
+            self._automation(keys, registry),
             self.settings.max_body_bytes,
+        )
+
+    def _automation(self, keys: Keys, registry: Registry) -> AutomationRoom:
+        from deployments.main.automation.connection import connect
+        from deployments.main.automation.driver import RedisRuns
+        from deployments.main.automation.library import RedisAutomations
+
+        password = (self.settings.secrets_dir / "redis" / "main").read_text().strip()
+        host = self._vms().get("redis", ("127.0.0.1",))[0]
+        redis = connect(host, self.settings.redis_port, "main", password)
+        return AutomationRoom(
+            RedisAutomations(redis),
+            RedisRuns(redis),
+            keys,
+            self.keys,
+            registry,
+            self.cluster.spread_keys,
         )
 
     def _registry(self) -> Registry:

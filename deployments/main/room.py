@@ -9,6 +9,7 @@ from autobot.contracts.keys import Keys
 from autobot.health import HealthMonitor
 from autobot.keys import KeyRing
 from autobot.tools.registry import Registry
+from deployments.main.automation.room import AutomationRoom
 from deployments.main.backup.api import backup_routes
 from deployments.main.documentation.api import documentation_routes
 from deployments.main.health.api import health_routes
@@ -31,6 +32,7 @@ def main_routes(
     keys: Keys,
     backup: Backup,
     registry: Registry,
+    automation: AutomationRoom,
     max_body_bytes: int,
 ) -> APIRouter:
     """``ring`` is what this replica accepts, ``keys`` what room redis keeps."""
@@ -40,4 +42,5 @@ def main_routes(
     router.include_router(key_routes(keys, cluster.spread_keys))
     router.include_router(documentation_routes(cluster.openapi))
     router.include_router(mcp_routes(registry, max_body_bytes))
+    router.include_router(automation.router())
     return router

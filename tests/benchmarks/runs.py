@@ -13,6 +13,7 @@ import redis.asyncio
 from pydantic import JsonValue
 
 from autobot.automation.document import Automation, OnUnknown
+from autobot.automation.runs.attempts import Work
 from autobot.automation.runs.engine import Engine
 from autobot.automation.runs.journal import Created, new_run
 from autobot.contracts.runs import ENDED
@@ -40,9 +41,7 @@ class Nothing:
     def on_unknown(self, use: str) -> OnUnknown:
         return "retry"
 
-    async def execute(
-        self, use: str, arguments: JsonValue, key: str, deadline: float, cancel: asyncio.Event
-    ) -> JsonValue:
+    async def execute(self, work: Work) -> JsonValue:
         self.begun.append(time.perf_counter())
         return None
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pydantic import JsonValue
@@ -20,6 +21,23 @@ CANCEL_S = 10.0
 """How long an attempt that is called off may take to end by itself."""
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one attempt has to do, in the name of the API key ``principal``.
+
+    ``key`` is the same for every attempt of one step of one run: a receiver that honours keys of
+    idempotency does it once. ``deadline`` is on the event loop's clock. Once ``cancel`` is set
+    there are `CANCEL_S` to end in.
+    """
+
+    use: str
+    arguments: JsonValue
+    principal: str
+    key: str
+    deadline: float
+    cancel: asyncio.Event
+
+
 class StepKinds(Protocol):
     """The tools that steps use."""
 
@@ -31,15 +49,11 @@ class StepKinds(Protocol):
         """What to do about an attempt whose worker vanished, where the step does not say."""
         ...
 
-    async def execute(
-        self, use: str, arguments: JsonValue, key: str, deadline: float, cancel: asyncio.Event
-    ) -> JsonValue:
+    async def execute(self, work: Work) -> JsonValue:
         """Do it and return the step's output.
 
-        ``key`` is the same for every attempt of one step of one run: a receiver that honours
-        idempotency keys does it once. ``deadline`` is on the event loop's clock. Once ``cancel`` is
-        set there are `CANCEL_S` to end in. An `AutoBotError` says by its ``status`` whether another
-        attempt makes sense, and by ``retry_after`` when.
+        An `AutoBotError` says by its ``status`` whether another attempt makes sense, and by
+        ``retry_after`` when.
         """
         ...
 
@@ -54,11 +68,18 @@ class Cancelled(AutoBotError):
 class Attempt:
     """An attempt under way; ``done`` is called when it has a result."""
 
-    def __init__(self, start: Start, key: str, kinds: StepKinds, done: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        start: Start,
+        key: str,
+        principal: str,
+        kinds: StepKinds,
+        done: Callable[[], None],
+    ) -> None:
         self.start = start
         self._cancel = asyncio.Event()
         self._stopping: asyncio.TimerHandle | None = None
-        self._task = asyncio.create_task(self._execute(kinds, key))
+        self._task = asyncio.create_task(self._execute(kinds, key, principal))
         self._task.add_done_callback(lambda task: done())
 
     @property
@@ -71,21 +92,20 @@ class Attempt:
         """Whether there is a result."""
         return self._task.done()
 
-    async def _execute(self, kinds: StepKinds, key: str) -> JsonValue:
+    async def _execute(self, kinds: StepKinds, key: str, principal: str) -> JsonValue:
         """What does not end although it is cancelled is left alone: the run goes on without it."""
         start = self.start
         deadline = asyncio.get_running_loop().time() + start.timeout
-        work = asyncio.ensure_future(
-            kinds.execute(start.use, start.arguments, key, deadline, self._cancel)
-        )
+        work = Work(start.use, start.arguments, principal, key, deadline, self._cancel)
+        working = asyncio.ensure_future(kinds.execute(work))
         try:
-            await asyncio.wait({work}, timeout=start.timeout)
-            if not work.done():
+            await asyncio.wait({working}, timeout=start.timeout)
+            if not working.done():
                 raise Timeout(f"The step took longer than {start.timeout} seconds.")
-            return work.result()
+            return working.result()
         finally:
-            work.add_done_callback(_forget)
-            work.cancel()
+            working.add_done_callback(_forget)
+            working.cancel()
 
     def stop(self) -> None:
         """Call it off."""
@@ -119,7 +139,7 @@ class Attempt:
         return output, body
 
 
-def _forget(work: "asyncio.Future[Any]") -> None:
+def _forget(working: "asyncio.Future[Any]") -> None:
     """Take the exception of what nobody waits for, or the event loop complains of it."""
-    if not work.cancelled():
-        work.exception()
+    if not working.cancelled():
+        working.exception()

@@ -27,13 +27,15 @@ Answer = Literal["approve", "reject", "retry", "fail", "done"]
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """The beginning. ``version`` is the id of the version that the whole run keeps to."""
+    """The beginning. ``version`` is the id of the version that the whole run keeps to, and
+    ``principal`` of the API key in whose name its steps act."""
 
     kind: ClassVar[str] = "created"
     version: str
     inputs: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     trigger: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     retry_of: str | None = None
+    principal: str = ""
     schema: int = SCHEMA
 
 
@@ -216,8 +218,13 @@ def new_run(
     kept: Sequence[JournalEntry] = (),
     *,
     most_open: int = 100,
+    most_running: int = 100,
 ) -> NewRun:
     """Return a run for `Runs.create`; ``kept`` are results that it takes from an earlier one."""
     return NewRun(
-        run, automation, tuple(encode(entry) for entry in (created, *kept)), most_open=most_open
+        run,
+        automation,
+        tuple(encode(entry) for entry in (created, *kept)),
+        most_open=most_open,
+        most_running=most_running,
     )

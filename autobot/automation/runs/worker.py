@@ -152,7 +152,10 @@ class Worker:
     def _begin(self, start: Start) -> None:
         step, iteration = start.entry.place
         key = "/".join(str(part) for part in (self.lease.run, step, iteration) if part is not None)
-        self._attempts[start.entry.place] = Attempt(start, key, self._of.kinds, self._wake.set)
+        principal = self._state.created.principal if self._state.created else ""
+        self._attempts[start.entry.place] = Attempt(
+            start, key, principal, self._of.kinds, self._wake.set
+        )
 
     async def _sleep(self, due: int | None) -> None:
         """Until an attempt is over, something was asked, or ``due``."""

@@ -1,13 +1,9 @@
-"""`Runs` on Redis: scripts through one bounded pool of connections."""
+"""`Runs` on Redis."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import redis.asyncio
-from redis import exceptions
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from autobot.contracts.runs import (
     LEASE_S,
@@ -29,39 +25,18 @@ from autobot.contracts.runs import (
     check_blob,
     check_entries,
 )
-from autobot.errors import Unavailable
+from deployments.main.automation.connection import PREFIX, translated
 from deployments.main.automation.scripts import COMMON, SCRIPTS
 
-TIMEOUT_S = 5.0
-"""A blob of 16 MiB is on the disk within it."""
-CONNECTIONS = 256
-"""More at once are `Unavailable`; an engine needs one for each of its runs and one for itself."""
-PREFIX = "autobot:main:"
 FIRES = f"{PREFIX}fires"
 
 
 class RedisRuns:
-    """Connects on first use and again after every loss; writes are synced (appendfsync always).
+    """Each call is one script or one command; writes are synced (appendfsync always)."""
 
-    The client repeats nothing by itself: a claim that happened twice would leave runs idle until
-    their first lease ends. Who calls knows what it may repeat.
-    """
-
-    def __init__(
-        self, host: str, port: int, username: str, password: str, lease_s: float = LEASE_S
-    ) -> None:
-        pool = redis.asyncio.ConnectionPool(
-            host=host,
-            port=port,
-            username=username,
-            password=password,
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
-            max_connections=CONNECTIONS,
-            retry=Retry(NoBackoff(), 0),
-        )
+    def __init__(self, client: "redis.asyncio.Redis", lease_s: float = LEASE_S) -> None:
         self._lease = round(lease_s * 1000)
-        self._redis = redis.asyncio.Redis.from_pool(pool)
+        self._redis = client
         self._scripts = {
             name: self._redis.register_script(COMMON + body) for name, body in SCRIPTS.items()
         }
@@ -135,12 +110,12 @@ class RedisRuns:
     async def prune(self, keep: int, seconds: int, limit: int = 100) -> int:
         return await self._run("prune", keep, seconds * 1000, limit)
 
-    async def schedule(self, schedule: str, at: int | None) -> None:
+    async def schedule(self, schedule: str, at: int | None, *, keep: bool = False) -> None:
         with translated():
             if at is None:
                 await self._redis.zrem(FIRES, schedule)
             else:
-                await self._redis.zadd(FIRES, {schedule: at})
+                await self._redis.zadd(FIRES, {schedule: at}, nx=keep)
 
     async def fires(self, limit: int = 100) -> Sequence[Fire]:
         with translated():
@@ -157,7 +132,7 @@ class RedisRuns:
 
 
 def _new(run: NewRun) -> tuple[Any, ...]:
-    return (run.id, run.automation, run.due, run.most_open, *run.entries)
+    return (run.id, run.automation, run.due, run.most_open, run.most_running, *run.entries)
 
 
 def _run(shown: Sequence[Any]) -> Run:
@@ -172,18 +147,3 @@ def _run(shown: Sequence[Any]) -> Run:
         int(seq),
         int(token),
     )
-
-
-@contextlib.contextmanager
-def translated() -> Iterator[None]:
-    """Redis' own errors as this platform's: away, without memory or disk, or a wrong password."""
-    try:
-        yield
-    except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
-        raise Unavailable(f"Redis does not answer: {error}") from error
-    except (exceptions.OutOfMemoryError, exceptions.NoPermissionError) as error:
-        raise Unavailable(f"Redis refused: {error}") from error
-    except exceptions.ResponseError as error:
-        if "MISCONF" not in str(error) and "OOM" not in str(error):
-            raise
-        raise Unavailable(f"Redis keeps nothing new: {error}") from error

@@ -7,6 +7,7 @@
     autobot:main:runs:due          a sorted set by the instant they fall due
     autobot:main:runs:all          a sorted set by creation, and so for one automation or state:
     autobot:main:runs:of:AUTOMATION, autobot:main:runs:in:STATE
+    autobot:main:runs:line:AUTOMATION  a sorted set by creation: those that wait for their turn
     autobot:main:runs:ended        a sorted set by end, and so for one automation:
     autobot:main:runs:ended:of:AUTOMATION
     autobot:main:runs:ended:count  a sorted set: automation -> how many of its runs have ended
@@ -30,6 +31,7 @@ local DUE, ALL, FIRES = P .. 'runs:due', P .. 'runs:all', P .. 'fires'
 local OVER, COUNT = P .. 'runs:ended', P .. 'runs:ended:count'
 local function of(automation) return P .. 'runs:of:' .. automation end
 local function over(automation) return P .. 'runs:ended:of:' .. automation end
+local function line(automation) return P .. 'runs:line:' .. automation end
 local function state_set(state) return P .. 'runs:in:' .. state end
 local ENDED = {succeeded = true, failed = true, cancelled = true}
 
@@ -53,10 +55,12 @@ local function enter(id, state, now)
         call('ZADD', OVER, now, id)
         call('ZADD', over(have[3]), now, id)
         call('ZINCRBY', COUNT, 1, have[3])
+        local following = call('ZPOPMIN', line(have[3]))[1]
+        if following then call('ZADD', DUE, now, following) end
     end
 end
 
-local function create(id, automation, due, most, bodies, first)
+local function create(id, automation, due, most, running, bodies, first)
     if call('EXISTS', hash(id)) == 1 then return 'there' end
     local open = call('ZCARD', of(automation)) - call('ZCARD', over(automation))
     if open >= tonumber(most) then return 'full' end
@@ -67,7 +71,11 @@ local function create(id, automation, due, most, bodies, first)
     enter(id, 'queued', now)
     call('ZADD', ALL, now, id)
     call('ZADD', of(automation), now, id)
-    call('ZADD', DUE, due == '' and now or due, id)
+    if open - call('ZCARD', line(automation)) >= tonumber(running) then
+        call('ZADD', line(automation), now, id)
+    else
+        call('ZADD', DUE, due == '' and now or due, id)
+    end
     return 'ok'
 end
 
@@ -78,8 +86,8 @@ local function show(id)
 end
 """
 
-# ARGV: id, automation, due, most, body...
-CREATE = "return create(ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV, 5)"
+# ARGV: id, automation, due, most, running, body...
+CREATE = "return create(ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV, 6)"
 
 # ARGV: id
 GET = "return show(ARGV[1])"
@@ -162,7 +170,8 @@ return 'ok'
 # ARGV: id, name, most, body
 ASK = """
 local id = ARGV[1]
-local have = call('HMGET', hash(id), 'state', 'held', 'seq', 'asks', 'ask:' .. ARGV[2])
+local have = call('HMGET', hash(id), 'state', 'held', 'seq', 'asks', 'ask:' .. ARGV[2],
+                  'automation')
 if not have[1] then return 'missing' end
 if have[5] then return 'duplicate' end
 if ENDED[have[1]] then return 'ended' end
@@ -170,6 +179,7 @@ if tonumber(have[4]) >= tonumber(ARGV[3]) then return 'full' end
 local now = clock()
 local seq = add(id, have[3] + 1, 0, now, ARGV, 4)
 call('HSET', hash(id), 'seq', seq, 'asks', have[4] + 1, 'ask:' .. ARGV[2], seq)
+call('ZREM', line(have[6]), id)
 if have[2] ~= '1' then call('ZADD', DUE, now, id) end
 return 'ok'
 """
@@ -207,14 +217,16 @@ end
 return gone
 """
 
-# ARGV: schedule, at, following, '' or 'run', id, automation, due, most, body...
+# ARGV: schedule, at, following, '' or 'run', id, automation, due, most, running, body...
 FIRE = """
 if tonumber(call('ZSCORE', FIRES, ARGV[1]) or -1) ~= tonumber(ARGV[2]) then
     if ARGV[4] ~= '' and call('EXISTS', hash(ARGV[5])) == 1 then return 'there' end
     return 'stale'
 end
 local created = 'ok'
-if ARGV[4] ~= '' then created = create(ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV, 9) end
+if ARGV[4] ~= '' then
+    created = create(ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV, 10)
+end
 if ARGV[3] == '' then call('ZREM', FIRES, ARGV[1]) else call('ZADD', FIRES, ARGV[3], ARGV[1]) end
 return created
 """

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from autobot.contracts.runs import LEASE_S, FakeRuns, Runs
+from deployments.main.automation.connection import connect
 from deployments.main.automation.driver import RedisRuns
 from tests.contract.redis.conftest import Server, redis_stack, server
 
@@ -16,7 +17,8 @@ MakeRuns = Callable[[float], Runs]
 def redis_runs(server: Server, lease_s: float = LEASE_S) -> RedisRuns:
     """Room main's own user on that server."""
     password = server.secrets.read("redis/main")
-    return RedisRuns("127.0.0.1", server.settings.redis_port, "main", password, lease_s)
+    client = connect("127.0.0.1", server.settings.redis_port, "main", password)
+    return RedisRuns(client, lease_s)
 
 
 @pytest.fixture(params=["fake", "redis"])

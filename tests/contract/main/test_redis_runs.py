@@ -11,6 +11,7 @@ import pytest
 
 from autobot.contracts.runs import NewRun, Release
 from autobot.errors import Unavailable
+from deployments.main.automation.connection import connect
 from deployments.main.automation.driver import RedisRuns
 from tests.contract.main.conftest import redis_runs
 from tests.contract.main.test_runs import bodies, claim_one, new
@@ -21,7 +22,8 @@ import asyncio, sys
 from deployments.main.automation.driver import RedisRuns
 
 async def main():
-    runs = RedisRuns("127.0.0.1", int(sys.argv[1]), "main", sys.stdin.readline().strip(), 1.0)
+    client = connect("127.0.0.1", int(sys.argv[1]), "main", sys.stdin.readline().strip())
+    runs = RedisRuns(client, 1.0)
     (lease,) = (await runs.claim(1)).leases
     print("claimed", await runs.append(lease, 2, [b"started"]), flush=True)
     sys.stdin.readline()
@@ -78,7 +80,7 @@ async def test_a_call_whose_reply_is_lost_is_repeated_without_harm(
 ) -> None:
     async with LossyProxy(server.settings.redis_port) as proxy:
         password = server.secrets.read("redis/main")
-        lossy = RedisRuns("127.0.0.1", proxy.port, "main", password)
+        lossy = RedisRuns(connect("127.0.0.1", proxy.port, "main", password))
         await lossy.create(new("warm"))
         warm = await claim_one(lossy)
         await lossy.append(warm, 2, [b"x"])

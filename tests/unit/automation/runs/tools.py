@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from autobot.automation.document import Automation, OnUnknown
+from autobot.automation.runs.attempts import Work
 
 Tool = Callable[[Any, str, asyncio.Event], Awaitable[JsonValue]]
 
@@ -24,10 +25,8 @@ class Tools:
     def on_unknown(self, use: str) -> OnUnknown:
         return self.policy
 
-    async def execute(
-        self, use: str, arguments: JsonValue, key: str, deadline: float, cancel: asyncio.Event
-    ) -> JsonValue:
-        return await self.tools[use](arguments, key, cancel)
+    async def execute(self, work: Work) -> JsonValue:
+        return await self.tools[work.use](work.arguments, work.key, work.cancel)
 
 
 def automation(*steps: dict[str, Any], **more: Any) -> Automation:

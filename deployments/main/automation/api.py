@@ -1,0 +1,260 @@
+"""`/api/automations` and `/api/runs`: by keys of scope `automation`."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+
+from autobot.automation.reading import content_hash, load
+from autobot.automation.runs.journal import Answered, decode, decoded, encode
+from autobot.automation.runs.state import RunState, fold
+from autobot.contracts.automations import Kept
+from autobot.contracts.runs import ENDED, Entry, Run, State
+from autobot.errors import Conflict, Invalid, NotFound
+from autobot.keys import KeyRecord
+from autobot.web.auth import require
+from autobot.web.disconnect import EventStream
+from deployments.main.automation.schemas import (
+    AutomationDetail,
+    AutomationInfo,
+    Decision,
+    Enable,
+    NewRunRequest,
+    Publish,
+    RunDetail,
+    RunInfo,
+    StartedRun,
+    automation_detail,
+    automation_info,
+    instant,
+    run_detail,
+    run_info,
+)
+from deployments.main.automation.service import AutomationService
+
+Caller = Annotated[KeyRecord, Depends(require("automation"))]
+LONGEST_WAIT_S = 60
+LOOK_EVERY_S = 0.25
+PAGE = 1_000
+DOCUMENT: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/yaml": {"schema": {"type": "string"}},
+            "application/json": {"schema": {"type": "object"}},
+        },
+    }
+}
+
+
+def automation_routes(service: AutomationService) -> APIRouter:
+    """The routes of automations."""
+    router = APIRouter(prefix="/api/automations", tags=["automations"])
+
+    @router.get("")
+    async def list_automations(caller: Caller) -> list[AutomationInfo]:
+        """List every automation, by name."""
+        return [automation_info(kept, *_read(kept)) for kept in await service.automations.all()]
+
+    @router.post("", status_code=201, openapi_extra=DOCUMENT)
+    async def create_automation(request: Request, caller: Caller) -> AutomationDetail:
+        """Keep a new draft, in YAML or JSON, under its own name; it does not run before it is
+        published. 422 lists every mistake with its line and column; 409 when the name is taken."""
+        return _detail(await service.save(await _text(request), caller, None))
+
+    @router.get("/{name}")
+    async def get_automation(name: str, caller: Caller) -> AutomationDetail:
+        """Return one with its draft."""
+        return _detail(await service.automations.get(name))
+
+    @router.put("/{name}", openapi_extra=DOCUMENT)
+    async def update_automation(
+        name: str,
+        request: Request,
+        caller: Caller,
+        revision: Annotated[int, Query(description="The draft that was changed.")],
+    ) -> AutomationDetail:
+        """Replace the draft of that revision; what is published goes on as it is. 409 when there is
+        a newer draft."""
+        text = await _text(request)
+        if service.check(text).automation.name != name:
+            raise Invalid("The document has another name: that would be another automation.")
+        return _detail(await service.save(text, caller, revision))
+
+    @router.delete("/{name}", status_code=204)
+    async def delete_automation(name: str, caller: Caller) -> None:
+        """Remove it and cancel its runs; their journals stay for their time."""
+        await service.delete(name)
+
+    @router.post("/{name}/publish")
+    async def publish_automation(name: str, body: Publish, caller: Caller) -> AutomationDetail:
+        """Let the draft run from now on, as an API key of its own with the scopes that its tools
+        need; 403 when the caller's key lacks one. Runs under way keep to their version."""
+        return _detail(await service.publish(name, body.revision, caller))
+
+    @router.post("/{name}/enable")
+    async def enable_automation(name: str, body: Enable, caller: Caller) -> AutomationDetail:
+        """Let it start runs, or not: then those that have not begun are cancelled."""
+        return _detail(await service.enable(name, body.enabled))
+
+    @router.post("/{name}/runs", status_code=202)
+    async def start_run(
+        name: str,
+        body: NewRunRequest,
+        caller: Caller,
+        idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
+        wait: Annotated[int, Query(ge=0, le=LONGEST_WAIT_S, description="Seconds.")] = 0,
+    ) -> StartedRun:
+        """Start a run; with `wait` answer once it has ended, or after so many seconds. Under the
+        same `Idempotency-Key` it is the same run."""
+        run = await service.start(name, body.inputs, caller, idempotency_key)
+        return StartedRun(id=run, state=await _state_after(service, run, wait))
+
+    @router.get("/{name}/runs")
+    async def list_runs_of(
+        name: str, caller: Caller, state: State | None = None, limit: int = 100
+    ) -> list[RunInfo]:
+        """List its runs, the newest first."""
+        return [run_info(run) for run in await service.runs.list(name, state, limit=limit)]
+
+    return router
+
+
+def run_routes(service: AutomationService) -> APIRouter:
+    """The routes of runs."""
+    router = APIRouter(prefix="/api/runs", tags=["runs"])
+
+    @router.get("")
+    async def list_runs(
+        caller: Caller,
+        automation: str | None = None,
+        state: State | None = None,
+        before: Annotated[int | None, Query(description="Milliseconds of Unix time.")] = None,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> list[RunInfo]:
+        """List runs, the newest first."""
+        runs = await service.runs.list(automation, state, before, limit)
+        return [run_info(run) for run in runs]
+
+    @router.get("/{run}")
+    async def get_run(run: str, caller: Caller) -> RunDetail:
+        """Return a run with what has become of its steps."""
+        shown = await _run(service, run)
+        return run_detail(shown, fold(decoded(await _journal(service, run))))
+
+    @router.get("/{run}/events", response_class=EventStream)
+    async def run_events(
+        run: str,
+        caller: Caller,
+        follow: bool = True,
+        last_event_id: Annotated[int, Header()] = 0,
+    ) -> Response:
+        """Stream the journal as server-sent events, whose ids are its numbers: with `Last-Event-ID`
+        it goes on there. It ends with the run, or with `follow=false` where the journal ends."""
+        await _run(service, run)
+        events = _events(service, run, last_event_id, follow)
+        return EventStream(events, events, {})
+
+    @router.post("/{run}/{what}", status_code=202)
+    async def ask_run(run: str, what: str, caller: Caller) -> RunInfo:
+        """Cancel, pause or resume a run."""
+        if what not in ("cancel", "pause", "resume"):
+            raise NotFound(f"A run knows no '{what[:40]}'.")
+        await service.ask(run, what, caller)
+        return run_info(await _run(service, run))
+
+    @router.post("/{run}/approvals/{step}", status_code=202)
+    async def decide(run: str, step: str, body: Decision, caller: Caller) -> RunInfo:
+        """Answer what a step waits for. 409 when it waits for nothing of that kind."""
+        state = fold(decoded(await _journal(service, run)))
+        entry, asked = _answer(state, step, body, caller.id)
+        outcome = await service.runs.ask(run, asked, encode(entry))
+        if outcome in ("ended", "duplicate"):
+            raise Conflict("That was answered already.")
+        return run_info(await _run(service, run))
+
+    return router
+
+
+def _detail(kept: Kept) -> AutomationDetail:
+    return automation_detail(kept, *_read(kept))
+
+
+def _read(kept: Kept) -> tuple[Any, str]:
+    automation = load(kept.draft).automation
+    return automation, content_hash(automation)
+
+
+async def _text(request: Request) -> str:
+    try:
+        return (await request.body()).decode()
+    except UnicodeDecodeError:
+        raise Invalid("The document is not UTF-8.") from None
+
+
+async def _run(service: AutomationService, run: str) -> Run:
+    shown = await service.runs.get(run)
+    if shown is None:
+        raise NotFound(f"There is no run '{run[:100]}'.")
+    return shown
+
+
+async def _journal(service: AutomationService, run: str) -> list[Entry]:
+    entries: list[Entry] = []
+    while page := await service.runs.read(run, len(entries), PAGE):
+        entries += page
+        if len(page) < PAGE:
+            break
+    return entries
+
+
+async def _state_after(service: AutomationService, run: str, seconds: int) -> State:
+    ends = asyncio.get_running_loop().time() + seconds
+    while True:
+        state = (await _run(service, run)).state
+        if state in ENDED or asyncio.get_running_loop().time() >= ends:
+            return state
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def _events(
+    service: AutomationService, run: str, after: int, follow: bool
+) -> AsyncGenerator[bytes, None]:
+    while True:
+        page = await service.runs.read(run, after, PAGE)
+        for entry in page:
+            yield _event(entry)
+        after += len(page)
+        if len(page) == PAGE:
+            continue
+        shown = await service.runs.get(run)
+        over = shown is None or (shown.state in ENDED and shown.seq <= after)
+        if over or not follow:
+            return
+        if not page:
+            await asyncio.sleep(LOOK_EVERY_S)
+
+
+def _event(entry: Entry) -> bytes:
+    body = json.loads(entry.body)
+    kind = decode(entry.body).kind
+    data = json.dumps({**body, "at": instant(entry.at)})
+    return f"id: {entry.seq}\nevent: {kind}\ndata: {data}\n\n".encode()
+
+
+def _answer(state: RunState, step: str, body: Decision, by: str) -> tuple[Answered, str]:
+    """The entry, and the name under which it is asked: once for each time that the step waits."""
+    place = state.places.get((step, body.iteration))
+    if place is None or place.waiting is None or place.status != "waiting":
+        raise Conflict(f"The step '{step[:64]}' does not wait.")
+    if place.waiting.on == "approval" and body.approved is not None:
+        answer = "approve" if body.approved else "reject"
+    elif place.waiting.on == "unknown" and body.outcome is not None:
+        answer = body.outcome
+    else:
+        wanted = "approved" if place.waiting.on == "approval" else "outcome"
+        raise Conflict(f"The step '{step[:64]}' waits for `{wanted}`.")
+    number = "" if body.iteration is None else body.iteration
+    return Answered(step, body.iteration, answer, by), f"{step}-{number}-{place.attempts}"

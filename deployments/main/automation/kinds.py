@@ -1,0 +1,73 @@
+"""Steps are done by the rooms' tools, in the name of the automation's own API key."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from pydantic import JsonValue
+
+from autobot.automation.document import OnUnknown
+from autobot.automation.runs.attempts import Work
+from autobot.contracts.tools import ToolCall, ToolInfo
+from autobot.errors import Forbidden, Invalid
+from autobot.keys import KeyRing
+from autobot.tools.registry import Registry
+
+log = structlog.get_logger()
+
+REFRESH_S = 10.0
+
+
+class ToolKinds:
+    """`StepKinds` of the registry's tools; `knows` says what was there at the last `refresh`."""
+
+    def __init__(self, registry: Registry, keys: KeyRing) -> None:
+        self._registry, self._keys = registry, keys
+        self._infos: Mapping[str, ToolInfo] = {}
+
+    @property
+    def infos(self) -> Mapping[str, ToolInfo]:
+        """The tools by name."""
+        return self._infos
+
+    async def refresh(self) -> None:
+        """Ask the rooms anew; one that does not answer keeps its tools."""
+        self._infos = {info.name: info for info in await self._registry.tools()}
+
+    async def stay_fresh(self) -> None:
+        """Refresh for ever."""
+        while True:
+            try:
+                await self.refresh()
+            except Exception as error:  # the next turn is a new chance
+                log.warning("automation.tools_not_read", reason=repr(error))
+            await asyncio.sleep(REFRESH_S)
+
+    def knows(self, use: str) -> bool:
+        return use in self._infos
+
+    def on_unknown(self, use: str) -> OnUnknown:
+        info = self._infos.get(use)
+        return info.on_unknown if info else "ask"
+
+    async def execute(self, work: Work) -> JsonValue:
+        """Run the tool. Raises as it does, and `Forbidden` once the automation's key is gone."""
+        if not isinstance(work.arguments, Mapping):
+            raise Invalid(f"{work.use} takes an object.")
+        caller = self._keys.record(work.principal)
+        if caller is None:
+            raise Forbidden("The automation's API key was revoked; publish it again.")
+        seconds = work.deadline - asyncio.get_running_loop().time()
+        call = ToolCall(work.use, work.arguments, caller, max(0.0, seconds), work.key)
+        running = asyncio.ensure_future(self._registry.run(call))
+        cancelling = asyncio.ensure_future(work.cancel.wait())
+        try:
+            await asyncio.wait({running, cancelling}, return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                raise asyncio.CancelledError
+            result: Any = dict(running.result())
+            return result
+        finally:
+            running.cancel()
+            cancelling.cancel()

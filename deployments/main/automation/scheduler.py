@@ -1,0 +1,111 @@
+"""Runs that a clock starts. Any number of replicas may do this at once: see `Runs.fire`."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from autobot.automation.document import Automation
+from autobot.automation.expressions import resolve
+from autobot.automation.inputs import fill_in
+from autobot.automation.schedule import due, next_fires, run_id
+from autobot.automation.triggers import Schedule
+from autobot.contracts.automations import Kept
+from autobot.contracts.runs import Fire, NewRun
+from autobot.errors import AutoBotError, NotFound
+from deployments.main.automation.service import (
+    AutomationService,
+    Trigger,
+    milliseconds,
+    schedule_name,
+    schedules,
+)
+
+log = structlog.get_logger()
+
+LOOK_EVERY_S = 0.5
+TOGETHER = 100
+"""Fires taken at once; more wait for the next look, which then comes at once."""
+
+
+class Scheduler:
+    """Starts runs at their instants."""
+
+    def __init__(self, service: AutomationService) -> None:
+        self._service = service
+
+    async def run(self) -> None:
+        """Look for fires for ever."""
+        complete = False
+        while True:
+            many = 0
+            try:
+                complete = complete or await self.restore()
+                many = await self.tick(datetime.now(UTC))
+            except Exception as error:  # the next look is a new chance
+                log.warning("automation.not_scheduled", reason=repr(error))
+            await asyncio.sleep(0 if many == TOGETHER else LOOK_EVERY_S)
+
+    async def restore(self) -> bool:
+        """Set the next instants that are missing: whoever published may have died before."""
+        for kept in await self._service.automations.all():
+            automation = await self._service.published(kept) if kept.enabled else None
+            for trigger, schedule in schedules(automation).items() if automation else ():
+                for fire in next_fires(schedule, datetime.now(UTC), 1):
+                    name = schedule_name(kept.name, trigger)
+                    await self._service.runs.schedule(name, milliseconds(fire), keep=True)
+        return True
+
+    async def tick(self, now: datetime) -> int:
+        """Start what is due at ``now``; return how many schedules were due."""
+        fires = await self._service.runs.fires(TOGETHER)
+        for fire in fires:
+            await self._fire(fire, now)
+        return len(fires)
+
+    async def _fire(self, fire: Fire, now: datetime) -> None:
+        name, _, trigger = fire.schedule.rpartition(":")
+        found = await self._published(name, trigger)
+        if found is None:
+            await self._service.runs.fire(fire, None, None)
+            return
+        kept, automation, schedule = found
+        first = datetime.fromtimestamp(fire.at / 1000, UTC)
+        plan = due(schedule, first - timedelta(seconds=1), max(now, first))
+        following = milliseconds(plan.next) if plan.next else None
+        if not plan.fires:
+            await self._service.runs.fire(fire, following, None)
+        at = fire.at
+        for position, instant in enumerate(plan.fires):
+            last = position == len(plan.fires) - 1
+            after = following if last else milliseconds(plan.fires[position + 1])
+            run = await self._run(kept, automation, trigger, instant)
+            outcome = await self._service.runs.fire(Fire(fire.schedule, at), after, run)
+            if outcome == "full":
+                log.warning("automation.full", automation=name, at=instant.isoformat())
+            at = after or 0
+        self._service.wake()
+
+    async def _published(self, name: str, trigger: str) -> tuple[Kept, Automation, Schedule] | None:
+        try:
+            kept = await self._service.automations.get(name)
+        except NotFound:
+            return None
+        automation = await self._service.published(kept) if kept.enabled else None
+        schedule = schedules(automation).get(trigger) if automation else None
+        return (kept, automation, schedule) if automation and schedule else None
+
+    async def _run(
+        self, kept: Kept, automation: Automation, trigger: str, instant: datetime
+    ) -> NewRun | None:
+        """The fire's run; None, logged, where its inputs are no inputs."""
+        started = Trigger(trigger, at=milliseconds(instant))
+        schedule = schedules(automation)[trigger]
+        try:
+            given = resolve(dict(schedule.inputs), {"trigger": started.values()})
+            inputs = fill_in(automation.inputs, given)
+        except AutoBotError as error:
+            log.warning("automation.bad_inputs", automation=kept.name, reason=error.detail)
+            return None
+        name = run_id(kept.name, trigger, instant)
+        return await self._service.new_run(kept, automation, name, inputs, started)

@@ -1,0 +1,376 @@
+"""Automations over HTTP: saved, published, started, answered; on the fake store and on Redis."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from autobot.contracts.automations import Automations, FakeAutomations
+from autobot.contracts.keys import FakeKeys
+from autobot.contracts.runs import FakeRuns, Runs
+from autobot.contracts.tools import JsonObject, ToolCall, ToolInfo
+from autobot.errors import Invalid, Unavailable
+from autobot.keys import KeyRing, NewKey, make_key
+from autobot.tools.registry import Registry
+from autobot.web.app import create_app
+from deployments.main.automation.connection import connect
+from deployments.main.automation.driver import RedisRuns
+from deployments.main.automation.library import RedisAutomations
+from deployments.main.automation.room import AutomationRoom
+from tests.contract.main.conftest import redis_stack, server
+
+__all__ = ["redis_stack", "server"]
+
+WITHIN_S = 20
+
+
+class Rooms:
+    """Tools that count their calls; `gate` holds `test.wait` up until it is set."""
+
+    def __init__(self) -> None:
+        self.calls: list[ToolCall] = []
+        self.effects: Counter[str] = Counter()
+        self.gate = asyncio.Event()
+        self.fails = 0
+
+    async def describe(self) -> Sequence[ToolInfo]:
+        anything = {"type": "object"}
+        return [
+            ToolInfo(name, name, "", anything, anything, (scope,), True, "retry", 60.0)
+            for name, scope in (("test.echo", "npu"), ("test.wait", "npu"), ("test.secret", "llm"))
+        ]
+
+    async def run(self, call: ToolCall) -> JsonObject:
+        self.calls.append(call)
+        if self.fails:
+            self.fails -= 1
+            raise Unavailable("The room is away.")
+        if call.name == "test.wait":
+            await self.gate.wait()
+        if call.arguments.get("bad"):
+            raise Invalid("That cannot be.")
+        self.effects[call.idempotency_key or ""] += 1
+        return dict(call.arguments)
+
+
+class Platform:
+    """Room main's routes, engine and scheduler over a store."""
+
+    def __init__(self, automations: Automations, runs: Runs) -> None:
+        self.rooms = Rooms()
+        scopes = ("automation", "npu")
+        self.key, self.record = make_key(NewKey(name="owner", scopes=scopes))
+        self.keys = FakeKeys([self.record])
+        self.ring = KeyRing(self.keys.records)
+        registry = Registry({"test": self.rooms})
+        self.room = AutomationRoom(
+            automations, runs, self.keys, self.ring, registry, self.ring.refresh
+        )
+        self.service = self.room.service
+        self.app = create_app("main", [self.room.router()], self.ring)
+        headers = {"authorization": f"Bearer {self.key}"}
+        transport = httpx.ASGITransport(self.app)
+        self.http = httpx.AsyncClient(transport=transport, base_url="http://m", headers=headers)
+
+    async def call(self, method: str, path: str, status: int = 200, **options: Any) -> Any:
+        answer = await self.http.request(method, path, **options)
+        assert answer.status_code == status, answer.text
+        return answer.json() if answer.content else None
+
+    async def publish(self, *steps: dict[str, Any], **more: Any) -> dict[str, Any]:
+        document = {"name": "job", "steps": steps, **more}
+        await self.call("POST", "/api/automations", 201, json=document)
+        return await self.call("POST", "/api/automations/job/publish", json={})
+
+    async def start(self, wait: int = WITHIN_S, **inputs: Any) -> dict[str, Any]:
+        path = f"/api/automations/job/runs?wait={wait}"
+        return await self.call("POST", path, 202, json={"inputs": inputs})
+
+    async def run(self, name: str) -> dict[str, Any]:
+        return await self.call("GET", f"/api/runs/{name}")
+
+    async def reach(self, name: str, state: str) -> dict[str, Any]:
+        await until(lambda: self._is(name, state))
+        return await self.run(name)
+
+    async def _is(self, name: str, state: str) -> bool:
+        return (await self.run(name))["state"] == state
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(WITHIN_S):
+        while not await holds():  # noqa: ASYNC110  the store tells nobody
+            await asyncio.sleep(0.05)
+
+
+@pytest_asyncio.fixture(params=["fake", "redis"])
+async def platform(request: pytest.FixtureRequest) -> AsyncIterator[Platform]:
+    client = None
+    if request.param == "fake":
+        made = Platform(FakeAutomations(), FakeRuns())
+    else:
+        redis = request.getfixturevalue("server")
+        password = redis.secrets.read("redis/main")
+        client = connect("127.0.0.1", redis.settings.redis_port, "main", password)
+        made = Platform(RedisAutomations(client), RedisRuns(client))
+    await made.ring.refresh()
+    await made.room.kinds.refresh()
+    async with made.app.router.lifespan_context(made.app):
+        yield made
+    await made.http.aclose()
+    if client is not None:
+        await client.aclose()
+
+
+ECHO = {"id": "echo", "use": "test.echo", "with": {"text": "${{ inputs.word }}"}}
+WORD = {"word": {"type": "string", "default": "hello"}}
+
+
+async def test_a_published_automation_runs_and_its_journal_tells(platform: Platform) -> None:
+    shout = {"id": "again", "use": "test.echo", "with": {"all": "${{ steps.echo.text + '!' }}"}}
+    await platform.publish(ECHO, shout, inputs=WORD)
+    started = await platform.start(word="hi")
+    assert started["state"] == "succeeded"
+    run = await platform.run(started["id"])
+    assert run["steps"]["again"]["output"] == {"all": "hi!"}
+    assert run["trigger"] == {"name": "manual", "by": platform.record.id}
+    answer = await platform.http.get(f"/api/runs/{started['id']}/events?follow=false")
+    events = [block.split("\n") for block in answer.text.strip().split("\n\n")]
+    assert [int(lines[0].removeprefix("id: ")) for lines in events] == [*range(1, len(events) + 1)]
+    assert events[0][1] == "event: created"
+    assert events[-1][1] == "event: ended"
+    later = await platform.http.get(
+        f"/api/runs/{started['id']}/events", headers={"last-event-id": str(len(events) - 1)}
+    )
+    assert later.text.count("event: ") == 1
+
+
+async def test_steps_act_with_the_scopes_they_need_and_no_others(platform: Platform) -> None:
+    await platform.publish(ECHO, inputs=WORD)
+    await platform.start()
+    caller = platform.rooms.calls[0].caller
+    assert caller.scopes == ("npu",)
+    assert caller.id != platform.record.id
+    assert caller.name == "automation job"
+    assert platform.rooms.calls[0].idempotency_key
+
+
+async def test_who_lacks_a_scope_cannot_publish_what_needs_it(platform: Platform) -> None:
+    document = {"name": "job", "steps": [{"id": "s", "use": "test.secret"}]}
+    await platform.call("POST", "/api/automations", 201, json=document)
+    problem = await platform.call("POST", "/api/automations/job/publish", 403, json={})
+    assert "'llm'" in problem["detail"]
+
+
+async def test_a_revoked_key_of_an_automation_stops_it(platform: Platform) -> None:
+    await platform.publish(ECHO, inputs=WORD)
+    (own,) = [one for one in await platform.keys.records() if one.id != platform.record.id]
+    await platform.keys.revoke(own.id)
+    await platform.ring.refresh()
+    started = await platform.start()
+    assert started["state"] == "failed"
+    assert "revoked" in (await platform.run(started["id"]))["error"]["detail"]
+
+
+async def test_every_mistake_is_told_with_its_place(platform: Platform) -> None:
+    steps = "- id: a\n  use: test.none\n- id: a\n  use: test.echo\n"
+    text = f"name: job\non:\n  webhook: {{}}\nsteps:\n{steps}"
+    headers = {"content-type": "application/yaml"}
+    problem = await platform.call("POST", "/api/automations", 422, content=text, headers=headers)
+    assert problem["type"].endswith("invalid-automation")
+    for place in ("3:12: on.webhook", "6:8: steps[0].use", "7:7: steps[1].id"):
+        assert place in problem["detail"], problem["detail"]
+
+
+async def test_a_stale_edit_is_refused_and_loses_nothing(platform: Platform) -> None:
+    document = {"name": "job", "steps": [ECHO], "inputs": WORD}
+    kept = await platform.call("POST", "/api/automations", 201, json=document)
+    await platform.call("POST", "/api/automations", 409, json=document | {"mode": "single"})
+    path = f"/api/automations/job?revision={kept['revision']}"
+    newer = await platform.call("PUT", path, json=document | {"mode": "parallel"})
+    assert newer["revision"] == kept["revision"] + 1
+    await platform.call("PUT", path, 409, json=document | {"mode": "single"})
+    assert (await platform.call("GET", "/api/automations/job"))["mode"] == "parallel"
+
+
+async def test_after_publishing_a_change_every_run_is_of_the_new_version(
+    platform: Platform,
+) -> None:
+    first = await platform.publish(ECHO, inputs=WORD)
+    changed = {"name": "job", "steps": [ECHO], "inputs": {"word": {**WORD["word"], "default": "2"}}}
+    path = f"/api/automations/job?revision={first['revision']}"
+    draft = await platform.call("PUT", path, json=changed)
+    assert not draft["published"]
+    assert (await platform.run((await platform.start())["id"]))["version"] == first["version"]
+    second = await platform.call("POST", "/api/automations/job/publish", json={})
+    run = await platform.run((await platform.start())["id"])
+    assert run["version"] == second["version"] != first["version"]
+    assert run["inputs"] == {"word": "2"}
+
+
+async def test_an_approval_waits_for_a_person_and_says_who(platform: Platform) -> None:
+    ask = {"id": "ok", "use": "approve", "with": {"message": "Send it?"}}
+    await platform.publish(ask, {**ECHO, "if": "${{ steps.ok.approved }}"}, inputs=WORD)
+    started = await platform.start(wait=0)
+    run = await platform.reach(started["id"], "waiting")
+    assert run["steps"]["ok"]["waits_for"] == "approval"
+    path = f"/api/runs/{started['id']}/approvals/ok"
+    await platform.call("POST", path, 409, json={"outcome": "done"})
+    await platform.call("POST", path, 202, json={"approved": True})
+    run = await platform.reach(started["id"], "succeeded")
+    assert run["steps"]["ok"]["output"] == {"approved": True, "by": platform.record.id}
+    await platform.call("POST", path, 409, json={"approved": False})
+
+
+async def test_a_cancelled_run_ends_and_its_step_is_called_off(platform: Platform) -> None:
+    await platform.publish({"id": "s", "use": "test.wait"})
+    started = await platform.start(wait=0)
+    await platform.reach(started["id"], "running")
+    await platform.call("POST", f"/api/runs/{started['id']}/cancel", 202)
+    await platform.reach(started["id"], "cancelled")
+    await platform.call("POST", f"/api/runs/{started['id']}/cancel", 202)
+    await platform.call("POST", f"/api/runs/{started['id']}/pause", 409)
+    assert not platform.rooms.effects
+
+
+async def test_a_step_whose_room_is_away_is_tried_again(platform: Platform) -> None:
+    platform.rooms.fails = 1
+    await platform.publish({**ECHO, "retry": {"attempts": 2, "wait": 1}}, inputs=WORD)
+    started = await platform.start()
+    run = await platform.run(started["id"])
+    assert (run["state"], run["steps"]["echo"]["attempts"]) == ("succeeded", 2)
+
+
+async def test_what_is_wrong_for_good_is_tried_once(platform: Platform) -> None:
+    await platform.publish({"id": "s", "use": "test.echo", "with": {"bad": True}})
+    started = await platform.start()
+    run = await platform.run(started["id"])
+    assert (run["state"], run["steps"]["s"]["attempts"]) == ("failed", 1)
+    assert run["error"] == {"step": "s", "type": "invalid", "detail": "That cannot be."}
+
+
+async def test_the_same_idempotency_key_is_the_same_run(platform: Platform) -> None:
+    await platform.publish(ECHO, inputs=WORD)
+    headers = {"idempotency-key": "order 7"}
+    path = "/api/automations/job/runs?wait=20"
+    ids = {
+        (await platform.call("POST", path, 202, json={}, headers=headers))["id"] for _ in range(3)
+    }
+    assert len(ids) == 1
+    assert sum(platform.rooms.effects.values()) == 1
+
+
+async def test_in_mode_queued_one_run_is_under_way_and_the_others_follow(
+    platform: Platform,
+) -> None:
+    await platform.publish({"id": "s", "use": "test.wait"})
+    ids = [(await platform.start(wait=0))["id"] for _ in range(3)]
+    await platform.reach(ids[0], "running")
+    assert [(await platform.run(one))["state"] for one in ids] == ["running", "queued", "queued"]
+    platform.rooms.gate.set()
+    for one in ids:
+        await platform.reach(one, "succeeded")
+    assert set(platform.rooms.effects.values()) == {1}
+
+
+async def test_in_mode_single_a_second_run_is_refused(platform: Platform) -> None:
+    await platform.publish({"id": "s", "use": "test.wait"}, mode="single")
+    await platform.start(wait=0)
+    await platform.call("POST", "/api/automations/job/runs", 409, json={})
+
+
+async def test_in_mode_restart_a_new_run_ends_the_one_before(platform: Platform) -> None:
+    await platform.publish({"id": "s", "use": "test.wait"}, mode="restart")
+    first = await platform.start(wait=0)
+    await platform.reach(first["id"], "running")
+    second = await platform.start(wait=0)
+    await platform.reach(first["id"], "cancelled")
+    platform.rooms.gate.set()
+    await platform.reach(second["id"], "succeeded")
+
+
+async def test_in_mode_parallel_as_many_run_at_once_as_are_allowed(platform: Platform) -> None:
+    limits = {"parallel": 2}
+    await platform.publish({"id": "s", "use": "test.wait"}, mode="parallel", limits=limits)
+    ids = [(await platform.start(wait=0))["id"] for _ in range(3)]
+    await platform.reach(ids[1], "running")
+    assert (await platform.run(ids[2]))["state"] == "queued"
+    platform.rooms.gate.set()
+    await platform.reach(ids[2], "succeeded")
+
+
+async def test_switching_off_starts_none_of_those_in_line(platform: Platform) -> None:
+    await platform.publish({"id": "s", "use": "test.wait"})
+    ids = [(await platform.start(wait=0))["id"] for _ in range(5)]
+    await platform.reach(ids[0], "running")
+    await platform.call("POST", "/api/automations/job/enable", json={"enabled": False})
+    for one in ids[1:]:
+        await platform.reach(one, "cancelled")
+    platform.rooms.gate.set()
+    await platform.reach(ids[0], "succeeded")
+    assert len(platform.rooms.calls) == 1
+    await platform.call("POST", "/api/automations/job/runs", 409, json={})
+
+
+async def test_the_queue_has_an_end(platform: Platform) -> None:
+    await platform.publish({"id": "s", "use": "test.wait"}, limits={"queue": 2})
+    for _ in range(3):
+        await platform.start(wait=0)
+    await platform.call("POST", "/api/automations/job/runs", 429, json={})
+
+
+EVERY_MINUTE = {"schedule": {"cron": "* * * * *", "timezone": "Europe/Riga"}}
+
+
+async def test_a_due_schedule_starts_one_run_however_many_look(platform: Platform) -> None:
+    await platform.publish(ECHO, inputs=WORD, on=EVERY_MINUTE)
+    minute = datetime.now(UTC).timestamp() // 60 * 60
+    await platform.service.runs.schedule("job:schedule", round(minute * 1000))
+    at = datetime.fromtimestamp(minute + 1, UTC)
+    await asyncio.gather(*(platform.room.scheduler.tick(at) for _ in range(5)))
+    (run,) = await platform.service.runs.list("job")
+    shown = await platform.reach(run.id, "succeeded")
+    assert shown["trigger"] == {"name": "schedule", "at": round(minute * 1000)}
+
+
+async def test_saving_and_publishing_again_does_not_fire_twice(platform: Platform) -> None:
+    await platform.publish(ECHO, inputs=WORD, on=EVERY_MINUTE)
+    for _ in range(5):
+        await platform.call("POST", "/api/automations/job/publish", json={})
+    keys = [one.name for one in await platform.keys.records()]
+    assert keys.count("automation job") == 1
+    minute = round(datetime.now(UTC).timestamp() // 60 * 60 * 1000)
+    await platform.service.runs.schedule("job:schedule", minute)
+    await until(lambda: _has_runs(platform, 1))
+    assert len(await platform.service.runs.list("job")) == 1
+
+
+async def test_an_automation_that_is_off_or_gone_does_not_fire(platform: Platform) -> None:
+    await platform.publish(ECHO, inputs=WORD, on=EVERY_MINUTE)
+    await platform.call("POST", "/api/automations/job/enable", json={"enabled": False})
+    minute = round(datetime.now(UTC).timestamp() // 60 * 60 * 1000)
+    await platform.service.runs.schedule("job:schedule", minute)
+    await platform.room.scheduler.tick(datetime.now(UTC))
+    assert not await platform.service.runs.list("job")
+    await platform.call("DELETE", "/api/automations/job", 204)
+    await platform.call("GET", "/api/automations/job", 404)
+    keys = [one.name for one in await platform.keys.records()]
+    assert "automation job" not in keys
+
+
+async def _has_runs(platform: Platform, many: int) -> bool:
+    return len(await platform.service.runs.list("job")) >= many
+
+
+async def test_another_scope_does_not_open_automations(platform: Platform) -> None:
+    key, record = make_key(NewKey(name="other", scopes=("npu",)))
+    await platform.keys.add(record)
+    await platform.ring.refresh()
+    headers = {"authorization": f"Bearer {key}"}
+    for path in ("/api/automations", "/api/runs", "/api/runs/x"):
+        assert (await platform.http.get(path, headers=headers)).status_code == 403
