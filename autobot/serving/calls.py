@@ -6,6 +6,7 @@ here alone: method ``take`` of `Profiles` is ``profiles_take`` of the replica.
 """
 
 import asyncio
+import contextlib
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -140,12 +141,15 @@ async def _within(deadline_s: float, call: Call) -> Any:
     """
     task = asyncio.ensure_future(call)
     try:
-        if (await asyncio.wait({task}, timeout=deadline_s))[0]:
-            return task.result()
-        raise TimeoutError
+        if not (await asyncio.wait({task}, timeout=deadline_s))[0]:
+            raise TimeoutError
+        if task.cancelled():  # over there: who waits here goes on
+            raise ConnectionAbortedError
+        return task.result()
     finally:
         if not task.done():
-            call.cancel()
+            with contextlib.suppress(Exception):  # where routing has just failed it says so here
+                call.cancel()
             task.cancel()
             task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
 

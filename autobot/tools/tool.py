@@ -9,9 +9,12 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from autobot.contracts.tools import JsonObject, OnUnknown, ToolCall, ToolInfo
-from autobot.errors import Forbidden, Invalid, NotFound, Timeout
+from autobot.errors import Forbidden, Invalid, NotFound, Timeout, TooLarge
 from autobot.keys import Scope
 from autobot.web.mistakes import first_mistake
+
+MOST_BYTES = 8 << 20
+"""Of a file in a result."""
 
 
 class Arguments(BaseModel):
@@ -28,7 +31,12 @@ class File(BaseModel):
 
     @classmethod
     def of(cls, media_type: str, content: bytes) -> "File":
-        """Encode it."""
+        """Encode it. Raises `TooLarge` for what a model's context or a journal cannot hold."""
+        if len(content) > MOST_BYTES:
+            raise TooLarge(
+                f"The file has {len(content)} bytes, a tool gives at most {MOST_BYTES}; the "
+                "platform's own HTTP route gives it whole."
+            )
         # Not by pydantic, whose base64 is the one for addresses.
         return cls(media_type=media_type, content=base64.b64encode(content).decode())
 
@@ -83,9 +91,10 @@ class ToolSet:
 
     def __init__(self, tools: Iterable[Tool[Any, Any]]) -> None:
         self._tools = {tool.name: tool for tool in sorted(tools, key=lambda tool: tool.name)}
+        self._infos = [tool.info() for tool in self._tools.values()]
 
     async def describe(self) -> Sequence[ToolInfo]:
-        return [tool.info() for tool in self._tools.values()]
+        return self._infos
 
     async def run(self, call: ToolCall) -> JsonObject:
         """As `Tools.run`. What is out of time is cancelled."""
@@ -98,8 +107,11 @@ class ToolSet:
         arguments = tool.read(call.arguments)
         seconds = min(call.within_s, tool.longest_s)
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds) as limit:
                 result = await tool.run(arguments, call)
         except TimeoutError:
+            if not limit.expired():
+                raise  # the tool's own
             raise Timeout(f"{call.name} was not done within {seconds:g} s.") from None
-        return result.model_dump(mode="json", by_alias=True)
+        # A large one takes long enough to be felt by everybody else.
+        return await asyncio.to_thread(result.model_dump, mode="json", by_alias=True)

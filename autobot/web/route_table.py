@@ -20,7 +20,8 @@ LONG = 256
 class KnownRoute:
     """``path`` is the template, whole; ``scopes`` are those of its `require` dependencies.
 
-    ``reads_json``: FastAPI reads its body, as JSON; else a form, or the route itself does.
+    ``reads_json``: its body is JSON, which FastAPI reads, or an endpoint that says so of itself;
+    else it is a form, or the route reads it by itself.
     """
 
     path: str
@@ -57,7 +58,7 @@ def _known(routes: Sequence[BaseRoute]) -> Iterator[KnownRoute]:
         dependant: Dependant | None = getattr(context, "dependant", None)
         scopes = tuple(dict.fromkeys(_scopes(dependant)))
         methods = frozenset(context.methods)
-        reads_json = _reads_json(dependant)
+        reads_json = _reads_json(dependant) or getattr(context.endpoint, "reads_json", False)
         yield KnownRoute(context.path, methods, scopes, context.path_regex, reads_json)
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from autobot.contracts.tools import ToolCall
 from autobot.tools.tool import Arguments, Tool
+from deployments.llm.chat.schemas import ModelName, Seed, Temperature, Tokens
 from deployments.llm.chat.service import ChatService
 from deployments.llm.chat.structured import whole
 from deployments.llm.engine import Chat, ChatEvent, ChatMessage, ChatRequest
@@ -30,10 +31,10 @@ class ChatArguments(Arguments):
         None, max_length=MOST_CHARACTERS, description="Who answers, and how."
     )
     answer_schema: Schema | None = Field(None, alias="schema")
-    model: str = Field("default", description="`default`, or the name of a chat model.")
-    max_tokens: int | None = Field(None, ge=1, description="Of the answer.")
-    temperature: float | None = Field(None, ge=0, le=2)
-    seed: int | None = None
+    model: ModelName = Field("default", description="`default`, or the name of a chat model.")
+    max_tokens: Tokens = Field(None, description="Of the answer.")
+    temperature: Temperature = None
+    seed: Seed = None
 
     def request(self) -> ChatRequest:
         """Return what an engine is asked; ``caller`` is left to who asks."""
@@ -51,7 +52,7 @@ class ChatArguments(Arguments):
 class ExtractArguments(Arguments):
     text: Text
     answer_schema: Schema = Field(alias="schema")
-    model: str = Field("default", description="`default`, or the name of a chat model.")
+    model: ModelName = Field("default", description="`default`, or the name of a chat model.")
 
 
 class ChatResult(BaseModel):

@@ -37,14 +37,16 @@ class Main(RoomReplica):
         self._topology = TopologyFile(cluster_file())
         self._rooms = rooms()
         present = self._vms() or self._rooms  # a cluster may lack an optional one
-        applications = {
+        self._applications = {
             room: [application.name for application in manifest.applications]
             for room, manifest in self._rooms.items()
             if room in present
         }
-        self.cluster = ClusterView(applications, self.settings.probe_deadline_s, self._serving_vms)
+        self.cluster = ClusterView(
+            self._applications, self.settings.probe_deadline_s, self._serving_vms
+        )
         self.monitor = HealthMonitor(
-            applications,
+            self._applications,
             self.cluster.probe,
             self.cluster.serving,
             self.settings.probe_deadline_s,
@@ -103,12 +105,21 @@ class Main(RoomReplica):
 
     def _registry(self) -> Registry:
         tools: dict[str, Tools] = {}
-        for room, manifest in self._rooms.items():
-            away = f"Room {room}, which has the tool, does not answer ({{}})."
-            for application in manifest.applications:
-                if application.tools:
-                    tools[application.name] = client(Tools, application.name, away, LONGEST_S)
-        return Registry(tools)
+        for room, applications in self._applications.items():
+            unanswered = f"Room {room}, which has the tool, does not answer ({{}})."
+            for application in self._rooms[room].applications:
+                if application.tools and application.name in applications:
+                    name = application.name
+                    tools[name] = client(Tools, name, unanswered, LONGEST_S)
+        return Registry(tools, self._away, self._rooms.room_of)
+
+    def _away(self, application: str) -> str | None:
+        """Why a room cannot answer, as its health has it."""
+        room = self._rooms.room_of(application)
+        health = self.monitor.health.rooms[room]
+        if health.state != "down":
+            return None
+        return f"Room {room}, which has the tool, does not answer: {health.reason}"
 
 
 async def desktop_answers(port: int) -> bool:

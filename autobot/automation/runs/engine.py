@@ -63,6 +63,7 @@ class Engine:
         self._wake = asyncio.Event()
         self._offset = 0.0
         self._renewed = float("-inf")
+        self._away = False
 
     def now(self) -> int:
         """The store's clock, as it was at the last claim or renewal and went on since."""
@@ -81,8 +82,11 @@ class Engine:
                 self._wake.clear()
                 try:
                     await self._tick()
+                    self._away = False
                 except Unavailable as error:
-                    log.warning("the store of runs is away: %s", error)
+                    if not self._away:
+                        log.warning("the store of runs is away: %s", error)
+                    self._away = True
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), self._poll)
             await self._give_back()

@@ -32,12 +32,11 @@ from deployments.main.automation.schemas import (
     run_detail,
     run_info,
 )
-from deployments.main.automation.service import AutomationService
+from deployments.main.automation.service import PAGE, AutomationService
 
 Caller = Annotated[KeyRecord, Depends(require("automation"))]
 LONGEST_WAIT_S = 60
 LOOK_EVERY_S = 0.25
-PAGE = 1_000
 DOCUMENT: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -142,7 +141,7 @@ def run_routes(service: AutomationService) -> APIRouter:
     async def get_run(run: str, caller: Caller) -> RunDetail:
         """Return a run with what has become of its steps."""
         shown = await _run(service, run)
-        return run_detail(shown, fold(decoded(await _journal(service, run))))
+        return run_detail(shown, fold(decoded(await service.journal(run))))
 
     @router.get("/{run}/events", response_class=EventStream)
     async def run_events(
@@ -157,6 +156,17 @@ def run_routes(service: AutomationService) -> APIRouter:
         events = _events(service, run, last_event_id, follow)
         return EventStream(events, events, {})
 
+    @router.post("/{run}/retry", status_code=202)
+    async def retry_run(
+        run: str,
+        caller: Caller,
+        step: Annotated[str | None, Query(alias="from", description="The step.")] = None,
+    ) -> StartedRun:
+        """Go on from a step of a run that ended, as a new run of the same version: what does not
+        depend on the step is taken over. Without `from` it begins again."""
+        again = await service.retry(run, step, caller)
+        return StartedRun(id=again, state="queued")
+
     @router.post("/{run}/{what}", status_code=202)
     async def ask_run(run: str, what: str, caller: Caller) -> RunInfo:
         """Cancel, pause or resume a run."""
@@ -168,7 +178,7 @@ def run_routes(service: AutomationService) -> APIRouter:
     @router.post("/{run}/approvals/{step}", status_code=202)
     async def decide(run: str, step: str, body: Decision, caller: Caller) -> RunInfo:
         """Answer what a step waits for. 409 when it waits for nothing of that kind."""
-        state = fold(decoded(await _journal(service, run)))
+        state = fold(decoded(await service.journal(run)))
         entry, asked = _answer(state, step, body, caller.id)
         outcome = await service.runs.ask(run, asked, encode(entry))
         if outcome in ("ended", "duplicate"):
@@ -199,15 +209,6 @@ async def _run(service: AutomationService, run: str) -> Run:
     if shown is None:
         raise NotFound(f"There is no run '{run[:100]}'.")
     return shown
-
-
-async def _journal(service: AutomationService, run: str) -> list[Entry]:
-    entries: list[Entry] = []
-    while page := await service.runs.read(run, len(entries), PAGE):
-        entries += page
-        if len(page) < PAGE:
-            break
-    return entries
 
 
 async def _state_after(service: AutomationService, run: str, seconds: int) -> State:

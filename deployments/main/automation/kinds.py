@@ -16,7 +16,7 @@ from autobot.tools.registry import Registry
 
 log = structlog.get_logger()
 
-REFRESH_S = 10.0
+REFRESH_S = 15.0
 
 
 class ToolKinds:
@@ -33,6 +33,7 @@ class ToolKinds:
 
     async def refresh(self) -> None:
         """Ask the rooms anew; one that does not answer keeps its tools."""
+        await self._registry.refresh()
         self._infos = {info.name: info for info in await self._registry.tools()}
 
     async def stay_fresh(self) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,21 +11,30 @@ from autobot.automation.document import Automation
 from autobot.automation.errors import InvalidAutomation
 from autobot.automation.inputs import fill_in
 from autobot.automation.reading import Source, content_hash, dump, in_order, load
-from autobot.automation.runs.journal import Asked, Created, encode, new_run
+from autobot.automation.runs.journal import (
+    Asked,
+    Created,
+    JournalEntry,
+    decoded,
+    encode,
+    new_run,
+)
+from autobot.automation.runs.retries import kept_before
+from autobot.automation.runs.state import fold
 from autobot.automation.runs.waits import WAITS
 from autobot.automation.schedule import next_fires
 from autobot.automation.triggers import Schedule
 from autobot.automation.validation import World, validate
 from autobot.contracts.automations import Automations, Kept
 from autobot.contracts.keys import Keys
-from autobot.contracts.runs import NewRun, Runs
+from autobot.contracts.runs import Entry, NewRun, Runs
 from autobot.contracts.tools import ToolInfo
 from autobot.errors import Busy, Conflict, Forbidden, NotFound, Unavailable
 from autobot.keys import KeyRecord, NewKey, make_key
 
 OFFERED = ("manual", "schedule")
 """The triggers that start runs."""
-LAST = 1_000
+LAST = PAGE = 1_000
 
 ToolInfos = Callable[[], Mapping[str, ToolInfo]]
 KeysChanged = Callable[[], Awaitable[object]]
@@ -175,10 +184,61 @@ class AutomationService:
             trigger=trigger.values(),
             principal=kept.principal or "",
         )
+        return self._placed(automation, run, kept, created)
+
+    def _placed(
+        self,
+        automation: Automation,
+        run: str,
+        kept: Kept,
+        created: Created,
+        earlier: Sequence[JournalEntry] = (),
+    ) -> NewRun:
+        """The run with its place in the automation's line."""
         limits = automation.limits
         running = limits.parallel if automation.mode == "parallel" else 1
         most = 1 if automation.mode == "single" else limits.queue + running
-        return new_run(run, kept.name, created, most_open=most, most_running=running)
+        return new_run(run, kept.name, created, earlier, most_open=most, most_running=running)
+
+    async def retry(self, run: str, step: str | None, by: KeyRecord) -> str:
+        """Make a run that goes on from ``step`` of one that ended, or begins again without one.
+
+        It keeps to that run's version and inputs, and acts as the automation's present key. Raises
+        `NotFound`, `Invalid` when the run goes on or has no such step, `Busy`.
+        """
+        entries = decoded(await self.journal(run))
+        state = fold(entries)
+        created = state.created
+        shown = await self.runs.get(run)
+        if shown is None or created is None:
+            raise NotFound(f"There is no run '{run[:100]}'.")
+        kept = await self.automations.get(shown.automation)
+        automation = await self.version(created.version)
+        if automation is None:
+            raise Conflict("The run's version is not there any more.")
+        earlier = kept_before(automation, state, step or automation.steps[0].id, entries)
+        if not kept.enabled:
+            raise Conflict(f"The automation '{kept.name}' is off.")
+        again = replace(
+            created,
+            retry_of=run,
+            trigger=Trigger("retry", by.id).values(),
+            principal=kept.principal or "",
+        )
+        new = self._placed(automation, run_name(kept.name, by.id, None), kept, again, earlier)
+        if await self.runs.create(new) == "full":
+            raise Busy(f"Too many runs of '{kept.name}' are under way or wait.")
+        self.wake()
+        return new.id
+
+    async def journal(self, run: str) -> list[Entry]:
+        """Every entry of a run; none where there is no such run."""
+        entries: list[Entry] = []
+        while page := await self.runs.read(run, len(entries), PAGE):
+            entries += page
+            if len(page) < PAGE:
+                break
+        return entries
 
     async def ask(self, run: str, what: Any, by: KeyRecord) -> None:
         """Cancel, pause or resume. Raises `NotFound`, `Conflict` when the run has ended."""

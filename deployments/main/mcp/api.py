@@ -14,7 +14,12 @@ from deployments.main.mcp.server import CALLER, mcp_server
 
 
 class Endpoint:
-    """The server behind the check of keys; any key will do, its scopes decide about the tools."""
+    """The server behind the check of keys; any key will do, its scopes decide about the tools.
+
+    Only POST: a server that keeps nothing has no stream to GET and no session to DELETE.
+    """
+
+    reads_json = True
 
     def __init__(self, registry: Registry, max_body_bytes: int) -> None:
         self._manager = mcp_server(registry, max_body_bytes)
@@ -35,5 +40,5 @@ def mcp_routes(registry: Registry, max_body_bytes: int) -> APIRouter:
     """Return the endpoint of the registry's tools."""
     endpoint = Endpoint(registry, max_body_bytes)
     router = APIRouter(lifespan=endpoint.running)
-    router.routes.append(Route("/mcp", endpoint, methods=["GET", "POST", "DELETE"]))
+    router.routes.append(Route("/mcp", endpoint, methods=["POST"]))
     return router

@@ -3,6 +3,7 @@
 The protocol itself (versions, messages, transport) is the SDK's; here are names and results.
 """
 
+import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -30,7 +31,7 @@ from starlette.requests import Request
 
 from autobot import __version__
 from autobot.contracts.tools import JsonObject, ToolCall, ToolInfo
-from autobot.errors import AutoBotError
+from autobot.errors import AutoBotError, Invalid
 from autobot.keys import KeyRecord
 from autobot.tools.registry import Registry
 
@@ -42,6 +43,7 @@ INSTRUCTIONS = (
 )
 CALLER = "autobot.mcp_caller"
 """Where a request's scope has the record of its key."""
+MOST_DEPTH = 64
 FRESH_MS = 60_000
 """How long a client may keep the list of tools: they change with an update of the platform."""
 
@@ -62,9 +64,12 @@ def mcp_server(registry: Registry, max_body_bytes: int) -> StreamableHTTPSession
     async def call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult:
         caller = _caller(context)
         info = _named(params.name, await registry.allowed(caller))
-        call = ToolCall(info.name, params.arguments or {}, caller, info.longest_s)
+        arguments = params.arguments or {}
         try:
-            return answered(info, await registry.run(call))
+            check_depth(arguments)
+            result = await registry.run(ToolCall(info.name, arguments, caller, info.longest_s))
+            # A large one takes long enough to be felt by everybody else.
+            return await asyncio.to_thread(answered, info, result)
         except AutoBotError as error:  # for the model that called: it may do better
             return CallToolResult(content=[TextContent(text=error.detail)], is_error=True)
 
@@ -79,6 +84,21 @@ def mcp_server(registry: Registry, max_body_bytes: int) -> StreamableHTTPSession
     return StreamableHTTPSessionManager(
         server, stateless=True, max_request_body_size=max_body_bytes
     )
+
+
+def check_depth(arguments: JsonObject) -> None:
+    """Raise `Invalid` for what is nested deeper than what carries it to the room can be."""
+    level: list[Any] = [arguments]
+    for _ in range(MOST_DEPTH):
+        level = [
+            part
+            for value in level
+            for part in (value.values() if isinstance(value, dict) else value)
+            if isinstance(part, dict | list)
+        ]
+        if not level:
+            return
+    raise Invalid(f"The arguments are nested more than {MOST_DEPTH} deep.")
 
 
 def described(info: ToolInfo) -> Tool:

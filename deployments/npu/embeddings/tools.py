@@ -6,12 +6,16 @@ from pydantic import BaseModel, Field
 
 from autobot.contracts.tools import ToolCall
 from autobot.tools.tool import Arguments, Tool
-from deployments.npu.embeddings.schemas import MAX_TEXTS, Text
+from deployments.npu.embeddings.schemas import Text
 from deployments.npu.embeddings.service import Embedder
+
+MOST_TEXTS = 128
+"""Of one call: a result is JSON that a journal and a model may have to hold. The route of
+embeddings takes more."""
 
 
 class EmbedArguments(Arguments):
-    texts: Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS, fail_fast=True)]
+    texts: Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS, fail_fast=True)]
     model: Text = Field("default", description="`default`, or the name of an embedding model.")
 
 

@@ -62,6 +62,6 @@ def speech_tools(transcriber: Transcriber) -> list[Tool[Any, Any]]:
             result=TranscribeResult,
             run=transcribe,
             scopes=("npu",),
-            longest_s=1800,
+            longest_s=600,
         )
     ]

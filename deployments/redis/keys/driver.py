@@ -121,6 +121,8 @@ class RedisKeys:
                 revoked = await self._redis.hkeys(REVOKED)  # pyright: ignore[reportGeneralTypeIssues]
             for key_id in revoked:
                 await self._remove_belongings(str(key_id))
-        except Unavailable as error:
+        except BaseException as error:  # also when its caller went away
             self._unfinished = True
+            if not isinstance(error, Unavailable):
+                raise
             log.warning("keys.revocation_unfinished", reason=error.detail)

@@ -254,6 +254,29 @@ async def test_what_is_wrong_for_good_is_tried_once(platform: Platform) -> None:
     assert run["error"] == {"step": "s", "type": "invalid", "detail": "That cannot be."}
 
 
+async def test_a_failed_run_goes_on_from_the_step_that_failed(platform: Platform) -> None:
+    second = {"id": "second", "use": "test.echo", "with": {"n": 2}}
+    await platform.publish(ECHO, {**second, "retry": {"attempts": 1}}, inputs=WORD)
+    run_before = platform.rooms.run
+
+    async def run(call: ToolCall) -> JsonObject:
+        if call.arguments.get("n"):
+            raise Invalid("Not today.")
+        return await run_before(call)
+
+    platform.rooms.run = run  # type: ignore[method-assign]
+    failed = await platform.start(word="once")
+    assert failed["state"] == "failed"
+    platform.rooms.run = run_before  # type: ignore[method-assign]
+    path = f"/api/runs/{failed['id']}/retry"
+    await platform.call("POST", f"{path}?from=nowhere", 422)
+    again = await platform.call("POST", f"{path}?from=second", 202)
+    done = await platform.reach(again["id"], "succeeded")
+    assert done["steps"]["echo"]["output"] == {"text": "once"}
+    assert sorted(platform.rooms.effects.values()) == [1, 1], "echo was not done again"
+    await platform.call("POST", f"/api/runs/{again['id']}/retry?from=second", 202)
+
+
 async def test_the_same_idempotency_key_is_the_same_run(platform: Platform) -> None:
     await platform.publish(ECHO, inputs=WORD)
     headers = {"idempotency-key": "order 7"}

@@ -222,6 +222,48 @@ async def test_a_client_that_hangs_up_ends_the_call(platform: Platform) -> None:
         await platform.npu.left.wait()
 
 
+async def test_a_body_of_too_many_values_is_refused_before_it_is_read(platform: Platform) -> None:
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"x": [[]] * 250_000}}
+    refused = await platform.post(body, authorization=f"Bearer {platform.keys['npu']}")
+    assert refused.status_code == 413
+    assert "values" in refused.text
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_a_server_that_keeps_nothing_has_no_stream_and_no_session(
+    platform: Platform, method: str
+) -> None:
+    """A stream that never says anything would hold a place of room main's."""
+    headers = {
+        "authorization": f"Bearer {platform.keys['npu']}",
+        "accept": "text/event-stream",
+    }
+    async with httpx.AsyncClient(timeout=20) as http:
+        assert (await http.request(method, platform.url, headers=headers)).status_code == 405
+
+
+async def test_arguments_nested_too_deep_are_told_to_the_model(platform: Platform) -> None:
+    deep: Any = "one"
+    for _ in range(100):
+        deep = [deep]
+    async with platform.client("npu") as client:
+        with pytest.raises(ToolError, match="nested more than 64 deep"):
+            await client.call_tool("npu_embed", {"texts": deep})
+
+
+async def test_a_revoked_key_ends_its_call(platform: Platform) -> None:
+    platform.npu.hangs = True
+    async with asyncio.timeout(20), platform.client("npu") as client:
+        calling = asyncio.create_task(client.call_tool("npu_embed", {"texts": ["one"]}))
+        await platform.npu.begun.wait()
+        del platform.records[0]
+        await platform.ring.refresh()
+        await platform.npu.left.wait()
+        calling.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await calling
+
+
 async def test_a_body_larger_than_the_bound_is_refused(platform: Platform) -> None:
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"x": "a" * (1 << 21)}}
     refused = await platform.post(body, authorization=f"Bearer {platform.keys['npu']}")

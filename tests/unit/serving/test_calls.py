@@ -19,7 +19,7 @@ from autobot.contracts.keys import FakeKeys, Keys
 from autobot.contracts.profiles import FakeProfiles, Profiles
 from autobot.contracts.responses import FakeResponses, Responses
 from autobot.errors import AutoBotError, ContextLengthExceeded, ModelNotFound, Unavailable
-from autobot.serving.calls import client, serves
+from autobot.serving.calls import Application, client, serves
 
 
 def over_ray(error: Exception) -> Exception:
@@ -142,6 +142,25 @@ async def test_a_caller_who_goes_away_is_no_failure_and_ends_the_call_there(
         with pytest.raises(asyncio.CancelledError):
             await calling
         await other.until_left.remote()
+
+
+async def test_a_call_that_the_other_side_ended_is_unavailable_and_ends_nobody_here() -> None:
+    class Ended:
+        def __await__(self) -> Any:
+            raise asyncio.CancelledError
+            yield
+
+        def cancel(self) -> None:
+            raise RuntimeError("nothing to cancel")
+
+    class Handle:
+        def remote(self) -> Ended:
+            return Ended()
+
+    application = Application("other")
+    application._make = Handle  # type: ignore[assignment,method-assign] # pyright: ignore
+    with pytest.raises(Unavailable):
+        await application.answer(lambda handle: handle.remote(), 5.0)
 
 
 @pytest.mark.parametrize("error", BEFELL, ids=lambda error: type(error).__name__)

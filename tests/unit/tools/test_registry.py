@@ -26,7 +26,12 @@ class Away(FakeTools):
 
     away = False
     silent = False
+    hangs = False
     described = 0
+
+    def __init__(self, info: ToolInfo) -> None:
+        super().__init__(info)
+        self.begun, self.left = asyncio.Event(), asyncio.Event()
 
     async def describe(self) -> Sequence[ToolInfo]:
         self.described += 1
@@ -39,6 +44,12 @@ class Away(FakeTools):
     async def run(self, call: ToolCall) -> JsonObject:
         if self.away:
             raise Unavailable("The VM does not answer.")
+        if self.hangs:
+            self.begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.left.set()
         return await super().run(call)
 
 
@@ -60,23 +71,59 @@ async def test_a_call_goes_to_the_room_that_has_the_tool() -> None:
     assert rooms["llm"].calls == [call]
 
 
-async def test_tools_of_a_room_that_went_away_are_listed_and_a_call_says_so() -> None:
-    room = Away(info("npu.ocr", "npu"))
-    registry = Registry({"npu": room}, fresh_s=0)
+async def test_tools_of_a_room_that_went_away_are_listed_and_a_call_says_so_at_once() -> None:
+    room, reasons = Away(info("npu.ocr", "npu")), dict[str, str]()
+    registry = Registry({"npu": room}, away=reasons.get)
     await registry.tools()
-    room.away = True
+    room.away, reasons["npu"] = True, "VM npu does not answer."
+    await registry.refresh()
     assert [one.name for one in await registry.tools()] == ["npu.ocr"]
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match="VM npu"):
         await registry.run(ToolCall("npu.ocr", {}, key("npu"), 5))
+    assert not room.calls
 
 
-async def test_a_silent_room_holds_up_the_list_for_a_bounded_time(
+async def test_a_call_of_a_room_that_goes_away_meanwhile_ends_before_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Serve waits for the room's return, and would wait for as long as the call may take."""
+    monkeypatch.setattr("autobot.tools.registry.LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr("autobot.tools.registry.ANSWERED_WITHIN_S", 0.1)
+    room, reasons = Away(info("npu.ocr", "npu")), dict[str, str]()
+    room.hangs = True
+    registry = Registry({"npu": room}, away=reasons.get)
+    async with asyncio.timeout(20):
+        calling = asyncio.create_task(registry.run(ToolCall("npu.ocr", {}, key("npu"), 600)))
+        await room.begun.wait()
+        reasons["npu"] = "VM npu does not answer."
+        with pytest.raises(Unavailable, match="VM npu"):
+            await calling
+        await room.left.wait()
+
+
+async def test_a_call_that_is_given_up_is_ended_in_the_room() -> None:
+    room = Away(info("npu.ocr", "npu"))
+    room.hangs = True
+    async with asyncio.timeout(20):
+        registry = Registry({"npu": room})
+        calling = asyncio.create_task(registry.run(ToolCall("npu.ocr", {}, key("npu"), 600)))
+        await room.begun.wait()
+        calling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await calling
+        await room.left.wait()
+
+
+async def test_a_silent_room_holds_up_the_first_list_for_a_bounded_time_and_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("autobot.tools.registry.DESCRIBED_WITHIN_S", 0.05)
     room = Away(info("npu.ocr", "npu"))
     room.silent = True
-    registry = Registry({"npu": room, "llm": FakeTools(info("llm.chat", "llm"))})
+    registry = Registry({"npu": room, "llm": FakeTools(info("llm.chat", "llm"))}, fresh_s=0)
+    async with asyncio.timeout(20):
+        assert [one.name for one in await registry.tools()] == ["llm.chat"]
+    monkeypatch.setattr("autobot.tools.registry.DESCRIBED_WITHIN_S", 1000)
     async with asyncio.timeout(20):
         assert [one.name for one in await registry.tools()] == ["llm.chat"]
 
@@ -90,7 +137,16 @@ async def test_many_callers_at_once_ask_the_rooms_once() -> None:
 
 async def test_an_updated_room_shows_its_new_tools() -> None:
     room = FakeTools(info("npu.ocr", "npu"))
-    registry = Registry({"npu": room}, fresh_s=0)
+    registry = Registry({"npu": room})
     await registry.tools()
     room._info = replace(room._info, name="npu.read")  # pyright: ignore
+    await registry.refresh()
     assert [one.name for one in await registry.tools()] == ["npu.read"]
+
+
+async def test_a_room_cannot_name_a_tool_as_another_rooms() -> None:
+    rooms = {"npu": FakeTools(info("npu.ocr", "npu")), "greeter": FakeTools(info("npu.ocr", "npu"))}
+    call = ToolCall("npu.ocr", {}, key("npu"), 5)
+    await Registry(rooms).run(call)
+    assert rooms["npu"].calls == [call]
+    assert not rooms["greeter"].calls

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from autobot.contracts.tools import FakeTools, ToolCall
-from autobot.errors import Forbidden, Invalid, NotFound, Timeout
+from autobot.errors import Forbidden, Invalid, NotFound, Timeout, TooLarge
 from autobot.keys import KeyRecord, NewKey, make_key
 from autobot.tools.tool import Arguments, File, Tool, ToolSet
 
@@ -105,6 +105,19 @@ async def test_what_is_out_of_time_is_ended_by_the_callers_or_the_tools_own_boun
         with pytest.raises(Timeout, match=r"0\.05 s"):
             await tools.run(call({"number": 1}, within_s=0.1 if longest_s < 1 else 0.05))
     assert ended.is_set()
+
+
+async def test_a_time_out_of_the_tools_own_is_not_told_as_the_callers() -> None:
+    async def slow(given: Number, call: ToolCall) -> Twice:
+        raise TimeoutError("the device did not answer")
+
+    with pytest.raises(TimeoutError, match="the device"):
+        await ToolSet([doubling(run=slow)]).run(call({"number": 1}))
+
+
+def test_a_file_that_is_too_large_for_a_result_is_refused() -> None:
+    with pytest.raises(TooLarge, match="at most"):
+        File.of("application/pdf", bytes((8 << 20) + 1))
 
 
 def test_bytes_of_a_file_are_base64_in_json() -> None:
