@@ -5,10 +5,8 @@ as nothing, whole numbers, lists and maps as JSON, the rest as CEL's ``string()`
 """
 
 import json
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any
 
 from autobot.automation.cel.budget import Budget, Results
@@ -28,6 +26,7 @@ from autobot.automation.cel.parser import (
     children,
 )
 from autobot.automation.errors import InvalidExpression
+from autobot.automation.template_cache import TemplateCache
 
 OPEN, CLOSE = "${{", "}}"
 LONGEST = 4_000
@@ -35,8 +34,6 @@ LONGEST = 4_000
 LONGEST_TEXT = 1 << 18
 MOST_EXPRESSIONS = 200
 """Of one text."""
-MOST_COMPILED = 1 << 18
-"""Letters of all texts that are kept compiled; each takes about 70 bytes."""
 ROOTS = ("inputs", "steps", "trigger", "item", "index", "error", "run", "secrets")
 """The names that an expression may use."""
 NAMED = ("steps", "secrets")
@@ -108,32 +105,7 @@ class Template:
         )
 
 
-class Compiled:
-    """Templates by their text, those used last, up to `MOST_COMPILED` letters together."""
-
-    def __init__(self) -> None:
-        self.letters = 0
-        self._templates: OrderedDict[str, Template] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, text: str) -> Template | None:
-        """Return the text's template, if it is kept."""
-        with self._lock:
-            if text in self._templates:
-                self._templates.move_to_end(text)
-            return self._templates.get(text)
-
-    def keep(self, text: str, template: Template) -> None:
-        """Keep it, and let go of what was not used for longest."""
-        with self._lock:
-            if text not in self._templates:
-                self.letters += len(text)
-            self._templates[text] = template
-            while self.letters > MOST_COMPILED:
-                self.letters -= len(self._templates.popitem(last=False)[0])
-
-
-_compiled_texts = Compiled()
+_compiled_texts: TemplateCache[Template] = TemplateCache()
 
 
 def parse(text: str) -> Template:

@@ -200,7 +200,7 @@ def write(value: Any) -> str:
 
 def dotted(path: Sequence[str | int]) -> str:
     """Write a path as ``steps[2].with.url``."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part[:100]}" for part in path)
     return text.removeprefix(".")
 
 

@@ -12,11 +12,8 @@ from hypothesis import strategies as st
 from autobot.automation.errors import InvalidExpression
 from autobot.automation.expressions import (
     LONGEST,
-    MOST_COMPILED,
     MOST_EXPRESSIONS,
-    Compiled,
     Reference,
-    Template,
     holds,
     items_of,
     parse,
@@ -108,17 +105,6 @@ def test_what_cannot_be_written_into_a_text_is_an_error_that_names_the_step() ->
     with pytest.raises(InvalidExpression, match=r"step b: .*tuple") as caught:
         resolve("it is ${{ steps.a }}", {"steps": {"a": (1, 2)}}, "b")
     assert (caught.value.step, caught.value.expression) == ("b", "steps.a")
-
-
-def test_texts_are_kept_compiled_up_to_a_number_of_letters() -> None:
-    kept = Compiled()
-    for number in range(100):
-        kept.keep(f"{number:03}" + "a" * 9_997, Template(()))
-        assert kept.get("000" + "a" * 9_997), "what is used is kept"
-    assert kept.get("001" + "a" * 9_997) is None
-    assert MOST_COMPILED - 10_000 < kept.letters <= MOST_COMPILED
-    kept.keep("099" + "a" * 9_997, Template(()))
-    assert kept.letters <= MOST_COMPILED
 
 
 def test_a_text_has_a_bounded_number_of_expressions() -> None:
