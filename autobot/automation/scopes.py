@@ -90,8 +90,8 @@ class Scopes:
 
     def _after_failure(self, step: Step) -> bool:
         """Whether it is the automation's handler, or comes after it."""
-        before = self._before or {}
-        return self.automation.on_error in {step.id, *before.get(step.id, ())}
+        before = self._before
+        return before is None or self.automation.on_error in {step.id, *before[step.id]}
 
     @cached_property
     def _ids(self) -> Mapping[str, Step]:
