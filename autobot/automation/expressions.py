@@ -12,7 +12,7 @@ from typing import Any
 from autobot.automation.cel.budget import Budget, Results
 from autobot.automation.cel.errors import CelError
 from autobot.automation.cel.evaluator import Evaluation, call_mistake
-from autobot.automation.cel.functions import MOST_PATTERNS, to_string
+from autobot.automation.cel.functions import to_string
 from autobot.automation.cel.lexer import words
 from autobot.automation.cel.parser import (
     Call,
@@ -25,6 +25,7 @@ from autobot.automation.cel.parser import (
     Select,
     children,
 )
+from autobot.automation.cel.patterns import MOST as MOST_PATTERNS
 from autobot.automation.errors import InvalidExpression
 from autobot.automation.template_cache import TemplateCache
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from autobot.automation.cel.errors import CelError
-from autobot.automation.cel.functions import Reading, compiled
+from autobot.automation.cel.patterns import Reading, compiled
 from autobot.automation.document import Automation, Step
 from autobot.automation.errors import InvalidExpression
 from autobot.automation.expressions import OPEN, Reference, parse

@@ -41,7 +41,6 @@ def call_mistake(node: Call) -> str | None:
     _, fewest, most = known[node.name]
     if not fewest <= len(node.arguments) <= most:
         return f"{node.name}() does not take so many arguments"
-    # Reading a pattern may take 50 ms, which no text shows: those that are written are read once.
     if node.name == "matches" and not _is_text(node.arguments[1]):
         return "the pattern of matches() is written out, not computed"
     return None

@@ -4,23 +4,16 @@ import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from autobot.automation.cel.budget import Budget, as_text
 from autobot.automation.cel.errors import NoValue
 from autobot.automation.cel.operators import INT_MAX, INT_MIN, kind, length, moment, whole
-from autobot.errors import Invalid
-from autobot.schemas.json_schema import Budget as Reading
-from autobot.schemas.json_schema import Checked, checked
-from autobot.schemas.pattern_cost import steps_a_letter
+from autobot.automation.cel.patterns import matches
 
 ZONE_STEPS = 30
 """Of looking for a time zone among files."""
-LONGEST_PATTERN = 500
-MOST_PATTERNS = 20
-"""Of one expression."""
 DURATION = re.compile(r"([+-]?)((?:\d{1,15}(?:\.\d{1,9})?(?:h|ms|us|ns|m|s))+)")
 PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|us|ns|m|s)")
 SECONDS = {"h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
@@ -132,31 +125,6 @@ def duration(budget: Budget, value: Any) -> timedelta:
     if seconds > 4e11:
         raise NoValue("the duration is longer than ten thousand years")
     return length(timedelta(seconds=-seconds if match[1] == "-" else seconds))
-
-
-def matches(budget: Budget, text: Any, pattern: Any) -> bool:
-    """Search for a regular expression, in linear time or a bounded number of steps back."""
-    _texts("matches", text, pattern)
-    budget.spend(50 + len(text) * steps_a_letter(pattern) // 50)
-    return _compiled(pattern).is_valid(text)
-
-
-@lru_cache(maxsize=64)  # more than one expression has, so that a loop reads none twice
-def _compiled(pattern: str) -> Checked:
-    return compiled(pattern, Reading())
-
-
-def compiled(pattern: str, reading: Reading) -> Checked:
-    """Return a pattern ready to be applied; ``reading`` bounds the time that several take.
-
-    Raises `NoValue` for what is no pattern, or too large.
-    """
-    if len(pattern) > LONGEST_PATTERN:
-        raise NoValue(f"a pattern has at most {LONGEST_PATTERN} letters")
-    try:
-        return checked({"type": "string", "pattern": pattern}, "matches()", reading)
-    except Invalid as error:
-        raise NoValue("the pattern is no regular expression, or too large") from error
 
 
 def contains(budget: Budget, text: Any, part: Any) -> bool:
