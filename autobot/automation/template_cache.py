@@ -5,7 +5,7 @@ from threading import Lock
 from typing import Generic, TypeVar
 
 MOST_LETTERS = 1 << 18
-"""Of all texts that are kept; compiled, a letter takes about 70 bytes."""
+"""Of all texts that are kept; compiled, a letter takes 60 to 80 bytes."""
 
 Template = TypeVar("Template")
 
