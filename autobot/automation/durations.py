@@ -12,15 +12,10 @@ LONGEST = 30 * UNITS["d"]
 
 
 def seconds(value: Any) -> Any:
-    """Return whole seconds for a text such as ``1h30m``; what is no text or double passes through.
+    """Return whole seconds for a text such as ``1h30m``; what is no text passes through.
 
-    Raises `ValueError` for a text that is no length of time, and for parts of a second: cut off,
-    ``0.9`` would be no time at all.
+    Raises `ValueError` for a text that is no length of time.
     """
-    if isinstance(value, float):
-        if not value.is_integer():
-            raise ValueError("a length of time is a whole number of seconds")
-        return int(value)
     if not isinstance(value, str):
         return value
     match = WRITTEN.fullmatch(value)

@@ -103,7 +103,7 @@ def _steps(automation: Automation, world: World) -> Found:
             yield (*where, "timeout"), "it is longer than limits.waiting"
         name = LENGTHS.get(step.use)
         if name and not _is_length(step.arguments.get(name, 0)):
-            yield (*where, "with", name), "whole seconds, or written as 90s, 2h or 1h30m"
+            yield (*where, "with", name), "a number of seconds, or written as 90s, 2h or 1h30m"
 
 
 def _is_length(value: object) -> bool:
@@ -114,7 +114,7 @@ def _is_length(value: object) -> bool:
         length = seconds(value)
     except ValueError:
         return False
-    return length is None or (type(length) is int and length >= 0)
+    return length is None or (type(length) in (int, float) and length >= 0)
 
 
 def _graph(automation: Automation) -> Found:
