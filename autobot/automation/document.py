@@ -56,7 +56,7 @@ class Step(BaseModel, frozen=True, extra="forbid"):
 
     ``on_error`` is ``fail``, ``continue`` (later steps see ``steps.ID.error``), or the id of the
     step that handles it: what needs the failed step is then skipped, and the run has not failed
-    unless its handler does.
+    unless its handler does or is left out by its own ``if``.
     """
 
     id: Identifier

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from autobot.errors import Invalid
 
+MOST_MISTAKES = 50
+"""Of one document that are told."""
+
 
 @dataclass(frozen=True)
 class Mistake:

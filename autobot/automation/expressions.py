@@ -1,18 +1,17 @@
 """``${{ }}`` in texts: CEL, compiled once, evaluated under bounds.
 
 A text that is one expression keeps the value's type. In other texts each value is written out: null
-as nothing, lists and maps as JSON, the rest as CEL's ``string()``.
+as nothing, whole numbers, lists and maps as JSON, the rest as CEL's ``string()``.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from autobot.automation.cel.budget import Budget, Results
 from autobot.automation.cel.errors import CelError
-from autobot.automation.cel.evaluator import Evaluation, unknown_call
+from autobot.automation.cel.evaluator import Evaluation, call_mistake
 from autobot.automation.cel.functions import to_string
 from autobot.automation.cel.lexer import words
 from autobot.automation.cel.parser import (
@@ -26,12 +25,16 @@ from autobot.automation.cel.parser import (
     Select,
     children,
 )
+from autobot.automation.cel.patterns import MOST as MOST_PATTERNS
 from autobot.automation.errors import InvalidExpression
+from autobot.automation.template_cache import TemplateCache
 
 OPEN, CLOSE = "${{", "}}"
 LONGEST = 4_000
 """Letters of one expression."""
 LONGEST_TEXT = 1 << 18
+MOST_EXPRESSIONS = 200
+"""Of one text."""
 ROOTS = ("inputs", "steps", "trigger", "item", "index", "error", "run", "secrets")
 """The names that an expression may use."""
 NAMED = ("steps", "secrets")
@@ -57,11 +60,21 @@ class Expression:
     source: str
     tree: Node
     references: frozenset[Reference]
+    patterns: tuple[str, ...] = ()
+    """Those of ``matches()``, each once."""
 
     def value(self, scope: Mapping[str, Any], budget: Budget, results: Results, step: str) -> Any:
         """Return the value as JSON; raises `InvalidExpression`, which names ``step``."""
         try:
             return results.plain(Evaluation(scope, budget).of(self.tree))
+        except CelError as error:
+            raise InvalidExpression(error.detail, self.source, step, error.column) from error
+
+    def text(self, scope: Mapping[str, Any], budget: Budget, results: Results, step: str) -> str:
+        """Return the value as it stands in a text with other parts; raises as `value`."""
+        value = self.value(scope, budget, results, step)
+        try:
+            return _text(value)
         except CelError as error:
             raise InvalidExpression(error.detail, self.source, step, error.column) from error
 
@@ -88,27 +101,39 @@ class Template:
         if self.only is not None:
             return self.only.value(scope, budget, results, step)
         return "".join(
-            part if isinstance(part, str) else _text(part.value(scope, budget, results, step))
+            part if isinstance(part, str) else part.text(scope, budget, results, step)
             for part in self.parts
         )
 
 
-@lru_cache(maxsize=256)  # of texts that may be long
+_compiled_texts: TemplateCache[Template] = TemplateCache()
+
+
 def parse(text: str) -> Template:
     """Compile a text; raises `InvalidExpression` with the column inside the expression."""
     if OPEN not in text:
         return Template((text,))
     if len(text) > LONGEST_TEXT:
         raise InvalidExpression(f"a text with expressions has at most {LONGEST_TEXT} letters")
+    template = _compiled_texts.get(text)
+    if template is None:
+        template = Template(tuple(_parts(text)))
+        _compiled_texts.keep(text, template)
+    return template
+
+
+def _parts(text: str) -> list[str | Expression]:
     parts: list[str | Expression] = []
-    position = 0
+    position = count = 0
     while (start := text.find(OPEN, position)) >= 0:
+        count += 1
+        if count > MOST_EXPRESSIONS:
+            raise InvalidExpression(f"a text has at most {MOST_EXPRESSIONS} expressions")
         parts += [text[position:start]] if start > position else []
         expression, end = _compiled(text, start + len(OPEN))
         parts.append(expression)
         position = end + len(CLOSE)
-    parts += [text[position:]] if position < len(text) else []
-    return Template(tuple(parts))
+    return parts + ([text[position:]] if position < len(text) else [])
 
 
 def _compiled(text: str, start: int) -> tuple[Expression, int]:
@@ -118,18 +143,32 @@ def _compiled(text: str, start: int) -> tuple[Expression, int]:
         found, length = words(source, inside=True)
         source = source[:length].strip()
         tree = Parser(found).tree()
-        _check_calls(tree)
-        return Expression(source, tree, frozenset(_references(tree, frozenset()))), start + length
+        patterns = _patterns(tree)
+        read = frozenset(_references(tree, frozenset()))
+        return Expression(source, tree, read, patterns), start + length
     except CelError as error:
         known = source.partition(CLOSE)[0].strip()
         raise InvalidExpression(error.detail, known, "", error.column) from error
 
 
-def _check_calls(node: Node) -> None:
-    if isinstance(node, Call) and (mistake := unknown_call(node)):
-        raise CelError(mistake, node.column)
+def _patterns(tree: Node) -> tuple[str, ...]:
+    """Check every call, and return the patterns of ``matches()``."""
+    patterns: dict[str, None] = {}
+    for call in _calls(tree):
+        if mistake := call_mistake(call):
+            raise CelError(mistake, call.column)
+        if call.name == "matches" and isinstance(call.arguments[1], Literal):
+            patterns[call.arguments[1].value] = None
+    if len(patterns) > MOST_PATTERNS:
+        raise CelError(f"an expression has at most {MOST_PATTERNS} patterns", tree.column)
+    return tuple(patterns)
+
+
+def _calls(node: Node) -> Iterator[Call]:
+    if isinstance(node, Call):
+        yield node
     for part in children(node):
-        _check_calls(part)
+        yield from _calls(part)
 
 
 def _references(node: Node, bound: frozenset[str]) -> Iterator[Reference]:
@@ -194,6 +233,12 @@ def references(value: Any) -> frozenset[Reference]:
     )
 
 
+def reads_item(condition: str | bool) -> bool:
+    """Whether an ``if`` asks about ``item`` or ``index``: then it decides for each item of a loop,
+    else once for the whole step, before its list is evaluated. Raises `InvalidExpression`."""
+    return any(reference.root in ("item", "index") for reference in references(condition))
+
+
 def resolve(value: Any, scope: Mapping[str, Any], step: str = "") -> Any:
     """Return a JSON value with every expression in it evaluated.
 
@@ -237,6 +282,6 @@ def items_of(items: Any, scope: Mapping[str, Any], most: int, step: str = "") ->
 def _text(value: Any) -> str:
     if value is None:
         return ""
-    if isinstance(value, list | dict):
+    if isinstance(value, list | dict) or type(value) is int:  # an id may have more than 64 bits
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return to_string(Budget(), value)

@@ -1,6 +1,6 @@
 """Which step waits for which, and which run only after an error."""
 
-from functools import lru_cache
+from graphlib import CycleError, TopologicalSorter
 
 from autobot.automation.document import Automation
 
@@ -14,13 +14,16 @@ def handlers(automation: Automation) -> frozenset[str]:
 def error_branch(automation: Automation) -> frozenset[str]:
     """Return the ids of handlers and of all steps whose ``needs`` lead to one: none of them is
     asked for in a run without errors."""
+    after: dict[str, list[str]] = {}
+    for step in automation.steps:
+        for need in step.needs or ():
+            after.setdefault(need, []).append(step.id)
     branch = set(handlers(automation))
-    while more := {
-        step.id
-        for step in automation.steps
-        if step.id not in branch and branch & set(step.needs or ())
-    }:
-        branch |= more
+    new = list(branch)
+    while new:
+        more = [name for name in after.get(new.pop(), ()) if name not in branch]
+        branch.update(more)
+        new += more
     return frozenset(branch)
 
 
@@ -43,20 +46,15 @@ def edges(automation: Automation) -> dict[str, frozenset[str]]:
     return needed
 
 
-@lru_cache(maxsize=64)
-def _ancestors(needed: tuple[tuple[str, frozenset[str]], ...]) -> dict[str, frozenset[str]]:
-    before = dict(needed)
-    for _ in needed:
-        wider = {
-            name: needs.union(*(before.get(need, frozenset()) for need in needs))
-            for name, needs in before.items()
-        }
-        if wider == before:
-            break
-        before = wider
+def ancestors(automation: Automation) -> dict[str, frozenset[str]] | None:
+    """Return for each step all ids that are over before it starts, by way of others too; None
+    where steps wait for each other in a circle."""
+    needed = edges(automation)
+    before: dict[str, frozenset[str]] = {}
+    try:
+        for name in TopologicalSorter(needed).static_order():
+            needs = needed.get(name, frozenset())
+            before[name] = needs.union(*(before[need] for need in needs))
+    except CycleError:
+        return None
     return before
-
-
-def ancestors(automation: Automation) -> dict[str, frozenset[str]]:
-    """Return for each step all ids that are over before it starts, by way of others too."""
-    return _ancestors(tuple(edges(automation).items()))

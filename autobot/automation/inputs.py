@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
 from autobot.errors import Invalid
-from autobot.schemas.json_schema import checked
+from autobot.schemas.json_schema import Budget, checked
 
 InputType = Literal["string", "integer", "number", "boolean", "array", "object"]
 Format = Literal["date", "date-time", "email", "uri", "password"]
@@ -82,9 +82,9 @@ def fill_in(inputs: Mapping[str, Input], given: Mapping[str, Any]) -> dict[str, 
     return values
 
 
-def value_mistake(one: Input, value: Any) -> str:
+def value_mistake(one: Input, value: Any, budget: Budget | None = None) -> str:
     """Say why the value is none for this input, or nothing. Raises `Invalid` where the input
-    itself is no schema."""
+    itself is no schema, or ``budget`` does not suffice to read it."""
     schema = one.model_dump(
         mode="json", by_alias=True, exclude_none=True, exclude={"default", "title", "description"}
     )
@@ -92,4 +92,4 @@ def value_mistake(one: Input, value: Any) -> str:
     if value is None and not one.required and one.default is None:
         return ""
     schema.pop("default", None)
-    return checked(schema, "the input").fault(value).removeprefix("the object: ")
+    return checked(schema, "the input", budget).fault(value).removeprefix("the object: ")

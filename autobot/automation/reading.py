@@ -12,11 +12,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from autobot.automation.document import Automation, ForEach, Limits, Retry, Step
-from autobot.automation.errors import InvalidAutomation, Mistake
+from autobot.automation.errors import MOST_MISTAKES, InvalidAutomation, Mistake
 from autobot.automation.inputs import Input
 from autobot.automation.names import IDENTIFIER, SLUG, TOOL
 from autobot.automation.text import Text, dotted, read, write
 from autobot.automation.triggers import Event, File, Manual, Mcp, Schedule, Triggers, Webhook
+from autobot.automation.world import MOST_HINTS
 
 SCHEMA_ID = "urn:autobot:automation:1"
 MODELS: dict[str, type[BaseModel]] = {
@@ -109,8 +110,9 @@ def schema() -> Mapping[str, Any]:
 
 
 def in_order(mistakes: Iterable[Mistake]) -> list[Mistake]:
-    """Sort by place; the same one twice is one."""
-    return sorted(dict.fromkeys(mistakes), key=lambda mistake: (mistake.line, mistake.column))
+    """Sort by place; the same one twice is one, and at most `MOST_MISTAKES` are told."""
+    by_place = sorted(dict.fromkeys(mistakes), key=lambda mistake: (mistake.line, mistake.column))
+    return by_place[:MOST_MISTAKES]
 
 
 def _mistakes(errors: Sequence[ErrorDetails], text: Text) -> list[Mistake]:
@@ -127,7 +129,9 @@ def _mistakes(errors: Sequence[ErrorDetails], text: Text) -> list[Mistake]:
         elif error["type"] == "extra_forbidden" or error["loc"][-1:] == ("[key]",):
             keys.add(path)
             if error["type"] == "extra_forbidden":
-                message = _unknown(path)
+                message = _unknown(path, hint=len(keys) <= MOST_HINTS)
+        if path not in by_path and len(by_path) == MOST_MISTAKES:
+            break
         by_path.setdefault(path, [])
         if message not in by_path[path]:
             by_path[path].append(message)
@@ -161,11 +165,12 @@ def _existing(location: tuple[str | int, ...], value: Any) -> tuple[str | int, .
     return tuple(path)
 
 
-def _unknown(path: tuple[str | int, ...]) -> str:
+def _unknown(path: tuple[str | int, ...], *, hint: bool) -> str:
     names = [part for part in path[:-1] if isinstance(part, str)]
     parent = "inputs" if names[:1] == ["inputs"] else names[-1] if names else ""
     model = MODELS.get(parent, Automation)
     known = [field.alias or name for name, field in model.model_fields.items()]
-    near = get_close_matches(str(path[-1]), known, 1, 0.5)
-    hint = f"did you mean {near[0]!r}?" if near else "known are " + ", ".join(known)
-    return f"unknown key {str(path[-1])[:60]!r}; {hint}"
+    name = str(path[-1])[:60]
+    near = get_close_matches(name, known, 1, 0.5) if hint else ()
+    help_ = f"did you mean {near[0]!r}?" if near else "known are " + ", ".join(known)
+    return f"unknown key {name!r}; {help_}"

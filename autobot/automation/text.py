@@ -37,6 +37,7 @@ NOT_IN_YAML = {
     },
 }
 """What JSON may have in its texts or between them, and how YAML can say it."""
+RARE_BREAK = re.compile("[\x85\u2028\u2029]")
 FORBIDDEN = re.compile("[\ud800-\udfff]")
 
 
@@ -187,6 +188,8 @@ for _name, _pattern in {"null": NULL, "bool": TRUTH, "int": WHOLE, "float": NUMB
 
 def _block(writer: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     style = "|" if "\n" in text else None
+    if RARE_BREAK.search(text):  # outside double quotes YAML reads them as a space or a line
+        style = '"'
     return writer.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
@@ -200,7 +203,7 @@ def write(value: Any) -> str:
 
 def dotted(path: Sequence[str | int]) -> str:
     """Write a path as ``steps[2].with.url``."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part[:100]}" for part in path)
     return text.removeprefix(".")
 
 

@@ -31,8 +31,8 @@ from autobot.automation.cel.parser import (
 OPERATORS = {"||", "&&", "?:", "!_", "-_", "==", "!=", "in", *COMPARE, *ARITHMETIC}
 
 
-def unknown_call(node: Call) -> str | None:
-    """Say what is wrong with the name or the number of arguments of a call, or None."""
+def call_mistake(node: Call) -> str | None:
+    """Say what is wrong with a call before anything is evaluated, or None."""
     if node.name in OPERATORS:
         return None
     known = METHODS if node.method else FUNCTIONS
@@ -41,7 +41,13 @@ def unknown_call(node: Call) -> str | None:
     _, fewest, most = known[node.name]
     if not fewest <= len(node.arguments) <= most:
         return f"{node.name}() does not take so many arguments"
+    if node.name == "matches" and not _is_text(node.arguments[1]):
+        return "the pattern of matches() is written out, not computed"
     return None
+
+
+def _is_text(node: Node) -> bool:
+    return isinstance(node, Literal) and isinstance(node.value, str)
 
 
 class Evaluation:
@@ -105,10 +111,22 @@ class Evaluation:
         return value[key]
 
     def _has(self, node: Has) -> bool:
-        value = self.of(node.part.of)
-        if isinstance(value, dict):
-            return node.part.field in value
-        raise NoValue(f"a value of kind {kind(value)} has no fields")
+        """A part that is missing or null on the way is an answer: a skipped step has no result."""
+        names, root = [node.part.field], node.part.of
+        while isinstance(root, Select):
+            names.append(root.field)
+            root = root.of
+        value = self.of(root)
+        self._budget.spend(len(names))
+        for name in reversed(names):
+            if value is None:
+                return False
+            if not isinstance(value, dict):
+                raise NoValue(f"a value of kind {kind(value)} has no fields")
+            if name not in value:
+                return False
+            value = value[name]
+        return True
 
     def _map(self, node: MapOf) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -130,7 +148,7 @@ class Evaluation:
             return self._negative(values[0]) if name == "-_" else not self._truth(values[0])
         if name in OPERATORS:
             return self._operator(name, values[0], values[1])
-        if mistake := unknown_call(node):
+        if mistake := call_mistake(node):
             raise NoValue(mistake)
         return (METHODS if node.method else FUNCTIONS)[name][0](self._budget, *values)
 

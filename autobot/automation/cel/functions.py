@@ -4,18 +4,16 @@ import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from autobot.automation.cel.budget import Budget, as_text
 from autobot.automation.cel.errors import NoValue
 from autobot.automation.cel.operators import INT_MAX, INT_MIN, kind, length, moment, whole
-from autobot.errors import Invalid
-from autobot.schemas.json_schema import Checked, checked
-from autobot.schemas.pattern_cost import steps_a_letter
+from autobot.automation.cel.patterns import matches
 
-LONGEST_PATTERN = 500
+ZONE_STEPS = 30
+"""Of looking for a time zone among files."""
 DURATION = re.compile(r"([+-]?)((?:\d{1,15}(?:\.\d{1,9})?(?:h|ms|us|ns|m|s))+)")
 PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|us|ns|m|s)")
 SECONDS = {"h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
@@ -129,23 +127,6 @@ def duration(budget: Budget, value: Any) -> timedelta:
     return length(timedelta(seconds=-seconds if match[1] == "-" else seconds))
 
 
-def matches(budget: Budget, text: Any, pattern: Any) -> bool:
-    """Search for a regular expression, in linear time or a bounded number of steps back."""
-    _texts("matches", text, pattern)
-    if len(pattern) > LONGEST_PATTERN:
-        raise NoValue(f"a pattern has at most {LONGEST_PATTERN} letters")
-    budget.spend(50 + len(text) * steps_a_letter(pattern) // 50)
-    return _compiled(pattern).is_valid(text)
-
-
-@lru_cache(maxsize=64)
-def _compiled(pattern: str) -> Checked:
-    try:
-        return checked({"type": "string", "pattern": pattern}, "matches()")
-    except Invalid as error:
-        raise NoValue("the pattern is no regular expression, or too large") from error
-
-
 def contains(budget: Budget, text: Any, part: Any) -> bool:
     """Whether the text holds the part."""
     _texts("contains", text, part)
@@ -244,13 +225,15 @@ def _part_of_time(
             return count % 1_000 if name == "getMilliseconds" else count
         if not isinstance(value, datetime):
             raise _no_overload(name, value)
-        return of_moment(_in_zone(value, zone))
+        return of_moment(_in_zone(value, zone, budget))
 
     return part
 
 
-def _in_zone(value: datetime, zone: Any) -> datetime:
+def _in_zone(value: datetime, zone: Any, budget: Budget) -> datetime:
     _texts("a time zone", zone)
+    if zone != "UTC":
+        budget.spend(ZONE_STEPS)
     try:
         if match := OFFSET.fullmatch(zone):
             offset = timedelta(hours=int(match[2]), minutes=int(match[3]))

@@ -45,22 +45,37 @@ def is_number(value: Any) -> bool:
 
 def equal(left: Any, right: Any, budget: Budget) -> bool:
     """Compare by value: 1 equals 1.0, and things of different kinds are never equal."""
-    budget.spend(1)
+    # Without recursion: a tool's result may be deeper than Python's stack.
+    pairs = [(left, right)]
+    while pairs:
+        one, other = pairs.pop()
+        budget.spend(1)
+        if not _alike(one, other, budget):
+            return False
+        if isinstance(one, list):
+            pairs += zip(one, other, strict=True)
+        elif isinstance(one, dict):
+            pairs += ((value, other[key]) for key, value in one.items())
+    return True
+
+
+def _alike(left: Any, right: Any, budget: Budget) -> bool:
+    """Whether two values are equal, but for the parts of lists and maps."""
     if is_number(left) and is_number(right):
         return bool(left == right)
     if type(left) is not type(right):
         return False
     if isinstance(left, str):
         budget.letters(min(len(left), len(right)))
-    if isinstance(left, list):
-        return len(left) == len(right) and all(
-            equal(one, other, budget) for one, other in zip(left, right, strict=True)
-        )
+    if not isinstance(left, list | dict):
+        return bool(left == right)
+    if len(left) != len(right):
+        return False
+    budget.spend(len(left))
     if isinstance(left, dict):
-        return left.keys() == right.keys() and all(
-            equal(one, right[key], budget) for key, one in left.items()
-        )
-    return bool(left == right)
+        budget.letters(sum(map(len, left)))
+        return left.keys() == right.keys()
+    return True
 
 
 def compare(sign: str, left: Any, right: Any, budget: Budget) -> bool:

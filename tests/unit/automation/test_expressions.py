@@ -12,17 +12,21 @@ from hypothesis import strategies as st
 from autobot.automation.errors import InvalidExpression
 from autobot.automation.expressions import (
     LONGEST,
+    MOST_EXPRESSIONS,
     Reference,
     holds,
     items_of,
     parse,
+    reads_item,
     references,
     resolve,
 )
 
 SCOPE: dict[str, Any] = {
     "inputs": {"city": "Riga", "n": 1, "x": 1.0},
-    "steps": {"news": {"markdown": "# Hi", "items": [{"n": 1}, {"n": 2}], "none": None}},
+    "steps": {
+        "news": {"markdown": "# Hi", "items": [{"n": 1}, {"n": 2}], "none": None, "id": 2**64 - 1}
+    },
     "trigger": {"body": {"a": [1, 2]}},
     "item": {"url": "https://example.org"},
     "index": 3,
@@ -47,6 +51,7 @@ SCOPE: dict[str, Any] = {
         ("in ${{ inputs.city }}: ${{ inputs.n }}, ${{ inputs.x }}", "in Riga: 1, 1"),
         ("${{ steps.news.none }}!${{ true }}", "!true"),
         ("${{ steps.news.items }}.", '[{"n":1},{"n":2}].'),
+        ("id ${{ steps.news.id }}", "id 18446744073709551615"),
         ("at ${{ timestamp('2027-01-01T01:00:00+01:00') }}", "at 2027-01-01T00:00:00Z"),
     ],
 )
@@ -89,6 +94,32 @@ def test_it_is_known_before_a_run_what_an_expression_reads(text: str, read: set[
     assert {str(reference) for reference in references({"a": [text]})} == read
 
 
+def test_an_if_that_asks_about_the_item_is_known_before_a_run() -> None:
+    assert reads_item("${{ item.n > 1 }}")
+    assert reads_item("${{ steps.a.ok && index == 0 }}")
+    assert not reads_item("${{ steps.a.l.exists(item, item > 1) }}")
+    assert not reads_item(True)
+
+
+def test_what_cannot_be_written_into_a_text_is_an_error_that_names_the_step() -> None:
+    with pytest.raises(InvalidExpression, match=r"step b: .*tuple") as caught:
+        resolve("it is ${{ steps.a }}", {"steps": {"a": (1, 2)}}, "b")
+    assert (caught.value.step, caught.value.expression) == ("b", "steps.a")
+
+
+def test_a_text_has_a_bounded_number_of_expressions() -> None:
+    assert resolve("${{1}}" * MOST_EXPRESSIONS, {}) == "1" * MOST_EXPRESSIONS
+    with pytest.raises(InvalidExpression, match="at most 200 expressions"):
+        parse("${{1}}" * (MOST_EXPRESSIONS + 1))
+
+
+def test_an_expression_has_a_bounded_number_of_patterns_and_each_is_known() -> None:
+    calls = " || ".join(f"inputs.city.matches('{number}')" for number in range(20))
+    assert parse("${{ " + calls + " }}").expressions[0].patterns == tuple(map(str, range(20)))
+    with pytest.raises(InvalidExpression, match="at most 20 patterns"):
+        parse("${{ " + calls + " || matches('', '20') }}")
+
+
 def test_a_text_is_compiled_once() -> None:
     assert parse("${{ inputs.a + 1 }}") is parse("${{ inputs.a + 1 }}")
     assert parse("${{ inputs.a }}").only is not None
@@ -108,6 +139,7 @@ def test_a_text_is_compiled_once() -> None:
         ("${{ inputs.city.frob() }}", "no method frob()", 14),
         ("${{ now() }}", "no function now()", 2),
         ("${{ size(1, 2) }}", "so many arguments", 2),
+        ("${{ inputs.city.matches(inputs.n) }}", "written out", 14),
         ("${{ " + "1 + " * 2_000 + "1 }}", "at most", 0),
     ],
 )

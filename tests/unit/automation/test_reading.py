@@ -231,6 +231,13 @@ def deep(value: Any, depth: int) -> bool:
     )
 
 
+@pytest.mark.parametrize(
+    "text", ["\x85", "a\x85b", "\u2028", "a\nb\u2029", "a\r\nb", "a\n\n", "\n a"]
+)
+def test_every_kind_of_line_break_is_written_so_that_it_is_read(text: str) -> None:
+    assert read(write({"a": text})).value == {"a": text}
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     st.dictionaries(st.sampled_from(["a", "b", "on", "if"]), JSON, max_size=3).filter(

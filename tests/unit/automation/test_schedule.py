@@ -56,6 +56,13 @@ def test_nine_in_warsaw_is_eight_in_january_and_seven_in_july() -> None:
     assert next_fires(one, utc(2027, 7, 5), 1) == [utc(2027, 7, 5, 7)]
 
 
+def test_a_day_of_the_month_or_of_the_week_is_enough() -> None:
+    fires = next_fires(schedule("0 9 1 * mon", "UTC"), utc(2027, 2, 25), 4)
+    assert [fire.strftime("%a %d") for fire in fires] == ["Mon 01", "Mon 08", "Mon 15", "Mon 22"]
+    fires = next_fires(schedule("0 9 1 * mon", "UTC"), utc(2027, 3, 29, 12), 2)
+    assert [fire.strftime("%a %d") for fire in fires] == ["Thu 01", "Mon 05"]
+
+
 def test_three_times_that_the_clocks_skip_are_one_fire() -> None:
     one = schedule("0,20,40 2 * * *")
     assert fires_of_day(one, 2027, 3, 28) == [utc(2027, 3, 28, 1, 0)]

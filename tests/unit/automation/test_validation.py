@@ -2,13 +2,14 @@
 
 import pytest
 
+from autobot.automation.document import Automation
 from autobot.automation.errors import InvalidAutomation
 from autobot.automation.graph import ancestors, edges, error_branch, handlers
 from autobot.automation.reading import load
 from autobot.automation.validation import World, called, check
 
 WORLD = World(
-    tools=["wait", "llm.chat", "notify", "call", "http.request"],
+    tools=["wait", "approve", "llm.chat", "notify", "call", "http.request"],
     secrets=["TOKEN"],
     calls={"b": ["c"], "c": ["a"], "d": ["d"]},
 )
@@ -70,12 +71,16 @@ A, B, C = "id: a, use: wait", "id: b, use: wait", "id: c, use: wait"
          "steps[1].with.x", "'needs'"),
         (document(A + ", with: {x: '${{ item }}'}"), "steps[0].with.x", "for_each"),
         (document(A + ", for_each: '${{ item }}'"), "steps[0].for_each", "item is only there"),
+        (document(A + ", for_each: ['${{ item }}']"), "for_each[0]", "item is only there"),
+        (document(A + ", if: '${{ index == 0 }}'"), "steps[0].if", "index is only there"),
         (document(A + ", with: {x: '${{ error.message }}'}"), "steps[0].with.x", "steps.ID.error"),
         (document(A + ", on_error: b", B + ", with: {x: '${{ error.step }}'}"), "steps[1].with.x",
          "failed"),
         (document(A + ", with: {x: '${{ secrets.NOPE }}'}"), "steps[0].with.x", "no secret 'NOPE'"),
         (document(A + ", with: {x: '${{ secrets.token }}'}"), "steps[0].with.x", "capital"),
         (document(A + ", if: '${{ secrets.TOKEN == \"\" }}'"), "steps[0].if", "under 'with'"),
+        (document(A + ", with: {x: \"${{ 'a'.matches('(') }}\"}"), "with.x", "no regular expr"),
+        (document(A + ", with: {x: \"${{ 'a'.matches(run.id) }}\"}"), "with.x", "written out"),
         (document(A + ", if: 'yes'"), "steps[0].if", "one expression"),
         (document(A + ", if: '${{ true }}!'"), "steps[0].if", "one expression"),
         (document(A + ", for_each: abc"), "steps[0].for_each", "one expression"),
@@ -85,6 +90,9 @@ A, B, C = "id: a, use: wait", "id: b, use: wait", "id: c, use: wait"
         (document(A + ", timeout: 2h", limits="{waiting: 1h}"),
          "steps[0].timeout", "limits.waiting"),
         (document(A + ", retry: {wait: 2m}"), "steps[0].retry.wait", "longest_wait"),
+        (document(A + ", with: {seconds: -1}"), "steps[0].with.seconds", "of seconds"),
+        (document(A + ", with: {seconds: true}"), "steps[0].with.seconds", "of seconds"),
+        (document("id: a, use: approve, with: {timeout: 2 h}"), "with.timeout", "of seconds"),
         # triggers
         (document(A, on="{schedule: {cron: '0 0 30 2 *', timezone: UTC}}"), "cron", "day-of-month"),
         (document(A, on="{schedule: {cron: '* * * * * *', timezone: UTC}}"), "cron", "five fields"),
@@ -122,6 +130,12 @@ def test_a_mistake_is_told_when_a_document_is_saved(
         document(A, B + ", with: {x: '${{ has(steps.a.x) ? error.step : run.id }}'}", on_error="b"),
         document(A + ", on_error: c", B + ", on_error: c", C),
         document(A + ", for_each: '${{ trigger.files }}', with: {x: '${{ item[index] }}'}"),
+        document(A + ", for_each: [1, 2], if: '${{ item > 1 && index > 0 }}'"),
+        document(A + ", for_each: ['x/${{ inputs.c }}', 2]", inputs="{c: {type: string}}"),
+        document(A + ", with: {if: 'x ${{ run.id }}', for_each: y}"),
+        document(A + ", with: {seconds: 0.9}", "id: b, use: approve, with: {timeout: null}"),
+        document(A + ", with: {seconds: '${{ 1 + 1 }}'}", "id: b, use: wait, with: {seconds: 1h}"),
+        document(A + ", with: {x: \"${{ 'a'.matches('^a+$') }}\"}"),
         document("id: a, use: call, with: {automation: d}"),
         document("id: a, use: call, with: {automation: e}"),
         document(A, on="{webhook: {inputs: {x: '${{ trigger.x }}'}}}",
@@ -153,6 +167,96 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_text() -> None:
     ]
 
 
+def test_secrets_and_calls_are_refused_where_there_are_none() -> None:
+    text = document("id: a, use: wait, with: {x: '${{ secrets.TOKEN }}'}")
+    assert [m[3] for m in mistakes(text, World(secrets=()))] == ["there are no secrets"]
+    text = document("id: a, use: call, with: {automation: d}")
+    for tools in (None, (), ("wait",)):
+        found = mistakes(text, World(tools=tools))
+        assert [m[2:] for m in found] == [("steps[0].use", "automations cannot call each other")]
+    assert mistakes(text, World(tools=("call",))) == []
+
+
+def test_the_first_mistakes_are_told_and_few_of_them_with_hints(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def near(name: str, *_: object) -> list[str]:
+        asked.append(name)
+        return ["near"]
+
+    monkeypatch.setattr("autobot.automation.world.get_close_matches", near)
+    monkeypatch.setattr("autobot.automation.reading.get_close_matches", near)
+    needs = "needs: [" + ", ".join(f"n{number}" for number in range(90)) + "]"
+    found = mistakes(document(*(f"id: s{n}, use: wait, {needs}" for n in range(200))))
+    assert len(found) == 50
+    assert [message for *_, message in found[:11]] == [
+        *(f"there is no step 'n{number}'; did you mean 'near'?" for number in range(10)),
+        "there is no step 'n10'",
+    ]
+    assert len(asked) == 10
+    keys = ", ".join(f"k{number}: 1" for number in range(5_000))
+    assert len(mistakes(document("id: a, use: wait, " + keys))) == 50
+    assert len(asked) == 20
+    twice = "\n".join(["x: 1"] * 5_000)
+    assert len(mistakes(document(A) + "\n" + twice)) == 50
+
+
+def test_what_leads_to_what_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 0
+
+    def counted(automation: Automation) -> dict[str, frozenset[str]] | None:
+        nonlocal count
+        count += 1
+        return ancestors(automation)
+
+    monkeypatch.setattr("autobot.automation.scopes.ancestors", counted)
+    reads = " ".join(["${{ steps.a.x + steps.b.y }}"] * 50)
+    text = document(A, B, f"id: c, use: wait, with: {{x: '{reads}'}}", "id: d, use: notify",
+                    on_error="d")  # fmt: skip
+    assert mistakes(text) == []
+    assert count == 1
+
+
+def test_the_expressions_and_patterns_of_a_document_are_bounded() -> None:
+    full = "'" + "${{ 1 }}" * 200 + "'"
+    text = document(*(f"id: s{n}, use: wait, with: {{x: {full}}}" for n in range(10)))
+    assert mistakes(text) == []
+    found = mistakes(text + "\n- {id: more, use: wait, with: {x: '${{ 1 }}'}}")
+    assert [m[2:] for m in found] == [
+        ("steps[10].with.x", "a document has at most 2000 expressions")
+    ]
+
+
+COSTLY = [f"a{number}" + r"\p{L}{200}" for number in range(40)]
+"""Patterns that take up to 50 ms each to read."""
+
+
+def test_the_patterns_of_a_document_are_read_until_that_has_taken_too_long() -> None:
+    steps = [
+        f'id: s{number}, use: wait, with: {{x: \'${{{{ "".matches(r"{pattern}") }}}}\'}}'
+        for number, pattern in enumerate(COSTLY)
+    ]
+    assert mistakes(document(steps[0])) == []
+    (found,) = mistakes(document(*steps))
+    assert "the pattern is no regular expression, or too large: a" in found[3]
+
+
+def test_the_patterns_of_inputs_are_read_until_that_has_taken_too_long() -> None:
+    inputs = [f"i{n}: {{type: string, pattern: '{one}'}}" for n, one in enumerate(COSTLY)]
+    assert mistakes(document(A, inputs=f"{{{inputs[0]}}}")) == []
+    (found,) = mistakes(document(A, inputs="{" + ", ".join(inputs) + "}"))
+    assert "too many or too large" in found[3]
+
+
+def test_a_long_key_does_not_make_a_long_mistake() -> None:
+    text = document("id: a, use: wait, with: {? " + "k" * 100_000 + " : '${{ nope }}'}")
+    (found,) = mistakes(text)
+    assert "there is no 'nope'" in found[3]
+    assert len(found[2]) < 200
+
+
 def test_what_is_unknown_is_not_checked() -> None:
     assert mistakes(document("id: a, use: nope, with: {x: '${{ secrets.NOPE }}'}"), World()) == []
 
@@ -181,8 +285,15 @@ def test_steps_need_the_one_before_but_for_error_branches() -> None:
         "c": {"b", "p"},
         "last": frozenset(),
     }
-    assert ancestors(automation)["c"] == {"a", "b", "p"}
-    assert ancestors(automation)["h2"] == {"a", "h"}
+    before = ancestors(automation)
+    assert before is not None
+    assert before["c"] == {"a", "b", "p"}
+    assert before["h2"] == {"a", "h"}
+
+
+def test_nothing_comes_before_anything_in_a_circle() -> None:
+    automation = load(document(A + ", needs: [b]", B)).automation
+    assert ancestors(automation) is None
 
 
 def test_the_automations_that_one_calls_are_known() -> None:

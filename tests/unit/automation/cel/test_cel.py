@@ -48,7 +48,8 @@ def value(source: str, steps: int = 200_000) -> Any:
         ("string(1.0) + string(1.5) + string(true) + string(7)", "11.5true7"),
         # null, missing keys, has()
         ("x.b == null", True), ("null == 0", False), ("has(x.a)", True), ("has(x.zz)", False),
-        ("has(x.b)", True), ("'a' in x", True), ("'zz' in x", False), ("2.5 in x.`c-d`", True),
+        ("has(x.b)", True), ("has(x.zz.a.b)", False), ("has(x.b.c)", False),
+        ("'a' in x", True), ("'zz' in x", False), ("2.5 in x.`c-d`", True),
         ("x['c-d'][2]", "three"), ("x['c-d'][1.0]", 2.5), ("has(x.zz) ? x.zz : 'none'", "none"),
         # a side that has no value may be done without
         ("x.zz == 1 || true", True), ("false && x.zz", False), ("true || 1 / 0 == 1", True),
@@ -111,6 +112,11 @@ def test_an_expression_has_the_value_that_cel_gives_it(source: str, expected: An
         ("-false", "no negative"),
         ("[1, 0].map(i, 1 / i)", "zero"),
         ("has(x.a.b)", "no fields"),
+        ("has(x.a.b.c)", "no fields"),
+        ("has(x.b[0].c)", "no field"),
+        ("'a'.matches('a' + 'b')", "written out"),
+        ("matches('a', x.t)", "written out"),
+        ("'a'.matches(1)", "written out"),
         ("'a'.matches('(')", "pattern"),
         ("x.all(k, 1)", "true or false"),
         ("1.map(i, i)", "list or a map"),
@@ -191,6 +197,34 @@ LIST = "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20]"
 def test_what_grows_without_end_is_stopped(source: str) -> None:
     with pytest.raises((TooCostly, NoValue), match=r"too long|too large|too many|letters|pattern"):
         value(source)
+
+
+def test_values_deeper_than_the_stack_are_compared() -> None:
+    for bottom, expected in ((1, True), (2, False)):
+        left: Any = 1
+        right: Any = bottom
+        for _ in range(5_000):
+            left, right = [{"a": left}], [{"a": right}]
+        tree = Parser(words("p == q")[0]).tree()
+        assert Evaluation({"p": left, "q": right}, Budget()).of(tree) is expected
+
+
+def test_comparing_maps_costs_what_their_keys_do() -> None:
+    tree = Parser(words("p == q")[0]).tree()
+    many = {str(number): 1 for number in range(1_000)}
+    long = {"a" * 64_000: 1}
+    for value_, steps in ((many, 1_000), (long, 1_000)):
+        with pytest.raises(TooCostly):
+            Evaluation({"p": value_, "q": {**value_}}, Budget(steps)).of(tree)
+        other = {**value_, "x": 1}
+        assert Evaluation({"p": value_, "q": other}, Budget(10)).of(tree) is False
+
+
+def test_looking_for_a_time_zone_costs_more_than_a_sum() -> None:
+    hours = "{}.exists(i, timestamp(0).getHours('{}') > 24)".format
+    assert value(hours(LIST, "UTC"), steps=200) is False
+    with pytest.raises(TooCostly):
+        value(hours(LIST, "Europe/Riga"), steps=600)
 
 
 def test_what_is_too_costly_is_not_done_without() -> None:
