@@ -247,15 +247,11 @@ def new_run(
     automation: str,
     created: Created,
     kept: Sequence[JournalEntry] = (),
-    *,
-    most_open: int = 100,
-    most_running: int = 100,
+    **more: Any,
 ) -> NewRun:
-    """Return a run for `Runs.create`; ``kept`` are results that it takes from an earlier one."""
-    return NewRun(
-        run,
-        automation,
-        tuple(encode(entry) for entry in (created, *kept)),
-        most_open=most_open,
-        most_running=most_running,
-    )
+    """Return a run for `Runs.create`; ``kept`` are results that it takes from ``retry_of``, and
+    ``more`` what else a `NewRun` has."""
+    if any(isinstance(entry, Succeeded) and entry.blob for entry in kept):
+        more["blobs_of"] = created.retry_of or ""
+    entries = tuple(encode(entry) for entry in (created, *kept))
+    return NewRun(run, automation, entries, **more)

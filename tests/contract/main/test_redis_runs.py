@@ -202,7 +202,10 @@ async def create_many(runs: RedisRuns, names: list[str], entry: bytes) -> None:
     for start in range(0, len(names), 64):
         batch = names[start : start + 64]
         await asyncio.gather(
-            *(runs.create(NewRun(n, "many", (entry,), most_open=10**6)) for n in batch)
+            *(
+                runs.create(NewRun(n, "many", (entry,), most_open=10**6, most_kept=100))
+                for n in batch
+            )
         )
 
 
@@ -236,7 +239,7 @@ async def test_history_that_is_deleted_gives_its_space_back(
             await asyncio.gather(
                 *(runs.append(one, 2, [b"y" * 1_000], Release("succeeded")) for one in leases)
             )
-        while await runs.prune(100, 3_600):
+        while await runs.prune():
             pass
         used.append(operator.info("memory")["used_memory"])
     assert len(await runs.list(limit=1_000)) == 100

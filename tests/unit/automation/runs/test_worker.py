@@ -9,8 +9,16 @@ import pytest
 from autobot.automation.runs import worker
 from autobot.automation.runs.attempts import DEEPEST
 from autobot.automation.runs.interpreter import Interpreter
-from autobot.automation.runs.journal import Ended, Failed, Started, Waiting
-from autobot.automation.runs.retries import LONGEST_DETAIL
+from autobot.automation.runs.journal import (
+    Crashed,
+    Created,
+    Ended,
+    Failed,
+    Started,
+    Waiting,
+    new_run,
+)
+from autobot.automation.runs.retries import LONGEST_DETAIL, kept_before
 from autobot.automation.runs.worker import MOST_CRASHES
 from autobot.contracts.runs import LEASE_S, LONGEST_BLOB, LONGEST_INLINE
 from autobot.errors import AutoBotError, Busy, Invalid
@@ -92,8 +100,8 @@ async def test_results_are_written_although_no_decision_can_be() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Interpreter, "decide", decide)
         lab.start()
-        ended = await lab.reach("failed", within=200)
-    assert ended.token == MOST_CRASHES
+        await lab.reach("failed", within=200)
+    assert sum(isinstance(entry, Crashed) for entry in lab.entries()) == MOST_CRASHES
     assert lab.ran == {"r/a": 1, "r/b": 1, "r/slow": 1}
     assert set(lab.statuses().values()) == {"succeeded"}
     (end,) = [entry for entry in lab.entries() if isinstance(entry, Ended)]
@@ -398,3 +406,19 @@ async def test_questions_items_and_errors_of_expressions_are_masked_too() -> Non
     await lab.reach("waiting")
     assert not [e for e in lab.runs.kept["r"].log if b"hunter2" in e.body]
     assert lab.state().items["each"] == ["***"]
+
+
+@virtually
+async def test_a_run_that_goes_on_from_a_step_has_the_large_results_before_it() -> None:
+    lab = Lab(give=giving("x" * (LONGEST_INLINE + 1)), fail=failing(Invalid("no"), 1))
+    use = {"id": "b", "use": "fail", "with": {"size": "${{ size(steps.a) }}"}}
+    last = act("c", arguments={"output": "${{ size(steps.a) }}"})
+    document = automation({"id": "a", "use": "give"}, use, last)
+    await lab.submit(document)
+    lab.start()
+    await lab.reach("failed")
+    kept = kept_before(document, lab.state(), "b", lab.entries())
+    created = Created("version-of-r", retry_of="r")
+    await lab.runs.create(new_run("again", "test", created, kept))
+    await lab.reach("succeeded", run="again")
+    assert lab.output("c", "again") == LONGEST_INLINE + 1
