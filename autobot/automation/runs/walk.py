@@ -278,11 +278,13 @@ class Walk:
 
     def _names(self, place: Place | None = None) -> Mapping[str, Any]:
         created = self.state.created
+        left_out = {n: dict[str, Any]() for n, r in self.results.items() if r.status == "skipped"}
         names: dict[str, Any] = {
             "inputs": dict(created.inputs) if created else {},
             "trigger": dict(created.trigger) if created else {},
             "run": {"id": self.state.run},
-            "steps": {n: r.value for n, r in self.results.items() if r.status != "skipped"},
+            "steps": {n: r.value for n, r in self.results.items() if r.status != "skipped"}
+            | left_out,
         }
         if self.error is not None:
             names["error"] = dict(self.error)

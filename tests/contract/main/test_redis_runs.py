@@ -8,10 +8,11 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
+from redis import exceptions
 
 from autobot.contracts.runs import NewRun, Release
 from autobot.errors import Unavailable
-from deployments.main.automation.connection import connect
+from deployments.main.automation.connection import connect, translated
 from deployments.main.automation.driver import RedisRuns
 from tests.contract.main.conftest import redis_runs
 from tests.contract.main.test_runs import bodies, claim_one, new
@@ -245,3 +246,15 @@ async def test_history_that_is_deleted_gives_its_space_back(
     assert len(await runs.list(limit=1_000)) == 100
     assert used[-1] < used[1] + (200 << 10), used
     assert operator.dbsize() < 100 * 2 + 20
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        exceptions.ResponseError("BUSY Redis is busy running a script."),
+        exceptions.ReadOnlyError("You can't write against a read only replica."),
+    ],
+)
+def test_a_redis_that_may_take_it_later_is_away(error: Exception) -> None:
+    with pytest.raises(Unavailable), translated():
+        raise error

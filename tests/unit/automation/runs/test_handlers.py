@@ -236,3 +236,15 @@ def test_the_handler_tells_of_a_full_journal() -> None:
 def test_a_value_that_this_program_does_not_know_is_foreign(body: bytes) -> None:
     assert decode(body).kind == "unknown"
     assert decode(b'{"kind":"waiting","step":"a","on":"approval"}') == Waiting("a", on="approval")
+
+
+@virtually
+async def test_what_is_read_of_a_step_that_was_left_out_is_not_there() -> None:
+    lab = Lab()
+    asks = act("b", arguments={"output": "${{ has(steps.a.text) ? 'there' : 'left out' }}"})
+    reads = act("c", on_error="continue", arguments={"output": "${{ steps.a.text }}"})
+    await lab.submit(automation(act("a", **{"if": False}), asks, reads))
+    lab.start()
+    await lab.reach("succeeded")
+    assert lab.output("b") == "left out"
+    assert lab.statuses()["c"] == "failed"
