@@ -63,9 +63,10 @@ local function enter(id, state, now)
         call('ZREM', DUE, id)
         call('ZADD', GOING, now + kept[2], id)
         call('ZADD', over(have[3]), now, id)
-        local surplus = math.min(100, call('ZCARD', over(have[3])) - kept[1])
+        local surplus = call('ZCARD', over(have[3])) - kept[1]
         if surplus > 0 then
-            for _, old in ipairs(call('ZRANGE', over(have[3]), 0, surplus - 1)) do
+            local first = math.max(0, surplus - 1000)
+            for _, old in ipairs(call('ZRANGE', over(have[3]), first, surplus - 1)) do
                 call('ZADD', GOING, 'LT', now, old)
             end
         end

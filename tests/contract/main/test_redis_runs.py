@@ -20,6 +20,7 @@ from tests.contract.redis.conftest import Server
 
 WORKER = """
 import asyncio, sys
+from deployments.main.automation.connection import connect
 from deployments.main.automation.driver import RedisRuns
 
 async def main():
@@ -200,14 +201,10 @@ def memory_of(server: Server, run: str) -> int:
 
 
 async def create_many(runs: RedisRuns, names: list[str], entry: bytes) -> None:
+    most = {"most_open": 10**6, "most_running": 10**6, "most_kept": 100}
     for start in range(0, len(names), 64):
         batch = names[start : start + 64]
-        await asyncio.gather(
-            *(
-                runs.create(NewRun(n, "many", (entry,), most_open=10**6, most_kept=100))
-                for n in batch
-            )
-        )
+        await asyncio.gather(*(runs.create(NewRun(n, "many", (entry,), **most)) for n in batch))
 
 
 async def test_a_waiting_run_takes_at_most_8_kib(server: Server, runs: RedisRuns) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from tests.contract.main.conftest import MakeRuns
 DEADLINE_S = 20
 
 
-def new(name: str, automation: str = "news", **more: int) -> NewRun:
+def new(name: str, automation: str = "news", **more: Any) -> NewRun:
     return NewRun(name, automation, (b'{"kind":"created"}',), **more)
 
 
