@@ -29,7 +29,13 @@ LONGEST_ENTRY = 1 << 20
 """Bytes of one entry: a result, or the items of a loop, and what stands around it."""
 LONGEST_BLOB = 16 << 20
 MOST_ASKS = 1_000
-"""Of one run: each is an entry of its journal, and anybody with the right may ask."""
+"""Of one run: each is an entry of its journal, and anybody with the right may ask. What ends a run
+is not counted, nor an answer: of these there are no more than questions."""
+MOST_KEPT = 1_000
+KEPT_S = 30 * 86_400
+"""Of an automation's runs that have ended, unless its `NewRun` says otherwise."""
+AT_ONCE = 0
+"""An instant that has passed."""
 MOST_OPEN = 100
 """Runs of one automation that have not ended, unless its `NewRun` says less or more."""
 MOST_LISTED = 1_000
@@ -39,23 +45,36 @@ Created = Literal["ok", "there", "full"]
 Appended = Literal["ok", "duplicate", "behind", "fenced"]
 Asked = Literal["ok", "duplicate", "ended", "missing", "full"]
 Fired = Literal["ok", "there", "full", "stale"]
+Scheduled = Literal["ok", "stale"]
+Purpose = Literal["end", "answer", "other"]
+"""What an ask is for: that the run ends, what it waits for, or anything else."""
+Cursor = tuple[int, str]
+"""When a run was created, and its id."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """``entries`` begin its journal; it is due at once, or at ``due``.
+    """``entries`` begin its journal; it falls due at ``due``.
 
     ``automation`` is what runs are listed and counted by: an automation's id, or the name of any
     other kind of long work. More than ``most_running`` of it at once wait in line for their turn,
     in the order of their making.
+
+    It is kept for ``kept_s`` seconds after its end, or until ``most_kept`` of its automation have
+    ended after it. Its id stays taken for ``taken_s`` seconds from its making, whether it is kept
+    for so long or not. ``blobs_of`` is the run whose large results it takes over.
     """
 
     id: str
     automation: str
     entries: tuple[bytes, ...]
-    due: int | None = None
+    due: int = AT_ONCE
     most_open: int = MOST_OPEN
     most_running: int = MOST_OPEN
+    most_kept: int = MOST_KEPT
+    kept_s: int = KEPT_S
+    taken_s: int = 0
+    blobs_of: str = ""
 
     def __post_init__(self) -> None:
         for name in (self.id, self.automation):
@@ -133,8 +152,8 @@ class Runs(Protocol):
     """The store of runs. Errors of every call: `Unavailable`."""
 
     async def create(self, run: NewRun) -> Created:
-        """Make a run. ``there``: one of that id exists, and stays as it is. ``full``: as many of
-        its automation as `NewRun.most_open` have not ended."""
+        """Make a run. ``there``: one of that id exists and stays as it is, or its id is still
+        taken. ``full``: as many of its automation as `NewRun.most_open` have not ended."""
         ...
 
     async def get(self, run: str) -> Run | None:
@@ -145,12 +164,13 @@ class Runs(Protocol):
         self,
         automation: str | None = None,
         state: State | None = None,
-        before: int | None = None,
+        before: Cursor | None = None,
         limit: int = 100,
     ) -> Sequence[Run]:
         """Return at most ``limit`` runs (and `MOST_LISTED`), the newest first.
 
-        ``before`` leaves out those created at that instant or later.
+        ``before`` is where an earlier list ended: its last run's ``created`` and ``id``. With no id
+        it leaves out all that were created at that instant or later.
         """
         ...
 
@@ -161,7 +181,8 @@ class Runs(Protocol):
     async def claim(self, limit: int) -> Claims:
         """Lease at most ``limit`` runs that are due, those first that are due for longest.
 
-        It raises each one's token and lets it fall due again after `LEASE_S`.
+        It raises each one's token, above every one that a backup may have, and lets the run fall
+        due again after `LEASE_S`. Runs of an automation on `hold` that have not begun are left.
         """
         ...
 
@@ -174,18 +195,19 @@ class Runs(Protocol):
     ) -> Appended:
         """Add entries from number ``seq`` on, all or none, and then give the run back.
 
-        Without ``release`` the run is ``running`` and stays leased. ``duplicate``: just this was
-        appended under this lease before. ``behind``: the journal has another entry of that number,
-        which has to be read first. ``fenced``: the lease is lost, or was given back.
+        Without ``release`` the run is ``running`` and leased for `LEASE_S` from now.
+        ``duplicate``: just this was appended under this lease before. ``behind``: the journal has
+        another entry of that number, which has to be read first. ``fenced``: the lease is lost, or
+        was given back.
         """
         ...
 
-    async def ask(self, run: str, ask: str, entry: bytes) -> Asked:
+    async def ask(self, run: str, ask: str, entry: bytes, purpose: Purpose = "other") -> Asked:
         """Add an entry without a lease, and let the run fall due if nobody works on it.
 
         ``ask`` names it: a second of that name is a ``duplicate``. ``ended``: the run is over.
-        ``full``: there were `MOST_ASKS`. A run that waits in line leaves the line: it must be able
-        to end.
+        ``full``: there were `MOST_ASKS`. A run that waits in line or whose automation is on hold
+        falls due only for ``purpose`` ``end``: it must be able to.
         """
         ...
 
@@ -197,23 +219,38 @@ class Runs(Protocol):
         """Return what `put_blob` kept."""
         ...
 
-    async def prune(self, keep: int, seconds: int, limit: int = 100) -> int:
-        """Delete at most ``limit`` runs that ended: of each automation all but the last ``keep``
-        to end, and those that ended more than ``seconds`` ago. Return how many."""
+    async def hold(self, automation: str, held: bool) -> None:
+        """Let no run of an automation begin from now on, or let them again; it stays so. Those
+        that have begun go on, and more can be made."""
         ...
 
-    async def schedule(self, schedule: str, at: int | None, *, keep: bool = False) -> None:
+    async def prune(self, limit: int = 100) -> int:
+        """Delete at most ``limit`` runs that ended and are kept no longer, as their `NewRun` says.
+        Return how many."""
+        ...
+
+    async def schedule(
+        self, schedule: str, at: int | None, *, revision: int | None = None, keep: bool = False
+    ) -> Scheduled:
         """Set a schedule's next instant, or remove it with None. With ``keep`` one that is set
-        stays."""
+        stays. ``stale``: an earlier call had a greater ``revision``, and nothing happens."""
         ...
 
     async def fires(self, limit: int = 100) -> Sequence[Fire]:
         """Return schedules whose next instant has come."""
         ...
 
-    async def fire(self, fire: Fire, following: int | None, run: NewRun | None) -> Fired:
+    async def fire(
+        self,
+        fire: Fire,
+        following: int | None,
+        run: NewRun | None,
+        *,
+        again_when_full: bool = False,
+    ) -> Fired:
         """Make a fire's run and set the next instant, both in one step.
 
+        ``full``: the fire is over without a run, or stays due with ``again_when_full``.
         ``stale``: the schedule's next instant is another, and nothing happens (unless the run is
         ``there``: then this is a repeated call). ``run`` is None for a fire that is left out.
         """
@@ -245,6 +282,13 @@ class _Kept:
     ended: int | None = None
     in_line: bool = False
     log: list[Entry] = field(default_factory=list[Entry])
+    parked: int | None = None
+    ending: bool = False
+    expires: int | None = None
+    most_kept: int = MOST_KEPT
+    kept_s: int = KEPT_S
+    taken_until: int = 0
+    counted: int = 0
     asks: set[str] = field(default_factory=set[str])
     blobs: dict[str, bytes] = field(default_factory=dict[str, bytes])
 
@@ -265,17 +309,26 @@ class FakeRuns:
         self._lease = round(lease_s * 1000)
         self.kept: dict[str, _Kept] = {}
         self._fires: dict[str, int] = {}
+        self._revisions: dict[str, int] = {}
+        self._held: set[str] = set()
+        self._gone: dict[str, int] = {}
+
+    def _is_taken(self, run: str) -> bool:
+        return run in self.kept or self._gone.get(run, 0) > self._clock()
 
     async def create(self, run: NewRun) -> Created:
-        if run.id in self.kept:
+        if self._is_taken(run.id):
             return "there"
         mine = [k for k in self.kept.values() if k.automation == run.automation]
         if sum(kept.ended is None for kept in mine) >= run.most_open:
             return "full"
         now = self._clock()
-        due = now if run.due is None else run.due
         active = sum(kept.ended is None and not kept.in_line for kept in mine)
-        self.kept[run.id] = kept = _Kept(run.automation, now, due)
+        self.kept[run.id] = kept = _Kept(run.automation, now, max(now, run.due))
+        kept.most_kept, kept.kept_s = run.most_kept, run.kept_s
+        kept.taken_until = now + run.taken_s * 1000
+        if run.blobs_of in self.kept:
+            kept.blobs = dict(self.kept[run.blobs_of].blobs)
         if active >= run.most_running:
             kept.in_line, kept.due = True, None
         kept.add(0, now, run.entries)
@@ -300,7 +353,7 @@ class FakeRuns:
         self,
         automation: str | None = None,
         state: State | None = None,
-        before: int | None = None,
+        before: Cursor | None = None,
         limit: int = 100,
     ) -> Sequence[Run]:
         runs = [run for name in self.kept if (run := await self.get(name)) is not None]
@@ -308,7 +361,7 @@ class FakeRuns:
             run
             for run in runs
             if automation in (None, run.automation) and state in (None, run.state)
-            if before is None or run.created < before
+            if before is None or (run.created, run.id) < before
         ]
         chosen.sort(key=lambda run: (run.created, run.id), reverse=True)
         return chosen[: min(limit, MOST_LISTED)]
@@ -321,9 +374,15 @@ class FakeRuns:
         now = self._clock()
         due = [(k.due, name) for name, k in self.kept.items() if k.due is not None and k.due <= now]
         leases: list[Lease] = []
-        for _, name in sorted(due)[:limit]:
+        for at, name in sorted(due):
             kept = self.kept[name]
-            kept.token, kept.held, kept.due = kept.token + 1, True, now + self._lease
+            if len(leases) == limit:
+                break
+            if kept.state == "queued" and not kept.ending and kept.automation in self._held:
+                kept.due, kept.parked = None, at
+                continue
+            kept.token, kept.held = max(kept.token + 1, now), True
+            kept.due = now + self._lease
             leases.append(Lease(name, kept.token))
         return Claims(now, tuple(leases))
 
@@ -358,12 +417,22 @@ class FakeRuns:
         now = self._clock()
         kept.add(lease.token, now, entries)
         kept.state = (release.state or kept.state) if release else "running"
+        kept.due = now + self._lease
         if release:
             kept.held, kept.due = False, release.due
         if kept.state in ENDED:
             kept.ended, kept.due = now, None
+            kept.expires = now + kept.kept_s * 1000
+            self._expire(kept, now)
             self._next(kept.automation, now)
         return "ok"
+
+    def _expire(self, last: _Kept, now: int) -> None:
+        """Let the oldest go where there are more than its automation keeps."""
+        mine = [(n, k) for n, k in self.kept.items() if k.automation == last.automation]
+        over = sorted((kept.ended, name) for name, kept in mine if kept.ended is not None)
+        for _, name in over[: max(0, len(over) - last.most_kept)]:
+            self.kept[name].expires = now
 
     def _next(self, automation: str, now: int) -> None:
         """Let the first in line have its turn."""
@@ -372,7 +441,7 @@ class FakeRuns:
                 kept.in_line, kept.due = False, now
                 return
 
-    async def ask(self, run: str, ask: str, entry: bytes) -> Asked:
+    async def ask(self, run: str, ask: str, entry: bytes, purpose: Purpose = "other") -> Asked:
         check_entries([entry])
         kept = self.kept.get(run)
         if kept is None:
@@ -381,13 +450,15 @@ class FakeRuns:
             return "duplicate"
         if kept.ended is not None:
             return "ended"
-        if len(kept.asks) >= MOST_ASKS:
+        if purpose == "other" and kept.counted >= MOST_ASKS:
             return "full"
         now = self._clock()
         kept.asks.add(ask)
+        kept.counted += purpose == "other"
         kept.add(0, now, [entry])
-        kept.in_line = False
-        if not kept.held:
+        if purpose == "end":
+            kept.ending, kept.in_line, kept.parked = True, False, None
+        if not kept.held and not kept.in_line and kept.parked is None:
             kept.due = now
         return "ok"
 
@@ -403,35 +474,50 @@ class FakeRuns:
         kept = self.kept.get(run)
         return kept.blobs.get(name) if kept else None
 
-    async def prune(self, keep: int, seconds: int, limit: int = 100) -> int:
-        now = self._clock()
-        over = sorted((k.ended, name) for name, k in self.kept.items() if k.ended is not None)
-        doomed = [name for ended, name in over if ended < now - seconds * 1000]
-        by_automation: dict[str, list[str]] = {}
-        for _, name in over:
-            by_automation.setdefault(self.kept[name].automation, []).append(name)
-        for names in by_automation.values():
-            doomed += names[: max(0, len(names) - keep)]
-        doomed = list(dict.fromkeys(doomed))[:limit]
-        for name in doomed:
-            del self.kept[name]
-        return len(doomed)
+    async def hold(self, automation: str, held: bool) -> None:
+        (self._held.add if held else self._held.discard)(automation)
+        for kept in self.kept.values():
+            if not held and kept.automation == automation and kept.parked is not None:
+                kept.due, kept.parked = kept.parked, None
 
-    async def schedule(self, schedule: str, at: int | None, *, keep: bool = False) -> None:
+    async def prune(self, limit: int = 100) -> int:
+        now = self._clock()
+        over = sorted((k.expires, name) for name, k in self.kept.items() if k.expires is not None)
+        gone = [name for expires, name in over if expires <= now][:limit]
+        for name in gone:
+            self._gone[name] = self.kept.pop(name).taken_until
+        return len(gone)
+
+    async def schedule(
+        self, schedule: str, at: int | None, *, revision: int | None = None, keep: bool = False
+    ) -> Scheduled:
+        if revision is not None and revision < self._revisions.get(schedule, revision):
+            return "stale"
         if keep and schedule in self._fires:
-            return
+            return "ok"
+        if revision is not None:
+            self._revisions[schedule] = revision
         self._fires.pop(schedule, None)
         if at is not None:
             self._fires[schedule] = at
+        return "ok"
 
     async def fires(self, limit: int = 100) -> Sequence[Fire]:
         now = self._clock()
         due = sorted((at, name) for name, at in self._fires.items() if at <= now)
         return [Fire(name, at) for at, name in due[:limit]]
 
-    async def fire(self, fire: Fire, following: int | None, run: NewRun | None) -> Fired:
+    async def fire(
+        self,
+        fire: Fire,
+        following: int | None,
+        run: NewRun | None,
+        *,
+        again_when_full: bool = False,
+    ) -> Fired:
         if self._fires.get(fire.schedule) != fire.at:
-            return "there" if run and run.id in self.kept else "stale"
+            return "there" if run and self._is_taken(run.id) else "stale"
         created: Created = await self.create(run) if run else "ok"
-        await self.schedule(fire.schedule, following)
+        if not (created == "full" and again_when_full):
+            await self.schedule(fire.schedule, following)
         return created

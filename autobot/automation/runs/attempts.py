@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,15 +11,18 @@ from typing import Any, Protocol
 from pydantic import JsonValue
 
 from autobot.automation.document import OnUnknown
-from autobot.automation.runs.interpreter import Start
+from autobot.automation.runs.decisions import Start
 from autobot.automation.runs.journal import Place, dumps
+from autobot.automation.runs.retries import as_failure
 from autobot.contracts.runs import LONGEST_BLOB
 from autobot.errors import AutoBotError, Invalid, Timeout, TooLarge
 
 log = logging.getLogger(__name__)
 
 CANCEL_S = 10.0
-"""How long an attempt that is called off may take to end by itself."""
+"""How long an attempt that is called off, or whose time is over, may take to end by itself."""
+DEEPEST = 64
+"""Lists and maps in each other, in one output: expressions walk through it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +97,21 @@ class Attempt:
         return self._task.done()
 
     async def _execute(self, kinds: StepKinds, key: str, principal: str) -> JsonValue:
-        """What does not end although it is cancelled is left alone: the run goes on without it."""
+        """What does not end although it is cancelled is left alone: the run goes on without it.
+
+        What comes once the time is over may be half a result, and does not count.
+        """
         start = self.start
         deadline = asyncio.get_running_loop().time() + start.timeout
         work = Work(start.use, start.arguments, principal, key, deadline, self._cancel)
         working = asyncio.ensure_future(kinds.execute(work))
         try:
             await asyncio.wait({working}, timeout=start.timeout)
-            if not working.done():
-                raise Timeout(f"The step took longer than {start.timeout} seconds.")
-            return working.result()
+            if working.done():
+                return working.result()
+            self._cancel.set()
+            await asyncio.wait({working}, timeout=CANCEL_S)
+            raise Timeout(f"The step took longer than {start.timeout} seconds.")
         finally:
             working.add_done_callback(_forget)
             working.cancel()
@@ -120,23 +129,38 @@ class Attempt:
         with contextlib.suppress(BaseException):
             await self._task
 
-    def result(self) -> tuple[JsonValue, bytes]:
-        """Return the output, and as JSON; raises `AutoBotError`."""
+    def result(self, mask: Callable[[JsonValue], JsonValue]) -> tuple[JsonValue, bytes]:
+        """Return the output without secrets, and the JSON to be stored; raises `AutoBotError`.
+
+        The output is read from its JSON: what follows sees the same now and after a restart.
+        """
         try:
-            output: Any = self._task.result()
-            body = dumps(output)
+            body = dumps(mask(json.loads(dumps(self._task.result()))))
+            output: Any = json.loads(body)
         except AutoBotError:
             raise
         except asyncio.CancelledError as error:
+            if not self._cancel.is_set():
+                raise AutoBotError("The tool ended without a result.") from error
             raise Cancelled from error
         except (ValueError, TypeError, RecursionError) as error:
             raise Invalid(f"The step's output is no JSON: {error}") from error
         except Exception as error:
             log.exception("a step failed unexpectedly")
-            raise AutoBotError(f"{type(error).__name__}: {error}") from error
+            raise as_failure(error) from error
+        if _depth(output) > DEEPEST:
+            raise Invalid(f"The step's output is nested deeper than {DEEPEST}.")
         if len(body) > LONGEST_BLOB:
             raise TooLarge(f"The step's output has {len(body)} bytes, at most {LONGEST_BLOB} fit.")
         return output, body
+
+
+def _depth(value: Any) -> int:
+    depth, layer = 0, [value]
+    while layer := [v for v in layer if isinstance(v, dict | list)]:
+        depth += 1
+        layer = [of for v in layer for of in (v.values() if isinstance(v, dict) else v)]
+    return depth
 
 
 def _forget(working: "asyncio.Future[Any]") -> None:

@@ -87,6 +87,8 @@ class Engine:
                     if not self._away:
                         log.warning("the store of runs is away: %s", error)
                     self._away = True
+                except Exception:  # the next look is a new chance, also for all other runs
+                    log.exception("the engine looks again")
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), self._poll)
             await self._give_back()
@@ -151,8 +153,10 @@ class Engine:
             worker.stop()
         until = asyncio.get_running_loop().time() + GRACE_S
         while self._tasks and (left := until - asyncio.get_running_loop().time()) > 0:
-            with suppress(Unavailable):
+            try:
                 await self._renew()
+            except Exception:
+                log.exception("leases were not renewed")
             await asyncio.wait(self._tasks.values(), timeout=min(left, RENEW_S))
         remaining = dict(self._tasks)
         for task in remaining.values():

@@ -6,9 +6,9 @@ program that knows it.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import JsonValue
 
@@ -59,11 +59,12 @@ class Started(_AtPlace):
 
 @dataclass(frozen=True, slots=True)
 class Succeeded(_AtPlace):
-    """The result. ``blob`` names it where it is too large for an entry."""
+    """The result. ``blob`` names it where it is too large for an entry, and has ``size`` bytes."""
 
     kind: ClassVar[str] = "succeeded"
     output: JsonValue = None
     blob: str | None = None
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class Waiting(_AtPlace):
     """
 
     kind: ClassVar[str] = "waiting"
-    on: str = "time"
+    on: Literal["time", "approval", "unknown"] = "time"
     until: int | None = None
     detail: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
 
@@ -129,6 +130,14 @@ class Asked:
     kind: ClassVar[str] = "asked"
     what: Literal["cancel", "pause", "resume"]
     by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """The program itself failed while it worked on the run; it is tried so many times."""
+
+    kind: ClassVar[str] = "crashed"
+    error: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +168,7 @@ JournalEntry = (
     | Waiting
     | Answered
     | Asked
+    | Crashed
     | Ended
     | Unknown
 )
@@ -167,10 +177,21 @@ _KINDS: dict[str, type[Any]] = {
     entry.kind: entry
     for entry in (
         *(Created, Started, Succeeded, Failed, Interrupted, Skipped, Expanded, Waiting),
-        *(Answered, Asked, Ended),
+        *(Answered, Asked, Crashed, Ended),
     )
 }
 _FIELDS = {kind: {f.name: f for f in fields(entry)} for kind, entry in _KINDS.items()}
+_VALUES = {
+    kind: {
+        name: frozenset(get_args(hint))
+        for name, hint in get_type_hints(entry).items()
+        if get_origin(hint) is Literal
+    }
+    for kind, entry in _KINDS.items()
+}
+"""The only values of some fields."""
+_TEXTS = ("output", "error", "detail", "items")
+"""Fields that hold what tools and expressions gave."""
 
 
 _JSON = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
@@ -201,9 +222,19 @@ def decode(body: bytes) -> JournalEntry:
         known = _FIELDS.get(kind, {})
         if not known or not found.keys() <= known.keys() or found.get("schema", 0) > SCHEMA:
             return Unknown(body)
+        if any(name in found and found[name] not in of for name, of in _VALUES[kind].items()):
+            return Unknown(body)
         return _KINDS[kind](**found)
     except (ValueError, TypeError, KeyError, AttributeError):
         return Unknown(body)
+
+
+def masked(entry: JournalEntry, mask: Callable[[Any], Any]) -> JournalEntry:
+    """Return the entry without the secrets that ``mask`` takes out of a JSON value."""
+    if isinstance(entry, Unknown):
+        return entry
+    texts = {name: getattr(entry, name) for name in _TEXTS if name in _FIELDS[entry.kind]}
+    return replace(entry, **{name: mask(value) for name, value in texts.items() if value})
 
 
 def decoded(entries: Sequence[StoredEntry]) -> list[JournalEntry]:
@@ -216,15 +247,11 @@ def new_run(
     automation: str,
     created: Created,
     kept: Sequence[JournalEntry] = (),
-    *,
-    most_open: int = 100,
-    most_running: int = 100,
+    **more: Any,
 ) -> NewRun:
-    """Return a run for `Runs.create`; ``kept`` are results that it takes from an earlier one."""
-    return NewRun(
-        run,
-        automation,
-        tuple(encode(entry) for entry in (created, *kept)),
-        most_open=most_open,
-        most_running=most_running,
-    )
+    """Return a run for `Runs.create`; ``kept`` are results that it takes from ``retry_of``, and
+    ``more`` what else a `NewRun` has."""
+    if any(isinstance(entry, Succeeded) and entry.blob for entry in kept):
+        more["blobs_of"] = created.retry_of or ""
+    entries = tuple(encode(entry) for entry in (created, *kept))
+    return NewRun(run, automation, entries, **more)

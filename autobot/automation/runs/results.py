@@ -19,21 +19,24 @@ class Result:
     value: Any = None
     error: Mapping[str, JsonValue] | None = None
     reason: str = ""
+    seq: int = 0
+    """The number of the entry that made it so."""
 
 
 def result_of(state: RunState, step: Step, flying: bool) -> Result | None:
     """Return what became of ``step``; None while it is not over.
 
     ``flying``: an attempt of it is under way. A loop of which an item failed begins no others, and
-    is over when those under way are, unless it says ``on_error: continue``.
+    is over when those under way are, unless it says ``on_error: continue``. The list of its results
+    has null for an item that its own ``if`` left out.
     """
     if step.id not in state.items:
         place = state.places.get((step.id, None))
         return _result(place) if place and place.status in OVER else None
     places = state.of(step.id)
-    failed = next((place for place in places.values() if place.status == "failed"), None)
+    failed = [place for place in places.values() if place.status == "failed"]
     if failed and step.on_error != "continue":
-        return None if flying else _result(failed)
+        return None if flying else _result(min(failed, key=lambda place: place.seq))
     over = [place for place in places.values() if place.status in OVER]
     if len(over) < len(state.items[step.id]):
         return None
@@ -43,7 +46,8 @@ def result_of(state: RunState, step: Step, flying: bool) -> Result | None:
 def _result(place: PlaceState) -> Result:
     match place.status:
         case "failed":
-            return Result("failed", {"error": dict(place.error or {})}, place.error)
+            value = {"error": dict(place.error or {})}
+            return Result("failed", value, place.error, seq=place.seq)
         case "skipped":
             return Result("skipped", reason=place.reason)
         case _:

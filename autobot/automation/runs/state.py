@@ -10,6 +10,7 @@ from autobot.automation.runs.journal import (
     Answer,
     Answered,
     Asked,
+    Crashed,
     Created,
     Ended,
     Expanded,
@@ -43,6 +44,8 @@ class PlaceState:
     waiting: Waiting | None = None
     answer: Answered | None = None
     reason: str = ""
+    seq: int = 0
+    """The number of its last entry."""
 
     @property
     def failures(self) -> int:
@@ -62,6 +65,9 @@ class RunState:
     paused: bool = False
     ended: Ended | None = None
     seq: int = 0
+    crashes: int = 0
+    blob_bytes: int = 0
+    """Of all results that are too large for an entry."""
     foreign: bool = False
     """The journal has what this program does not know: it must not go on with the run."""
 
@@ -80,6 +86,8 @@ class RunState:
                 self.items[step] = items
             case Unknown():
                 self.foreign = True
+            case Crashed():
+                self.crashes += 1
             case Answered():
                 self._answer(entry)
             case _:
@@ -94,11 +102,13 @@ class RunState:
     def _place(self, entry: Started | Succeeded | Failed | Interrupted | Skipped | Waiting) -> None:
         place = self.places.setdefault(entry.place, PlaceState("started"))
         place.until = place.waiting = place.answer = None
+        place.seq = self.seq
         match entry:
             case Started(attempt=attempt):
                 place.status, place.attempts = "started", attempt
-            case Succeeded(output=output, blob=blob):
+            case Succeeded(output=output, blob=blob, size=size):
                 place.status, place.output, place.blob = "succeeded", output, blob
+                self.blob_bytes += size
             case Failed(error=error, retry_at=retry_at):
                 place.status = "failed" if retry_at is None else "retrying"
                 place.error, place.until = error, retry_at

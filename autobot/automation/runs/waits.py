@@ -14,16 +14,18 @@ from autobot.automation.runs.journal import (
     Place,
     Succeeded,
     Waiting,
+    dumps,
 )
 from autobot.automation.runs.state import PlaceState
-from autobot.errors import Invalid
+from autobot.contracts.runs import LONGEST_INLINE
+from autobot.errors import Invalid, TooLarge
 
 WAITS = frozenset({"wait", "approve"})
 """The tools that the interpreter knows itself."""
 
 
 def wait_for(use: str, place: Place, arguments: JsonValue, now: int, longest: int) -> Waiting:
-    """Return the entry with which a waiting step begins; raises `Invalid`.
+    """Return the entry with which a waiting step begins; raises `Invalid` and `TooLarge`.
 
     ``wait`` takes ``seconds`` or ``until`` (ISO 8601 with its zone), ``approve`` a ``message`` and
     a ``timeout``. ``longest`` is in seconds.
@@ -37,14 +39,16 @@ def wait_for(use: str, place: Place, arguments: JsonValue, now: int, longest: in
         if until > latest:
             raise Invalid(f"A wait ends at most {longest} seconds from now.")
         return Waiting(*place, on="time", until=until)
+    if len(dumps(detail)) > LONGEST_INLINE:
+        raise TooLarge(f"What a person is asked has at most {LONGEST_INLINE} bytes.")
     timeout = detail.get("timeout")
-    until = latest if timeout is None else min(latest, now + _length(timeout) * 1000)
+    until = latest if timeout is None else min(latest, now + _length(timeout))
     return Waiting(*place, on="approval", until=until, detail=detail)
 
 
 def _instant(detail: Mapping[str, Any], now: int) -> int:
     if "until" not in detail:
-        return now + _length(detail.get("seconds")) * 1000
+        return now + _length(detail.get("seconds"))
     try:
         until = datetime.fromisoformat(str(detail["until"]))
     except ValueError as error:
@@ -55,13 +59,14 @@ def _instant(detail: Mapping[str, Any], now: int) -> int:
 
 
 def _length(value: Any) -> int:
+    """In milliseconds."""
     try:
         length = seconds(value)
     except ValueError as error:
         raise Invalid(str(error)) from error
     if isinstance(length, bool) or not isinstance(length, int | float) or length < 0:
         raise Invalid(f"{value!r} is no length of time.")
-    return int(length)
+    return round(length * 1000)
 
 
 def outcome(place: Place, state: PlaceState, now: int) -> JournalEntry | None:

@@ -2,40 +2,41 @@
 
 import asyncio
 import contextlib
-import json
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
 from autobot.automation.runs.attempts import Attempt, StepKinds
-from autobot.automation.runs.interpreter import Decision, Interpreter, Start
+from autobot.automation.runs.decisions import Decision, Start, end
+from autobot.automation.runs.interpreter import Interpreter
 from autobot.automation.runs.journal import (
+    Crashed,
     Failed,
     JournalEntry,
     Place,
     Succeeded,
-    decoded,
+    Waiting,
     encode,
+    masked,
 )
-from autobot.automation.runs.retries import described, retry_at
+from autobot.automation.runs.leased import LeasedJournal, Lost
+from autobot.automation.runs.retries import as_failure, described, retry_at
 from autobot.automation.runs.state import RunState
-from autobot.contracts.runs import ENDED, LONGEST_INLINE, Lease, Release, Runs
-from autobot.contracts.runs import Entry as StoredEntry
-from autobot.errors import AutoBotError, Unavailable
+from autobot.contracts.runs import ENDED, LONGEST_INLINE, Lease, Release, Runs, check_entries
+from autobot.errors import AutoBotError, Timeout, TooLarge, Unavailable
+
+log = logging.getLogger(__name__)
 
 PUT_BACK_MS = 5_000
-"""How long a run that this program does not understand stays away from it."""
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 2.0
-"""Between two calls of a store that is away."""
-PAGE = 1_000
-
-T = TypeVar("T")
-
-
-class Lost(Exception):
-    """Somebody else has the run."""
+"""How long a run that this program does not understand, or fails at, stays away from it."""
+SHORT_WAIT_MS = 10_000
+"""For less a run is not given back: whoever claims it reads its whole journal."""
+MOST_CRASHES = 5
+"""Of the program at one run, which then fails."""
+LONGEST_RESULTS = 256 << 20
+"""Bytes of all results of one run that are too large for an entry."""
 
 
 @dataclass(frozen=True)
@@ -60,26 +61,26 @@ class Worker:
     def __init__(self, lease: Lease, of: Surroundings) -> None:
         self.lease = lease
         self._of = of
+        self._journal = LeasedJournal(lease, of.runs, of.random)
+        self._interpreter: Interpreter | None = None
         self._state = RunState(lease.run)
-        self._recorded = 0
         self._attempts: dict[Place, Attempt] = {}
         self._results: list[JournalEntry] = []
         self._values: dict[str, JsonValue] = {}
         self._wake = asyncio.Event()
         self._news = self._stopping = False
-        self.lost = False
 
     # What the engine tells.
 
     def notice(self, last: int) -> None:
         """The journal's last entry has that number: somebody asked something of the run."""
-        if last > self._recorded:
+        if last > self._journal.recorded:
             self._news = True
             self._wake.set()
 
     def lose(self) -> None:
         """The lease is lost: act no more."""
-        self.lost = True
+        self._journal.lost = True
         self._wake.set()
 
     def stop(self) -> None:
@@ -89,10 +90,10 @@ class Worker:
 
     async def hand_back(self) -> None:
         """Let others have the run at once, whatever state it is in; after `work` was cancelled."""
-        if not self.lost:
+        if not self._journal.lost:
             with contextlib.suppress(Unavailable):
                 now = Release(None, self._of.now())
-                await self._of.runs.append(self.lease, self._recorded + 1, [], now)
+                await self._of.runs.append(self.lease, self._journal.recorded + 1, [], now)
 
     # The work.
 
@@ -100,33 +101,31 @@ class Worker:
         """Go on with the run as far as it goes."""
         try:
             await self._load()
-            created = self._state.created
-            interpreter = created and await self._insist(
-                lambda: self._of.interpreter(created.version)
-            )
-            if self._state.foreign or interpreter is None:
-                later = Release(None, self._of.now() + PUT_BACK_MS)
-                await self._append([], later)
-                return
-            while not await self._advance(interpreter):
+            if self._state.created:
+                version = self._state.created.version
+                self._interpreter = await self._journal.insist(
+                    lambda: self._of.interpreter(version)
+                )
+            while not await self._advance():
                 pass
         except Lost:
-            self.lost = True
+            self._journal.lost = True
+        except Exception as error:
+            log.exception("run %s: the program failed", self.lease.run)
+            await self._abandon()
+            await self._crash(error)
         finally:
-            for attempt in self._attempts.values():
-                await attempt.abandon()
+            await self._abandon()
 
-    async def _advance(self, interpreter: Interpreter) -> bool:
+    async def _advance(self) -> bool:
         """Take in what happened, decide, write it down and act on it. Return whether it is over."""
-        await self._take_in(interpreter)
-        if self._stopping:
-            decision = Decision(due=None if self._attempts else self._of.now())
-        else:
-            decision = interpreter.decide(self._state, self._of.now(), frozenset(self._attempts))
+        await self._take_in()
+        decision = await self._decided()
         release = self._release(decision)
         entries = [*self._results, *decision.entries]
+        sure = asyncio.get_running_loop().time()
         if entries or release:
-            if not await self._append(entries, release):
+            if not await self._journal.append(entries, release):
                 await self._load()
                 return False
             self._results.clear()
@@ -134,20 +133,50 @@ class Worker:
                 self._state.apply(entry)
         if release:
             return True
+        if decision.starts:
+            await self._journal.make_sure(sure)
         for start in decision.starts:
             self._begin(start)
         for place in decision.stop:
             self._attempts[place].stop()
-        if len(decision.entries) == len(decision.starts):
+        if len(decision.entries) == len(decision.starts) and not decision.more:
             await self._sleep(decision.due)
         return False
+
+    async def _decided(self) -> Decision:
+        """Decide what can be written. When the program fails at that, what is under way ends
+        first: its results are written down, and nothing begins."""
+        try:
+            await self._read_blobs()
+            decision = self._decide()
+            entries = tuple(masked(entry, self._of.mask) for entry in decision.entries)
+            check_entries([encode(entry) for entry in entries])
+            return replace(decision, entries=entries)
+        except Exception:
+            if not self._attempts:
+                raise
+            log.exception("run %s: no decision", self.lease.run)
+            return Decision()
+
+    def _decide(self) -> Decision:
+        state, now, flying = self._state, self._of.now(), frozenset(self._attempts)
+        if state.foreign or (self._interpreter is None and not state.cancelled):
+            return Decision(state=None, due=None if flying else now + PUT_BACK_MS)
+        if self._stopping:
+            return Decision(state=None, due=None if flying else now)
+        if self._interpreter is None:
+            return end(state, now, "cancelled")
+        return self._interpreter.decide(state, now, flying)
 
     def _release(self, decision: Decision) -> Release | None:
         if decision.state in ENDED:
             return Release(decision.state)
         if self._attempts or decision.entries:
             return None
-        return Release(None if self._stopping else decision.state, decision.due)
+        short = decision.due is not None and decision.due - self._of.now() < SHORT_WAIT_MS
+        if short and decision.state == "waiting":
+            return None
+        return Release(decision.state, decision.due)
 
     def _begin(self, start: Start) -> None:
         step, iteration = start.entry.place
@@ -163,102 +192,94 @@ class Worker:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), timeout)
         self._wake.clear()
-        if self.lost:
+        if self._journal.lost:
             raise Lost
+
+    async def _abandon(self) -> None:
+        for attempt in self._attempts.values():
+            await attempt.abandon()
+
+    async def _crash(self, error: Exception) -> None:
+        """Write down what there is, and that the program failed; the last time ends the run."""
+        now, detail = self._of.now(), described(as_failure(error))
+        last: tuple[JournalEntry, ...] = (masked(Crashed(detail), self._of.mask),)
+        release = Release(None, now + PUT_BACK_MS)
+        if self._state.crashes + 1 >= MOST_CRASHES:
+            last += end(self._state, now, "failed", detail).entries
+            release = Release("failed")
+        try:
+            while not await self._journal.append([*self._results, *last], release):
+                await self._journal.read()  # for its number; the next worker heeds what was asked
+        except Lost:
+            self._journal.lost = True
+        except Exception:
+            log.exception("run %s falls due once its lease is over", self.lease.run)
 
     # What happened meanwhile.
 
-    async def _take_in(self, interpreter: Interpreter) -> None:
+    async def _load(self) -> None:
+        """Read the whole journal; results that are not in it yet are held on to."""
+        self._journal.recorded, self._state = 0, RunState(self.lease.run)
+        for entry in [*await self._journal.read(), *self._results]:
+            self._state.apply(entry)
+
+    async def _take_in(self) -> None:
         if self._news:
             self._news = False
-            self._read(await self._fetch(self._recorded))
+            for entry in await self._journal.read():
+                self._state.apply(entry)
         for place in [p for p, attempt in self._attempts.items() if attempt.over]:
-            entry = await self._settle(interpreter, self._attempts[place])
+            entry = await self._settle(self._attempts[place])
             del self._attempts[place]
             self._results.append(entry)
-            self._apply(entry)
+            self._state.apply(entry)
 
-    async def _settle(self, interpreter: Interpreter, attempt: Attempt) -> JournalEntry:
+    async def _settle(self, attempt: Attempt) -> JournalEntry:
         """Return the entry for an attempt that is over; a large result goes into a blob first."""
         place = attempt.place
         try:
-            output, body = attempt.result()
+            output, body = attempt.result(self._of.mask)
         except AutoBotError as error:
-            step = interpreter.automation.step(place[0])
-            failures = self._state.places[place].failures
-            again = retry_at(step, failures, error, self._of.now(), self._of.random)
-            masked = {name: self._of.mask(value) for name, value in described(error).items()}
-            return Failed(*place, error=masked, retry_at=again)
-        output = self._of.mask(output)
+            return masked(self._failed(place, error), self._of.mask)
         if len(body) <= LONGEST_INLINE:
             return Succeeded(*place, output=output)
         name = "/".join(map(str, (*place, attempt.start.entry.attempt)))
-        data = json.dumps(output).encode()
-        stored = await self._insist(lambda: self._of.runs.put_blob(self.lease, name, data))
-        if stored == "fenced":
-            raise Lost
+        try:
+            if self._state.blob_bytes + len(body) > LONGEST_RESULTS:
+                raise TooLarge(f"All large results of a run have at most {LONGEST_RESULTS} bytes.")
+            await self._journal.put_blob(name, body)
+        except Lost:
+            raise
+        except Exception as error:  # the step is done: another attempt would do it again
+            return Failed(*place, error=described(as_failure(error)))
         self._values[name] = output
-        return Succeeded(*place, blob=name)
+        return Succeeded(*place, blob=name, size=len(body))
 
-    def _apply(self, entry: JournalEntry) -> None:
-        self._state.apply(entry)
-        if isinstance(entry, Succeeded) and entry.blob is not None:
-            self._state.places[entry.place].output = self._values[entry.blob]
+    def _failed(self, place: Place, error: AutoBotError) -> JournalEntry:
+        """Return what follows from an error. After a step's time is over it is not known whether it
+        has had its effect, as when its worker vanishes."""
+        assert self._interpreter is not None
+        step, now = self._interpreter.by_id[place[0]], self._of.now()
+        longest = self._interpreter.automation.limits.waiting
+        policy = self._interpreter.policy(step) if isinstance(error, Timeout) else "retry"
+        if policy == "ask":
+            until = now + longest * 1000
+            return Waiting(*place, on="unknown", until=until, detail=described(error))
+        failures = self._state.places[place].failures
+        again = retry_at(step, failures, error, now, longest, self._of.random)
+        return Failed(*place, error=described(error), retry_at=again if policy == "retry" else None)
 
-    # The store.
-
-    async def _load(self) -> None:
-        """Read the whole journal; results that are not in it yet are held on to."""
-        self._recorded, self._state = 0, RunState(self.lease.run)
-        self._read(await self._fetch(0))
-        for entry in self._results:
-            self._apply(entry)
-
-    async def _fetch(self, after: int) -> list[StoredEntry]:
-        stored: list[StoredEntry] = []
-        while True:
-            last = after + len(stored)
-            page = await self._insist(
-                lambda last=last: self._of.runs.read(self.lease.run, last, PAGE)
-            )
-            stored += page
-            if len(page) < PAGE:
-                break
-        for entry in decoded(stored):
-            if isinstance(entry, Succeeded) and entry.blob and entry.blob not in self._values:
-                name = entry.blob
-                data = await self._insist(
-                    lambda name=name: self._of.runs.blob(self.lease.run, name)
-                )
-                self._values[name] = json.loads(data or b"null")
-        return stored
-
-    def _read(self, stored: Sequence[StoredEntry]) -> None:
-        self._recorded += len(stored)
-        for entry in decoded(stored):
-            self._apply(entry)
-
-    async def _append(self, entries: Sequence[JournalEntry], release: Release | None) -> bool:
-        """Write, again and again while the store is away. Return False when the journal has
-        something to read first; raises `Lost`."""
-        bodies = [encode(entry) for entry in entries]
-        seq = self._recorded + 1
-        outcome = await self._insist(lambda: self._of.runs.append(self.lease, seq, bodies, release))
-        if outcome == "fenced":
-            raise Lost
-        if outcome == "behind":
-            return False
-        self._recorded += len(entries)
-        return True
-
-    async def _insist(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Repeat a call while the store is away. Attempts go on meanwhile, and none begins."""
-        wait = FIRST_WAIT_S
-        while True:
-            if self.lost:
-                raise Lost
-            try:
-                return await call()
-            except Unavailable:
-                await asyncio.sleep(wait * (0.5 + self._of.random()))
-                wait = min(LONGEST_WAIT_S, wait * 2)
+    async def _read_blobs(self) -> None:
+        """Have those large results in memory that a step may read, and no others."""
+        if not self._state.blob_bytes or self._interpreter is None:
+            return
+        known = self._interpreter.blobs_read(self._state)
+        wanted = {place.blob for place in known}
+        self._values = {name: of for name, of in self._values.items() if name in wanted}
+        for place in self._state.places.values():
+            place.output = None if place.blob else place.output
+        for place in known:
+            name = place.blob or ""
+            if name not in self._values:
+                self._values[name] = await self._journal.blob(name)
+            place.output = self._values[name]

@@ -134,7 +134,8 @@ def run_routes(service: AutomationService) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> list[RunInfo]:
         """List runs, the newest first."""
-        runs = await service.runs.list(automation, state, before, limit)
+        cursor = None if before is None else (before, "")
+        runs = await service.runs.list(automation, state, cursor, limit)
         return [run_info(run) for run in runs]
 
     @router.get("/{run}")
@@ -180,7 +181,7 @@ def run_routes(service: AutomationService) -> APIRouter:
         """Answer what a step waits for. 409 when it waits for nothing of that kind."""
         state = fold(decoded(await service.journal(run)))
         entry, asked = _answer(state, step, body, caller.id)
-        outcome = await service.runs.ask(run, asked, encode(entry))
+        outcome = await service.runs.ask(run, asked, encode(entry), "answer")
         if outcome in ("ended", "duplicate"):
             raise Conflict("That was answered already.")
         return run_info(await _run(service, run))

@@ -15,6 +15,14 @@ TIMEOUT_S = 5.0
 CONNECTIONS = 256
 """More at once are `Unavailable`; an engine needs one for each of its runs and one for itself."""
 PREFIX = "autobot:main:"
+REFUSED = (
+    exceptions.OutOfMemoryError,
+    exceptions.NoPermissionError,
+    exceptions.ReadOnlyError,
+    exceptions.TryAgainError,
+)
+PASSING = ("MISCONF", "OOM", "BUSY", "UNKILLABLE")
+"""What other answers say that may be others later."""
 
 
 def connect(host: str, port: int, username: str, password: str) -> "redis.asyncio.Redis":
@@ -43,9 +51,9 @@ def translated() -> Iterator[None]:
         yield
     except (exceptions.ConnectionError, exceptions.TimeoutError) as error:
         raise Unavailable(f"Redis does not answer: {error}") from error
-    except (exceptions.OutOfMemoryError, exceptions.NoPermissionError) as error:
+    except REFUSED as error:
         raise Unavailable(f"Redis refused: {error}") from error
     except exceptions.ResponseError as error:
-        if "MISCONF" not in str(error) and "OOM" not in str(error):
+        if not any(word in str(error) for word in PASSING):
             raise
         raise Unavailable(f"Redis keeps nothing new: {error}") from error

@@ -13,14 +13,17 @@ from autobot.contracts.runs import (
     Asked,
     Claims,
     Created,
+    Cursor,
     Entry,
     Fire,
     Fired,
     Lease,
     NewRun,
+    Purpose,
     Release,
     Renewals,
     Run,
+    Scheduled,
     State,
     check_blob,
     check_entries,
@@ -64,11 +67,12 @@ class RedisRuns:
         self,
         automation: str | None = None,
         state: State | None = None,
-        before: int | None = None,
+        before: Cursor | None = None,
         limit: int = 100,
     ) -> Sequence[Run]:
         limit = min(limit, MOST_LISTED)
-        return [_run(shown) for shown in await self._run("list", automation, state, before, limit)]
+        found = await self._run("list", automation, state, limit, *(before or ("", "")))
+        return [_run(shown) for shown in found]
 
     async def read(self, run: str, after: int = 0, limit: int = 1_000) -> Sequence[Entry]:
         log = f"{PREFIX}run:{run}:log"
@@ -93,11 +97,11 @@ class RedisRuns:
     ) -> Appended:
         check_entries(entries)
         end = ("release", release.state, release.due) if release else ("", "", "")
-        return await self._word("append", lease.run, lease.token, seq, *end, *entries)
+        return await self._word("append", lease.run, lease.token, seq, self._lease, *end, *entries)
 
-    async def ask(self, run: str, ask: str, entry: bytes) -> Asked:
+    async def ask(self, run: str, ask: str, entry: bytes, purpose: Purpose = "other") -> Asked:
         check_entries([entry])
-        return await self._word("ask", run, ask, MOST_ASKS, entry)
+        return await self._word("ask", run, ask, purpose, MOST_ASKS, entry)
 
     async def put_blob(self, lease: Lease, name: str, data: bytes) -> Appended:
         check_blob(data)
@@ -107,15 +111,16 @@ class RedisRuns:
         with translated():
             return await self._redis.hget(f"{PREFIX}run:{run}:blobs", name)  # pyright: ignore[reportGeneralTypeIssues, reportReturnType]
 
-    async def prune(self, keep: int, seconds: int, limit: int = 100) -> int:
-        return await self._run("prune", keep, seconds * 1000, limit)
+    async def hold(self, automation: str, held: bool) -> None:
+        await self._run("hold", automation, int(held))
 
-    async def schedule(self, schedule: str, at: int | None, *, keep: bool = False) -> None:
-        with translated():
-            if at is None:
-                await self._redis.zrem(FIRES, schedule)
-            else:
-                await self._redis.zadd(FIRES, {schedule: at}, nx=keep)
+    async def prune(self, limit: int = 100) -> int:
+        return await self._run("prune", limit)
+
+    async def schedule(
+        self, schedule: str, at: int | None, *, revision: int | None = None, keep: bool = False
+    ) -> Scheduled:
+        return await self._word("schedule", schedule, at, revision, int(keep))
 
     async def fires(self, limit: int = 100) -> Sequence[Fire]:
         with translated():
@@ -126,13 +131,23 @@ class RedisRuns:
             )
         return [Fire(name.decode(), int(at)) for name, at in due]
 
-    async def fire(self, fire: Fire, following: int | None, run: NewRun | None) -> Fired:
-        new = ("run", *_new(run)) if run else ("",)
-        return await self._word("fire", fire.schedule, fire.at, following, *new)
+    async def fire(
+        self,
+        fire: Fire,
+        following: int | None,
+        run: NewRun | None,
+        *,
+        again_when_full: bool = False,
+    ) -> Fired:
+        new = _new(run) if run else ()
+        again = int(again_when_full)
+        return await self._word("fire", fire.schedule, fire.at, following, again, *new)
 
 
 def _new(run: NewRun) -> tuple[Any, ...]:
-    return (run.id, run.automation, run.due, run.most_open, run.most_running, *run.entries)
+    kept = (run.most_kept, run.kept_s * 1000, run.taken_s * 1000, run.blobs_of)
+    most = (run.most_open, run.most_running)
+    return (run.id, run.automation, run.due, *most, *kept, *run.entries)
 
 
 def _run(shown: Sequence[Any]) -> Run:

@@ -20,8 +20,6 @@ from deployments.main.automation.kinds import ToolKinds
 from deployments.main.automation.scheduler import Scheduler
 from deployments.main.automation.service import AutomationService, KeysChanged
 
-KEEP_RUNS = 1_000
-KEEP_S = 30 * 24 * 3600
 PRUNE_EVERY_S = 60.0
 """Of all automations; each replica does it, and what one has deleted is gone for the other."""
 
@@ -80,7 +78,7 @@ class AutomationRoom:
         """Delete old runs for ever."""
         while True:
             try:
-                while await self._runs.prune(KEEP_RUNS, KEEP_S):
+                while await self._runs.prune():
                     pass
             except Unavailable as error:
                 log.warning("automation.not_pruned", reason=error.detail)

@@ -1,17 +1,23 @@
 """The scripts that Redis runs for `RedisRuns`: each decision and its writes are one of them.
 
     autobot:main:run:ID            a hash: automation, state, created, ended, token, held, seq,
-                                   asks (how many), ask:NAME (each that was asked)
+                                   asks (how many), ask:NAME (each that was asked), ending (it was
+                                   asked to), most and kept (how many are kept, for how long),
+                                   taken (its id, until then)
     autobot:main:run:ID:log        the journal, a stream: SEQ-0 -> t (token), a (instant), b (body)
     autobot:main:run:ID:blobs      a hash: name -> bytes
     autobot:main:runs:due          a sorted set by the instant they fall due
     autobot:main:runs:all          a sorted set by creation, and so for one automation or state:
     autobot:main:runs:of:AUTOMATION, autobot:main:runs:in:STATE
     autobot:main:runs:line:AUTOMATION  a sorted set by creation: those that wait for their turn
-    autobot:main:runs:ended        a sorted set by end, and so for one automation:
-    autobot:main:runs:ended:of:AUTOMATION
-    autobot:main:runs:ended:count  a sorted set: automation -> how many of its runs have ended
+    autobot:main:runs:held         the automations on hold
+    autobot:main:runs:parked:AUTOMATION  a sorted set by the instant they fell due: its runs that
+                                   may not begin
+    autobot:main:runs:ended:of:AUTOMATION  a sorted set by end
+    autobot:main:runs:going        a sorted set of what has ended, by the instant it may be deleted
+    autobot:main:gone:ID           a deleted run's id is taken as long as this key lives
     autobot:main:fires             a sorted set: schedule -> its next instant
+    autobot:main:fires:revisions   a hash: schedule -> the greatest revision that set it
 
 Instants are Redis' own, in milliseconds. Scripts name their keys themselves: a claim cannot know
 them before. So this is for one Redis and not for Redis Cluster.
@@ -28,7 +34,9 @@ local function hash(id) return P .. 'run:' .. id end
 local function log(id) return P .. 'run:' .. id .. ':log' end
 local function blobs(id) return P .. 'run:' .. id .. ':blobs' end
 local DUE, ALL, FIRES = P .. 'runs:due', P .. 'runs:all', P .. 'fires'
-local OVER, COUNT = P .. 'runs:ended', P .. 'runs:ended:count'
+local GOING, HELD, REVISIONS = P .. 'runs:going', P .. 'runs:held', P .. 'fires:revisions'
+local function gone(id) return P .. 'gone:' .. id end
+local function parked(automation) return P .. 'runs:parked:' .. automation end
 local function of(automation) return P .. 'runs:of:' .. automation end
 local function over(automation) return P .. 'runs:ended:of:' .. automation end
 local function line(automation) return P .. 'runs:line:' .. automation end
@@ -50,31 +58,47 @@ local function enter(id, state, now)
     call('HSET', hash(id), 'state', state)
     call('ZADD', state_set(state), have[2], id)
     if ENDED[state] then
+        local kept = call('HMGET', hash(id), 'most', 'kept')
         call('HSET', hash(id), 'ended', now)
         call('ZREM', DUE, id)
-        call('ZADD', OVER, now, id)
+        call('ZADD', GOING, now + kept[2], id)
         call('ZADD', over(have[3]), now, id)
-        call('ZINCRBY', COUNT, 1, have[3])
+        local surplus = call('ZCARD', over(have[3])) - kept[1]
+        if surplus > 0 then
+            local first = math.max(0, surplus - 1000)
+            for _, old in ipairs(call('ZRANGE', over(have[3]), first, surplus - 1)) do
+                call('ZADD', GOING, 'LT', now, old)
+            end
+        end
         local following = call('ZPOPMIN', line(have[3]))[1]
         if following then call('ZADD', DUE, now, following) end
     end
 end
 
-local function create(id, automation, due, most, running, bodies, first)
-    if call('EXISTS', hash(id)) == 1 then return 'there' end
+local function taken(id)
+    return call('EXISTS', hash(id), gone(id)) > 0
+end
+
+-- ARGV from i: id, automation, due, most, running, most kept, kept for, taken for, blobs of, then
+-- the bodies
+local function create(i)
+    local id, automation, due = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
+    if taken(id) then return 'there' end
     local open = call('ZCARD', of(automation)) - call('ZCARD', over(automation))
-    if open >= tonumber(most) then return 'full' end
+    if open >= tonumber(ARGV[i + 3]) then return 'full' end
     local now = clock()
-    local seq = add(id, 1, 0, now, bodies, first)
+    local seq = add(id, 1, 0, now, ARGV, i + 9)
     call('HSET', hash(id), 'automation', automation, 'created', now, 'token', 0, 'held', 0,
-         'seq', seq, 'asks', 0)
+         'seq', seq, 'asks', 0, 'most', ARGV[i + 5], 'kept', ARGV[i + 6])
+    if ARGV[i + 7] ~= '0' then call('HSET', hash(id), 'taken', now + ARGV[i + 7]) end
+    if ARGV[i + 8] ~= '' then call('COPY', blobs(ARGV[i + 8]), blobs(id)) end
     enter(id, 'queued', now)
     call('ZADD', ALL, now, id)
     call('ZADD', of(automation), now, id)
-    if open - call('ZCARD', line(automation)) >= tonumber(running) then
+    if open - call('ZCARD', line(automation)) >= tonumber(ARGV[i + 4]) then
         call('ZADD', line(automation), now, id)
     else
-        call('ZADD', DUE, due == '' and now or due, id)
+        call('ZADD', DUE, math.max(now, due), id)
     end
     return 'ok'
 end
@@ -86,26 +110,33 @@ local function show(id)
 end
 """
 
-# ARGV: id, automation, due, most, running, body...
-CREATE = "return create(ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV, 6)"
+CREATE = "return create(1)"
 
 # ARGV: id
 GET = "return show(ARGV[1])"
 
-# ARGV: automation, state, before, limit. One index is walked, at most 5,000 runs of it.
+# ARGV: automation, state, limit, created, id. One index is walked, at most 5,000 runs of it.
 LIST = """
-local automation, state, limit = ARGV[1], ARGV[2], tonumber(ARGV[4])
+local automation, state, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local index = ALL
 if automation ~= '' then index = of(automation) elseif state ~= '' then index = state_set(state) end
-local top = ARGV[3] == '' and '+inf' or '(' .. ARGV[3]
+local top = ARGV[4] == '' and '+inf' or ARGV[4]
+local function below(a, b)  -- by bytes, as sorted sets are, whatever the server's locale is
+    for i = 1, math.min(#a, #b) do
+        local x, y = a:byte(i), b:byte(i)
+        if x ~= y then return x < y end
+    end
+    return #a < #b
+end
 local shown, seen = {}, 0
 while #shown < limit and seen < 5000 do
-    local ids = call('ZREVRANGEBYSCORE', index, top, '-inf', 'LIMIT', seen, 500)
+    local ids = call('ZREVRANGEBYSCORE', index, top, '-inf', 'WITHSCORES', 'LIMIT', seen, 500)
     if #ids == 0 then break end
-    seen = seen + #ids
-    for _, id in ipairs(ids) do
+    seen = seen + #ids / 2
+    for i = 1, #ids, 2 do
+        local id, earlier = ids[i], ids[i + 1] ~= ARGV[4] or below(ids[i], ARGV[5])
         if #shown == limit then break end
-        if state == '' or call('HGET', hash(id), 'state') == state then
+        if earlier and (state == '' or call('HGET', hash(id), 'state') == state) then
             shown[#shown + 1] = show(id)
         end
     end
@@ -113,14 +144,25 @@ end
 return shown
 """
 
-# ARGV: limit, lease
+# ARGV: limit, lease. A token is above every one that a backup of Redis may have.
 CLAIM = """
-local now, got = clock(), {}
-for _, id in ipairs(call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, ARGV[1])) do
-    local token = call('HINCRBY', hash(id), 'token', 1)
-    call('HSET', hash(id), 'held', 1)
-    call('ZADD', DUE, now + ARGV[2], id)
-    got[#got + 1] = {id, token}
+local now, got, limit, seen = clock(), {}, tonumber(ARGV[1]), 0
+while #got < limit and seen < 1000 do
+    local ids = call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, limit - #got)
+    if #ids == 0 then break end
+    seen = seen + #ids
+    for _, id in ipairs(ids) do
+        local have = call('HMGET', hash(id), 'token', 'state', 'automation', 'ending')
+        if have[2] == 'queued' and not have[4] and call('SISMEMBER', HELD, have[3]) == 1 then
+            call('ZADD', parked(have[3]), call('ZSCORE', DUE, id), id)
+            call('ZREM', DUE, id)
+        else
+            local token = math.max(have[1] + 1, now)
+            call('HSET', hash(id), 'token', token, 'held', 1)
+            call('ZADD', DUE, now + ARGV[2], id)
+            got[#got + 1] = {id, token}
+        end
+    end
 end
 return {now, got}
 """
@@ -143,9 +185,9 @@ end
 return {now, last}
 """
 
-# ARGV: id, token, seq, '' or 'release', state, due, body...
+# ARGV: id, token, seq, lease, '' or 'release', state, due, body...
 APPEND = """
-local id, token, seq, first = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[7]
+local id, token, seq, first = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[8]
 local have = call('HMGET', hash(id), 'token', 'held', 'seq')
 if have[1] ~= token then return 'fenced' end
 local last = tonumber(have[3])
@@ -156,32 +198,49 @@ end
 if have[2] ~= '1' then return first and 'fenced' or 'duplicate' end
 if seq ~= last + 1 then return 'behind' end
 local now = clock()
-call('HSET', hash(id), 'seq', add(id, seq, token, now, ARGV, 7))
-if ARGV[4] == '' then
+call('HSET', hash(id), 'seq', add(id, seq, token, now, ARGV, 8))
+if ARGV[5] == '' then
     enter(id, 'running', now)
+    call('ZADD', DUE, now + ARGV[4], id)
 else
     call('HSET', hash(id), 'held', 0)
-    if ARGV[6] == '' then call('ZREM', DUE, id) else call('ZADD', DUE, ARGV[6], id) end
-    if ARGV[5] ~= '' then enter(id, ARGV[5], now) end
+    if ARGV[7] == '' then call('ZREM', DUE, id) else call('ZADD', DUE, ARGV[7], id) end
+    if ARGV[6] ~= '' then enter(id, ARGV[6], now) end
 end
 return 'ok'
 """
 
-# ARGV: id, name, most, body
+# ARGV: id, name, purpose, most, body
 ASK = """
-local id = ARGV[1]
+local id, purpose = ARGV[1], ARGV[3]
 local have = call('HMGET', hash(id), 'state', 'held', 'seq', 'asks', 'ask:' .. ARGV[2],
                   'automation')
 if not have[1] then return 'missing' end
 if have[5] then return 'duplicate' end
 if ENDED[have[1]] then return 'ended' end
-if tonumber(have[4]) >= tonumber(ARGV[3]) then return 'full' end
+if purpose == 'other' and tonumber(have[4]) >= tonumber(ARGV[4]) then return 'full' end
 local now = clock()
-local seq = add(id, have[3] + 1, 0, now, ARGV, 4)
-call('HSET', hash(id), 'seq', seq, 'asks', have[4] + 1, 'ask:' .. ARGV[2], seq)
-call('ZREM', line(have[6]), id)
+local seq = add(id, have[3] + 1, 0, now, ARGV, 5)
+call('HSET', hash(id), 'seq', seq, 'ask:' .. ARGV[2], seq)
+if purpose == 'other' then call('HINCRBY', hash(id), 'asks', 1) end
+if purpose == 'end' then
+    call('HSET', hash(id), 'ending', 1)
+    call('ZREM', line(have[6]), id)
+    call('ZREM', parked(have[6]), id)
+elseif call('ZSCORE', line(have[6]), id) or call('ZSCORE', parked(have[6]), id) then
+    return 'ok'
+end
 if have[2] ~= '1' then call('ZADD', DUE, now, id) end
 return 'ok'
+"""
+
+# ARGV: automation, 1 or 0
+HOLD = """
+if ARGV[2] == '1' then return call('SADD', HELD, ARGV[1]) end
+call('SREM', HELD, ARGV[1])
+local ids = call('ZRANGE', parked(ARGV[1]), 0, -1, 'WITHSCORES')
+for i = 1, #ids, 2 do call('ZADD', DUE, ids[i + 1], ids[i]) end
+return call('DEL', parked(ARGV[1]))
 """
 
 # ARGV: id, token, name, data
@@ -192,41 +251,40 @@ call('HSET', blobs(ARGV[1]), ARGV[3], ARGV[4])
 return 'ok'
 """
 
-# ARGV: keep, milliseconds, limit
+# ARGV: limit
 PRUNE = """
-local limit, gone = tonumber(ARGV[3]), 0
-local function delete(ids)
-    for _, id in ipairs(ids) do
-        local have = call('HMGET', hash(id), 'automation', 'state')
-        call('ZREM', OVER, id)
-        call('ZREM', ALL, id)
-        call('ZREM', over(have[1]), id)
-        call('ZREM', of(have[1]), id)
-        call('ZREM', state_set(have[2]), id)
-        if call('ZINCRBY', COUNT, -1, have[1]) == '0' then call('ZREM', COUNT, have[1]) end
-        call('UNLINK', hash(id), log(id), blobs(id))
-        gone = gone + 1
-    end
+local now = clock()
+local ids = call('ZRANGEBYSCORE', GOING, '-inf', now, 'LIMIT', 0, ARGV[1])
+for _, id in ipairs(ids) do
+    local have = call('HMGET', hash(id), 'automation', 'state', 'taken')
+    call('ZREM', GOING, id)
+    call('ZREM', ALL, id)
+    call('ZREM', over(have[1]), id)
+    call('ZREM', of(have[1]), id)
+    call('ZREM', state_set(have[2]), id)
+    call('UNLINK', hash(id), log(id), blobs(id))
+    if have[3] and tonumber(have[3]) > now then call('SET', gone(id), '', 'PXAT', have[3]) end
 end
-delete(call('ZRANGEBYSCORE', OVER, '-inf', '(' .. clock() - ARGV[2], 'LIMIT', 0, limit))
-for _, automation in ipairs(call('ZRANGEBYSCORE', COUNT, '(' .. ARGV[1], '+inf')) do
-    local many = call('ZCARD', over(automation)) - ARGV[1]
-    local room = math.min(many, limit - gone)
-    if room > 0 then delete(call('ZRANGE', over(automation), 0, room - 1)) end
-end
-return gone
+return #ids
 """
 
-# ARGV: schedule, at, following, '' or 'run', id, automation, due, most, running, body...
+# ARGV: schedule, at, revision, 1 or 0
+SCHEDULE = """
+local last = tonumber(call('HGET', REVISIONS, ARGV[1]) or 0)
+if ARGV[3] ~= '' and tonumber(ARGV[3]) < last then return 'stale' end
+if ARGV[4] == '1' and call('ZSCORE', FIRES, ARGV[1]) then return 'ok' end
+if ARGV[3] ~= '' then call('HSET', REVISIONS, ARGV[1], ARGV[3]) end
+if ARGV[2] == '' then call('ZREM', FIRES, ARGV[1]) else call('ZADD', FIRES, ARGV[2], ARGV[1]) end
+return 'ok'
+"""
+
+# ARGV: schedule, at, following, 1 or 0, then nothing or what `create` takes
 FIRE = """
 if tonumber(call('ZSCORE', FIRES, ARGV[1]) or -1) ~= tonumber(ARGV[2]) then
-    if ARGV[4] ~= '' and call('EXISTS', hash(ARGV[5])) == 1 then return 'there' end
-    return 'stale'
+    return ARGV[5] and taken(ARGV[5]) and 'there' or 'stale'
 end
-local created = 'ok'
-if ARGV[4] ~= '' then
-    created = create(ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV, 10)
-end
+local created = ARGV[5] and create(5) or 'ok'
+if created == 'full' and ARGV[4] == '1' then return 'full' end
 if ARGV[3] == '' then call('ZREM', FIRES, ARGV[1]) else call('ZADD', FIRES, ARGV[3], ARGV[1]) end
 return created
 """
@@ -240,6 +298,8 @@ SCRIPTS = {
     "append": APPEND,
     "ask": ASK,
     "put_blob": PUT_BLOB,
+    "hold": HOLD,
     "prune": PRUNE,
+    "schedule": SCHEDULE,
     "fire": FIRE,
 }

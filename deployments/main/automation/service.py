@@ -243,7 +243,8 @@ class AutomationService:
     async def ask(self, run: str, what: Any, by: KeyRecord) -> None:
         """Cancel, pause or resume. Raises `NotFound`, `Conflict` when the run has ended."""
         name = what if what == "cancel" else f"{what}-{secrets.token_hex(4)}"
-        outcome = await self.runs.ask(run, name, encode(Asked(what, by=by.id)))
+        purpose = "end" if what == "cancel" else "other"
+        outcome = await self.runs.ask(run, name, encode(Asked(what, by=by.id)), purpose)
         if outcome == "missing":
             raise NotFound(f"There is no run '{run[:100]}'.")
         if outcome == "ended":
@@ -254,7 +255,7 @@ class AutomationService:
     async def _cancel_all(self, name: str, states: Sequence[Any]) -> None:
         for state in states:
             for run in await self.runs.list(name, state, limit=LAST):
-                await self.runs.ask(run.id, "cancel", encode(Asked("cancel")))
+                await self.runs.ask(run.id, "cancel", encode(Asked("cancel")), "end")
 
     # Keys and schedules.
 

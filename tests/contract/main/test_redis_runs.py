@@ -8,10 +8,11 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
+from redis import exceptions
 
 from autobot.contracts.runs import NewRun, Release
 from autobot.errors import Unavailable
-from deployments.main.automation.connection import connect
+from deployments.main.automation.connection import connect, translated
 from deployments.main.automation.driver import RedisRuns
 from tests.contract.main.conftest import redis_runs
 from tests.contract.main.test_runs import bodies, claim_one, new
@@ -19,6 +20,7 @@ from tests.contract.redis.conftest import Server
 
 WORKER = """
 import asyncio, sys
+from deployments.main.automation.connection import connect
 from deployments.main.automation.driver import RedisRuns
 
 async def main():
@@ -199,11 +201,10 @@ def memory_of(server: Server, run: str) -> int:
 
 
 async def create_many(runs: RedisRuns, names: list[str], entry: bytes) -> None:
+    most = {"most_open": 10**6, "most_running": 10**6, "most_kept": 100}
     for start in range(0, len(names), 64):
         batch = names[start : start + 64]
-        await asyncio.gather(
-            *(runs.create(NewRun(n, "many", (entry,), most_open=10**6)) for n in batch)
-        )
+        await asyncio.gather(*(runs.create(NewRun(n, "many", (entry,), **most)) for n in batch))
 
 
 async def test_a_waiting_run_takes_at_most_8_kib(server: Server, runs: RedisRuns) -> None:
@@ -236,9 +237,21 @@ async def test_history_that_is_deleted_gives_its_space_back(
             await asyncio.gather(
                 *(runs.append(one, 2, [b"y" * 1_000], Release("succeeded")) for one in leases)
             )
-        while await runs.prune(100, 3_600):
+        while await runs.prune():
             pass
         used.append(operator.info("memory")["used_memory"])
     assert len(await runs.list(limit=1_000)) == 100
     assert used[-1] < used[1] + (200 << 10), used
     assert operator.dbsize() < 100 * 2 + 20
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        exceptions.ResponseError("BUSY Redis is busy running a script."),
+        exceptions.ReadOnlyError("You can't write against a read only replica."),
+    ],
+)
+def test_a_redis_that_may_take_it_later_is_away(error: Exception) -> None:
+    with pytest.raises(Unavailable), translated():
+        raise error

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from autobot.contracts.runs import (
     LONGEST_BLOB,
     LONGEST_ENTRY,
     MOST_ASKS,
+    FakeRuns,
     Lease,
     NewRun,
     Release,
@@ -20,7 +22,7 @@ from tests.contract.main.conftest import MakeRuns
 DEADLINE_S = 20
 
 
-def new(name: str, automation: str = "news", **more: int) -> NewRun:
+def new(name: str, automation: str = "news", **more: Any) -> NewRun:
     return NewRun(name, automation, (b'{"kind":"created"}',), **more)
 
 
@@ -126,7 +128,9 @@ async def test_an_entry_has_its_number_or_is_not_written(runs: Runs) -> None:
 
 
 async def test_two_claimers_at_once_get_each_run_once(make_runs: MakeRuns) -> None:
-    stores = [make_runs(30)] * 2
+    first = make_runs(30)
+    second = first if isinstance(first, FakeRuns) else make_runs(30)
+    stores = [first, second]
     for number in range(20):
         await stores[0].create(new(f"r{number}"))
     claims = await asyncio.gather(*(store.claim(7) for store in stores * 3))
@@ -159,7 +163,7 @@ async def test_a_lease_that_is_renewed_lasts(make_runs: MakeRuns) -> None:
         assert renewed.last == {"a": 1}
         assert (await runs.claim(5)).leases == ()
         await asyncio.sleep(0.05)
-    assert (await claim_one(runs)).token == lease.token + 1
+    assert (await claim_one(runs)).token > lease.token
 
 
 async def test_what_is_asked_is_ordered_kept_once_and_wakes_the_run(runs: Runs) -> None:
@@ -184,11 +188,124 @@ async def test_what_is_asked_is_ordered_kept_once_and_wakes_the_run(runs: Runs) 
     assert await runs.ask("a", "two", b"cancel") == "duplicate"
 
 
-async def test_asks_of_one_run_are_bounded(runs: Runs) -> None:
+async def test_asks_of_one_run_are_bounded_but_not_its_answers_nor_its_end(runs: Runs) -> None:
     await runs.create(new("a"))
     for number in range(MOST_ASKS):
+        assert await runs.ask("a", f"answer-{number}", b"x", "answer") == "ok"
         assert await runs.ask("a", str(number), b"x") == "ok"
     assert await runs.ask("a", "more", b"x") == "full"
+    assert await runs.ask("a", "answer", b"x", "answer") == "ok"
+    assert await runs.ask("a", "cancel", b"x", "end") == "ok"
+    assert await runs.ask("a", "cancel", b"x", "end") == "duplicate"
+
+
+async def test_nothing_of_an_automation_on_hold_begins(runs: Runs) -> None:
+    """n8n#32527: 50 runs are queued, it is turned off: none starts."""
+    await runs.create(new("begun"))
+    begun = await claim_one(runs)
+    assert await runs.append(begun, 2, [b"x"], Release("waiting", 1)) == "ok"
+    for number in range(50):
+        await runs.create(new(f"r{number}"))
+    await runs.hold("news", True)
+    await runs.create(new("late"))
+    await runs.create(new("other", "else"))
+    leases = (await runs.claim(5)).leases
+    assert [lease.run for lease in leases] == ["begun", "other"]
+    assert (await runs.claim(5)).leases == ()
+    assert await runs.ask("r7", "pause", b"x") == "ok"
+    assert (await runs.claim(5)).leases == ()
+    assert await runs.ask("r7", "cancel", b"x", "end") == "ok"
+    ending = await claim_one(runs)
+    assert ending.run == "r7"
+    assert await runs.append(ending, 4, [b"end"], Release("cancelled")) == "ok"
+    await runs.hold("news", False)
+    again = [lease.run for lease in (await runs.claim(99)).leases]
+    assert sorted(again) == sorted(["late", *(f"r{n}" for n in range(50) if n != 7)])
+
+
+async def test_a_run_in_line_leaves_it_to_end_and_for_nothing_else(runs: Runs) -> None:
+    for name in ("a", "b", "c"):
+        await runs.create(new(name, most_running=1))
+        await asyncio.sleep(0.003)
+    first = await claim_one(runs)
+    assert await runs.ask("b", "pause", b"x") == "ok"
+    assert (await runs.claim(5)).leases == ()
+    assert await runs.ask("c", "cancel", b"x", "end") == "ok"
+    assert (await claim_one(runs)).run == "c"
+    assert await runs.append(first, 2, [b"end"], Release("succeeded")) == "ok"
+    assert (await claim_one(runs)).run == "b"
+
+
+async def test_a_deleted_runs_id_stays_taken_for_its_time(runs: Runs) -> None:
+    now = (await runs.claim(1)).now
+    await runs.schedule("daily", now - 5)
+    (fire,) = await runs.fires()
+    for name, taken_s in (("hook", 3_600), ("soon", 1), ("free", 0)):
+        await runs.create(new(name, most_kept=0, taken_s=taken_s))
+        await end(runs, name)
+    assert await runs.prune() == 3
+    assert await runs.create(new("free")) == "ok"
+    assert await runs.create(new("soon")) == "there"
+    assert await runs.create(new("hook")) == "there"
+    assert await runs.fire(fire, None, new("hook")) == "there"
+    assert await runs.get("hook") is None
+    await asyncio.sleep(1.1)
+    assert await runs.create(new("soon")) == "ok"
+    assert await runs.create(new("hook")) == "there"
+
+
+async def test_a_run_takes_over_the_large_results_of_another(runs: Runs) -> None:
+    await runs.create(new("a", most_kept=0))
+    lease = await claim_one(runs)
+    await runs.put_blob(lease, "step/1", b"large")
+    await runs.append(lease, 2, [b"end"], Release("failed"))
+    await runs.create(NewRun("b", "news", (b"x",), blobs_of="a"))
+    await runs.create(NewRun("c", "news", (b"x",), blobs_of="none"))
+    assert await runs.prune() == 1
+    assert await runs.blob("b", "step/1") == b"large"
+    assert await runs.blob("c", "step/1") is None
+
+
+async def test_an_append_makes_the_lease_last(make_runs: MakeRuns) -> None:
+    runs = make_runs(0.6)
+    await runs.create(new("a"))
+    lease = await claim_one(runs)
+    for seq in range(2, 6):
+        await asyncio.sleep(0.3)
+        assert await runs.append(lease, seq, [b"x"]) == "ok"
+        assert (await runs.claim(5)).leases == ()
+
+
+async def test_a_token_is_above_those_of_a_backup(runs: Runs) -> None:
+    await runs.create(new("a"))
+    claims = await runs.claim(1)
+    assert claims.leases[0].token >= claims.now
+    await runs.append(claims.leases[0], 2, [], Release("waiting", 1))
+    assert (await claim_one(runs)).token > claims.leases[0].token
+
+
+async def test_a_late_change_of_a_schedule_changes_nothing(runs: Runs) -> None:
+    now = (await runs.claim(1)).now
+    assert await runs.schedule("daily", now - 9, revision=5) == "ok"
+    assert await runs.schedule("daily", now - 8, revision=4) == "stale"
+    assert await runs.schedule("daily", now - 7, revision=5) == "ok"
+    assert await runs.schedule("daily", now - 6, keep=True) == "ok"
+    assert [fire.at for fire in await runs.fires()] == [now - 7]
+    assert await runs.schedule("daily", None, revision=6) == "ok"
+    assert await runs.schedule("daily", now - 5, revision=5, keep=True) == "stale"
+    assert await runs.fires() == []
+
+
+async def test_a_fire_whose_automation_is_full_is_over_or_stays(runs: Runs) -> None:
+    now = (await runs.claim(1)).now
+    await runs.schedule("daily", now - 5)
+    await runs.create(new("a"))
+    (fire,) = await runs.fires()
+    run = new("b", most_open=1)
+    assert await runs.fire(fire, None, run, again_when_full=True) == "full"
+    assert await runs.fires() == [fire]
+    assert await runs.fire(fire, now + 60_000, run) == "full"
+    assert await runs.fires() == []
 
 
 async def test_an_automation_has_so_many_open_runs_and_no_more(runs: Runs) -> None:
@@ -216,7 +333,20 @@ async def test_runs_are_listed_by_automation_and_state(runs: Runs) -> None:
     assert [run.id for run in await runs.list("one", "queued")] == ["c"]
     assert [run.id for run in await runs.list(limit=2)] == ["c", "b"]
     newest = (await runs.list(limit=1))[0]
-    assert [run.id for run in await runs.list(before=newest.created)] == ["b", "a"]
+    assert [run.id for run in await runs.list(before=(newest.created, ""))] == ["b", "a"]
+
+
+async def test_a_list_goes_on_where_it_ended_although_runs_have_the_same_instant(
+    runs: Runs,
+) -> None:
+    names = {f"{letter}{number}" for number in range(20) for letter in "aB-"[:2]}
+    await asyncio.gather(*(runs.create(new(name)) for name in names))
+    seen, cursor = list[str](), None
+    while page := await runs.list(before=cursor, limit=7):
+        seen += [run.id for run in page]
+        cursor = (page[-1].created, page[-1].id)
+    assert len(seen) == len(names)
+    assert set(seen) == names
 
 
 async def end(runs: Runs, name: str) -> None:
@@ -228,33 +358,32 @@ async def test_old_runs_leave_by_number_and_by_age_and_waiting_ones_never(runs: 
     await runs.create(new("waits"))
     await runs.append(await claim_one(runs), 2, [], Release("waiting"))
     for number in range(5):
-        await runs.create(new(f"r{number}"))
+        await runs.create(new(f"r{number}", most_kept=2))
         await end(runs, f"r{number}")
         await asyncio.sleep(0.003)
-    await runs.create(new("other", "else"))
+    await runs.create(new("other", "else", kept_s=1))
     await end(runs, "other")
-    assert await runs.prune(2, 3_600) == 3
-    assert await runs.prune(2, 3_600) == 0
+    assert await runs.prune(limit=2) == 2
+    assert await runs.prune() == 1
+    assert await runs.prune() == 0
     assert [run.id for run in await runs.list()] == ["other", "r4", "r3", "waits"]
     assert await runs.read("r0") == []
     assert await runs.create(new("r0")) == "ok"
-    await asyncio.sleep(0.01)
-    assert await runs.prune(2, 0, limit=2) == 2
-    assert await runs.prune(2, 0) == 1
-    assert {run.id for run in await runs.list()} == {"waits", "r0"}
+    await asyncio.sleep(1.1)
+    assert await runs.prune() == 1
+    assert {run.id for run in await runs.list()} == {"waits", "r0", "r3", "r4"}
     assert await bodies(runs, "waits") == [b'{"kind":"created"}']
 
 
 async def test_a_large_result_is_kept_as_long_as_its_run(runs: Runs) -> None:
-    await runs.create(new("a"))
+    await runs.create(new("a", most_kept=0))
     lease = await claim_one(runs)
     data = b"\x00\xff" * (LONGEST_BLOB // 2)
     assert await runs.put_blob(lease, "step/0", data) == "ok"
     assert await runs.blob("a", "step/0") == data
     assert await runs.blob("a", "other") is None
     await runs.append(lease, 2, [b"end"], Release("succeeded"))
-    await asyncio.sleep(0.003)
-    assert await runs.prune(0, 0) == 1
+    assert await runs.prune() == 1
     assert await runs.blob("a", "step/0") is None
 
 

@@ -86,12 +86,13 @@ class Lab:
 
     async def ask(self, what: Any, run: str = "r") -> str:
         """Cancel, pause or resume a run."""
-        return await self.runs.ask(run, what, encode(Asked(what, by="me")))
+        purpose = "end" if what == "cancel" else "other"
+        return await self.runs.ask(run, what, encode(Asked(what, by="me")), purpose)
 
     async def answer(self, step: str, answer: Answer, run: str = "r") -> str:
         """Answer what waits."""
         entry = Answered(step, answer=answer, by="ann")
-        return await self.runs.ask(run, f"answer-{step}", encode(entry))
+        return await self.runs.ask(run, f"answer-{step}", encode(entry), "answer")
 
     async def reach(self, *states: str, run: str = "r", within: float = 7_200) -> Run:
         """Wait until the run is in one of these states."""

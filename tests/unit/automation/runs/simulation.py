@@ -29,9 +29,9 @@ from autobot.automation.runs.journal import (
     encode,
     new_run,
 )
-from autobot.automation.runs.state import fold
-from autobot.contracts.runs import ENDED, FakeRuns
-from autobot.errors import AutoBotError, Unavailable
+from autobot.automation.runs.state import RunState, fold
+from autobot.contracts.runs import ENDED, LONGEST_INLINE, FakeRuns
+from autobot.errors import AutoBotError, Invalid, Unavailable
 from tests.unit.automation.runs.tools import Tools, automation
 from tests.unit.automation.runs.virtual import run_virtually
 
@@ -39,9 +39,12 @@ EPOCH = 1_800_000_000_000
 POLL_S = 4.0
 QUIET_S = 2_500.0
 """After the last fault everything has ended or waits by then."""
-FAULTS = ("crash before", "crash after", "lost request", "lost reply", "late")
+FAULTS = ("crash before", "crash after", "lost request", "lost reply", "late", "late reply")
+UNEXPECTED = "unexpected"
+"""The call raises what no store should."""
 LATE_S = 45.0
 """A call that hangs longer than a lease lasts, as that of a stopped process."""
+LARGE = "x" * (LONGEST_INLINE + 1)
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ class Schedule:
     in seconds."""
 
     steps: tuple[dict[str, Any], ...]
-    faults: dict[tuple[int, str, int], str] = field(default_factory=dict[tuple[int, int], str])
+    on_error: str | None = None
+    faults: dict[tuple[int, str, int], str] = field(default_factory=dict[tuple[int, str, int], str])
     crashes: tuple[tuple[int, float], ...] = ()
     jumps: tuple[tuple[float, float], ...] = ()
     away: tuple[tuple[float, float], ...] = ()
@@ -121,10 +125,16 @@ class _Faulty:
                 await asyncio.get_running_loop().create_future()
             if fault == "lost request" or world.is_away:
                 raise Unavailable
+            if fault == UNEXPECTED:
+                raise RuntimeError("a fault of the store")
             result = await method(*args)
             if fault == "crash after":
                 process.kill()
                 await asyncio.get_running_loop().create_future()
+            if fault == "late reply":
+                await asyncio.sleep(LATE_S)
+                if process.dead or process.task is not mine:
+                    await asyncio.get_running_loop().create_future()
             if fault == "lost reply":
                 raise Unavailable
             return result
@@ -137,7 +147,7 @@ class World:
 
     def __init__(self, schedule: Schedule, store: type[FakeRuns]) -> None:
         self.schedule = schedule
-        self.document: Automation = automation(*schedule.steps)
+        self.document: Automation = automation(*schedule.steps, on_error=schedule.on_error)
         self.jump = 0.0
         self.is_away = False
         self.runs = store(self._clock)
@@ -158,22 +168,38 @@ class World:
             step = key.split("/", 1)[1]
             if step in self._recorded():
                 self.broken.append(f"{key} runs again although its result is recorded")
+            if step not in self._started():
+                self.broken.append(f"{key} begins although it was given up")
+            self._check_read(arguments)
             self.executions[step] += 1
             await asyncio.sleep(arguments["before"])
             if process.dead:
                 raise asyncio.CancelledError
             if self.failures[step] < arguments["fails"]:
                 self.failures[step] += 1
-                raise AutoBotError("told to fail")
+                raise Invalid("told to fail") if arguments["final"] else AutoBotError("so told")
             self.effects[step] += 1
             await asyncio.sleep(arguments["after"])
-            return {"done": step}
+            return {"done": step, "text": LARGE if arguments["large"] else ""}
 
         return Tools(act=act)
 
     def _recorded(self) -> list[str]:
         entries = decoded(self.runs.kept["r"].log)
         return [_name(e.step, e.iteration) for e in entries if isinstance(e, Succeeded)]
+
+    def _started(self) -> set[str]:
+        places = fold(decoded(self.runs.kept["r"].log)).places
+        return {_name(*place) for place, known in places.items() if known.status == "started"}
+
+    def _check_read(self, arguments: Any) -> None:
+        """What a step was given of another is that one's whole result, also after a restart."""
+        source = arguments.get("source")
+        if source and (step := self.document.step(source)).use == "act" and not step.for_each:
+            text = LARGE if step.arguments["large"] else ""
+            read = arguments["read"]
+            if not read or ("error" not in read and read != {"done": source, "text": text}):
+                self.broken.append(f"the result of {source} is {str(read)[:80]}")
 
     async def go(self) -> None:
         created = Created("v1")
@@ -226,7 +252,8 @@ class World:
                     return
                 continue
             if not self.is_away:
-                outcome = await self.runs.ask("r", f"{what} {at}", encode(entry))
+                purpose = "end" if what == "cancel" else "other"
+                outcome = await self.runs.ask("r", f"{what} {at}", encode(entry), purpose)
                 if outcome == "ok":
                     self.acknowledged.append(what)
                 return
@@ -284,6 +311,8 @@ class World:
             place.waiting and place.waiting.on in ("approval", "unknown") and not place.answer
             for place in state.places.values()
         )
+        if kept.state in ENDED:
+            self._check_places(state)
         if kept.state not in ENDED and not asked_of_a_person:
             self.broken.append(f"the run is {kept.state} for ever: {entries_of(self.runs)}")
         if "cancel" in self.acknowledged and kept.state not in ENDED:
@@ -294,6 +323,18 @@ class World:
             alive = kept.state not in ENDED and not state.paused
             if what != step and alive and (not place or place.status == "waiting"):
                 self.broken.append(f"the approval of {step} was lost")
+
+    def _check_places(self, state: RunState) -> None:
+        """After the end every attempt has a result, and a success has no error unhandled."""
+        for (name, _), place in state.places.items():
+            if place.status == "started" or (place.waiting and place.waiting.on == "unknown"):
+                self.broken.append(f"nobody decides what became of {name}")
+            step = self.document.step(name)
+            handler = state.places.get((step.handler or "", None))
+            handled = step.on_error == "continue" or (handler and handler.status != "skipped")
+            succeeded = state.ended is not None and state.ended.state == "succeeded"
+            if place.status == "failed" and succeeded and not handled:
+                self.broken.append(f"the error of {name} is swallowed")
 
 
 def entries_of(runs: FakeRuns) -> list[str]:
@@ -331,43 +372,82 @@ def _step(draw: st.DrawFn, number: int) -> dict[str, Any]:
         "id": f"s{number}",
         "use": draw(st.sampled_from(["act"] * 4 + ["wait", "approve"])),
     }
+    before = f"s{number - 1}" if number else ""
     if number and draw(st.booleans()):
-        step["needs"] = [f"s{draw(st.integers(0, number - 1))}"] if draw(st.booleans()) else []
+        before = f"s{draw(st.integers(0, number - 1))}" if draw(st.booleans()) else ""
+        step["needs"] = [before] if before else []
     if step["use"] == "wait":
         return step | {"with": {"seconds": draw(st.sampled_from([1, 20, 90]))}}
     if step["use"] == "approve":
         return step | {"with": {"message": "?"}}
-    step["with"] = {
-        "before": draw(st.sampled_from([0, 2, 35])),
-        "after": draw(st.sampled_from([0, 2, 12])),
-        "fails": draw(st.sampled_from([0, 0, 1, 2])),
-    }
+    step["with"] = _act(draw)
+    if before and draw(st.booleans()):
+        step["with"] |= {"source": before, "read": f"${{{{ steps.{before} }}}}"}
+    if before and draw(st.integers(0, 3)) == 0:
+        step["if"] = f"${{{{ size(steps.{before}) > 0 }}}}"
     step["on_unknown"] = draw(st.sampled_from(["retry", "ask", "fail"]))
     step["retry"] = {"attempts": draw(st.sampled_from([1, 1, 3]))}
     if draw(st.integers(0, 3)) == 0:
         step["for_each"] = {"items": [1, 2, 3], "parallel": draw(st.sampled_from([1, 2]))}
+        step["if"] = draw(st.sampled_from([True, True, "${{ item != 2 }}"]))
     return step
+
+
+def _act(draw: st.DrawFn) -> dict[str, Any]:
+    return {
+        "before": draw(st.sampled_from([0, 2, 35])),
+        "after": draw(st.sampled_from([0, 2, 12])),
+        "fails": draw(st.sampled_from([0, 0, 1, 2])),
+        "final": draw(st.booleans()),
+        "large": draw(st.integers(0, 3)) == 0,
+    }
+
+
+@st.composite
+def _documents(draw: st.DrawFn) -> tuple[tuple[dict[str, Any], ...], str | None]:
+    """Draw up to three steps; half of them have handlers, and what depends on these."""
+    steps = [draw(_step(number)) for number in range(draw(st.integers(1, 3)))]
+    if draw(st.booleans()):
+        return tuple(steps), None
+    for step in steps:
+        if step["use"] == "act":
+            step["on_error"] = draw(st.sampled_from(["fail", "fail", "continue", "h"]))
+    handled = [step["id"] for step in steps if step.get("on_error") == "h"]
+    names = [step["id"] for step in steps]
+    if handled:
+        condition = draw(st.sampled_from([True, True, False]))
+        steps.append({"id": "h", "use": "act", "with": _act(draw), "if": condition})
+    if draw(st.booleans()):
+        return tuple(steps), None
+    steps.append({"id": "tell", "use": "act", "with": _act(draw)})
+    if draw(st.booleans()):
+        needs = draw(st.sampled_from([["tell"], ["tell", draw(st.sampled_from(names))]]))
+        steps.append({"id": "told", "use": "act", "with": _act(draw), "needs": needs})
+    return tuple(steps), "tell"
 
 
 CALLS = st.one_of(
     st.tuples(st.integers(0, 1), st.just("append"), st.integers(1, 6)),
     st.tuples(st.integers(0, 1), st.sampled_from(["append", "renew"]), st.integers(1, 16)),
     st.tuples(st.integers(0, 1), st.sampled_from(["claim", "read"]), st.integers(1, 10)),
+    st.tuples(st.integers(0, 1), st.sampled_from(["put_blob", "blob"]), st.integers(1, 3)),
 )
 
 
 @st.composite
 def schedules(draw: st.DrawFn) -> Schedule:
     """Draw one; in every fifth nothing goes wrong."""
-    steps = tuple(draw(_step(number)) for number in range(draw(st.integers(1, 3))))
+    steps, on_error = draw(_documents())
     if draw(st.integers(0, 4)) == 0:
-        return Schedule(steps)
+        return Schedule(steps, on_error)
     approvals = [f"approve {step['id']}" for step in steps if step["use"] == "approve"]
     asks = st.sampled_from(["cancel", "pause", "resume", *approvals * 3])
     jumps = st.tuples(TIMES, st.sampled_from([-90.0, -5.0, 40.0, 400.0]))
+    faults = st.sampled_from([*FAULTS, UNEXPECTED])
     return Schedule(
         steps,
-        faults=draw(st.dictionaries(CALLS, st.sampled_from(FAULTS), min_size=1, max_size=4)),
+        on_error,
+        faults=draw(st.dictionaries(CALLS, faults, min_size=1, max_size=4)),
         crashes=tuple(draw(st.lists(st.tuples(st.integers(0, 1), TIMES), max_size=2))),
         jumps=tuple(draw(st.lists(jumps, max_size=2))),
         away=tuple(draw(st.lists(st.tuples(TIMES, st.sampled_from([2.0, 40.0])), max_size=1))),

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from autobot.automation.document import Automation, OnUnknown
 from autobot.automation.runs.attempts import Work
+from autobot.errors import AutoBotError
 
 Tool = Callable[[Any, str, asyncio.Event], Awaitable[JsonValue]]
 
@@ -32,3 +33,27 @@ class Tools:
 def automation(*steps: dict[str, Any], **more: Any) -> Automation:
     """A document of these steps."""
     return Automation.model_validate({"name": "test", "steps": steps, **more})
+
+
+def act(step: str, seconds: float = 0, **more: Any) -> dict[str, Any]:
+    """A step that takes so long."""
+    arguments = {"seconds": seconds} | more.pop("arguments", {})
+    return {"id": step, "use": "act", "with": arguments} | more
+
+
+def approve(step: str, **more: Any) -> dict[str, Any]:
+    """A step that waits for a person."""
+    return {"id": step, "use": "approve", "with": {"message": "?"}} | more
+
+
+def failing(error: AutoBotError, times: int = 1_000) -> Any:
+    """A tool that raises so many times, then returns."""
+    left = [times]
+
+    async def fail(arguments: Any, key: str, cancel: asyncio.Event) -> Any:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise error
+        return "ok"
+
+    return fail

@@ -43,3 +43,20 @@ def run_virtually(work: Coroutine[Any, Any, T]) -> T:
         if left:
             loop.run_until_complete(asyncio.wait(left))
         loop.close()
+
+
+def elapsed() -> float:
+    """Return the loop's time in seconds."""
+    return asyncio.get_running_loop().time()
+
+
+def virtually(test: Any) -> Any:
+    """Let a coroutine function be a test in made time."""
+
+    def run() -> None:
+        work: Coroutine[Any, Any, None] = test()
+        run_virtually(work)
+
+    run.__name__ = test.__name__
+    run.__doc__ = test.__doc__
+    return run
