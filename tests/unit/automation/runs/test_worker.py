@@ -43,7 +43,7 @@ def errors(lab: Lab, run: str = "r") -> list[Any]:
 @virtually
 async def test_what_evaluating_a_step_raises_is_that_steps_failure() -> None:
     lab = Lab(give=giving({"id": 2**64 - 1}))
-    after = act("b", arguments={"output": "id ${{ steps.a.id }}"})
+    after = act("b", arguments={"output": "id ${{ steps.a.id + 1 }}"})
     await lab.submit(automation({"id": "a", "use": "give"}, act("first"), after))
     lab.start()
     await lab.reach("failed", within=5)
