@@ -9,9 +9,11 @@ from ray import serve
 
 from autobot.contracts.backup import Backup
 from autobot.contracts.keys import Keys
+from autobot.contracts.secrets import Secrets
 from autobot.contracts.tools import Tools
 from autobot.health import HealthMonitor
 from autobot.manifests import rooms
+from autobot.platform.secrets import SEALING_KEY
 from autobot.platform.topology import TopologyFile, cluster_file
 from autobot.serving.calls import client
 from autobot.serving.room import NO_KEYS, RoomReplica
@@ -74,6 +76,7 @@ class Main(RoomReplica):
         keys = client(Keys, "redis", NO_KEYS, WRITE_DEADLINE_S)
         backup = client(Backup, "redis", NO_BACKUP, SNAPSHOT_DEADLINE_S)
         registry = self._registry()
+        automation, secrets = self._automation(keys, registry)
         return main_routes(
             self.monitor,
             self.cluster,
@@ -81,26 +84,32 @@ class Main(RoomReplica):
             keys,
             backup,
             registry,
-            self._automation(keys, registry),
+            automation,
+            secrets,
             self.settings.max_body_bytes,
         )
 
-    def _automation(self, keys: Keys, registry: Registry) -> AutomationRoom:
+    def _automation(self, keys: Keys, registry: Registry) -> tuple[AutomationRoom, Secrets]:
         from deployments.main.automation.connection import connect
         from deployments.main.automation.driver import RedisRuns
         from deployments.main.automation.library import RedisAutomations
+        from deployments.main.secrets.driver import RedisSecrets
+        from deployments.main.secrets.sealing import Seal
 
         password = (self.settings.secrets_dir / "redis" / "main").read_text().strip()
         host = self._vms().get("redis", ("127.0.0.1",))[0]
         redis = connect(host, self.settings.redis_port, "main", password)
-        return AutomationRoom(
+        secrets = RedisSecrets(redis, Seal(self.settings.secrets_dir / SEALING_KEY))
+        room = AutomationRoom(
             RedisAutomations(redis),
             RedisRuns(redis),
             keys,
             self.keys,
             registry,
             self.cluster.spread_keys,
+            secrets,
         )
+        return room, secrets
 
     def _registry(self) -> Registry:
         tools: dict[str, Tools] = {}

@@ -9,9 +9,11 @@ import structlog
 from fastapi import APIRouter, FastAPI
 
 from autobot.automation.runs.engine import Engine
+from autobot.automation.secrets.opened import RunSecrets
 from autobot.contracts.automations import Automations
 from autobot.contracts.keys import Keys
 from autobot.contracts.runs import Runs
+from autobot.contracts.secrets import Secrets
 from autobot.errors import Unavailable
 from autobot.keys import KeyRing
 from autobot.tools.registry import Registry
@@ -37,12 +39,14 @@ class AutomationRoom:
         ring: KeyRing,
         registry: Registry,
         keys_changed: KeysChanged,
+        secrets: Secrets,
     ) -> None:
         self.kinds = ToolKinds(registry, ring)
         self.service = AutomationService(
-            automations, runs, keys, lambda: self.kinds.infos, keys_changed, self._wake
+            automations, runs, keys, lambda: self.kinds.infos, keys_changed, secrets, self._wake
         )
-        self.engine = Engine(runs, self.kinds, self.service.version)
+        opened = RunSecrets(secrets.open)
+        self.engine = Engine(runs, self.kinds, self.service.version, secrets=opened)
         self.scheduler = Scheduler(self.service)
         self._runs = runs
 

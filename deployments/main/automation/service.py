@@ -2,13 +2,14 @@
 
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from autobot.automation.document import Automation
 from autobot.automation.errors import InvalidAutomation
+from autobot.automation.expressions import secrets_read
 from autobot.automation.inputs import fill_in
 from autobot.automation.reading import Source, content_hash, dump, in_order, load
 from autobot.automation.runs.journal import (
@@ -28,6 +29,7 @@ from autobot.automation.validation import World, validate
 from autobot.contracts.automations import Automations, Kept
 from autobot.contracts.keys import Keys
 from autobot.contracts.runs import Entry, NewRun, Runs
+from autobot.contracts.secrets import Secrets
 from autobot.contracts.tools import ToolInfo
 from autobot.errors import Busy, Conflict, Forbidden, NotFound, Unavailable
 from autobot.keys import KeyRecord, NewKey, make_key
@@ -64,20 +66,22 @@ class AutomationService:
         keys: Keys,
         tools: ToolInfos,
         keys_changed: KeysChanged,
+        secrets: Secrets,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         """``wake`` is called when a run was made; ``keys_changed`` tells every replica."""
         self.automations, self.runs = automations, runs
-        self._keys, self._tools = keys, tools
+        self._keys, self._tools, self._secrets = keys, tools, secrets
         self._keys_changed, self.wake = keys_changed, wake
 
     # Documents.
 
-    def check(self, text: str) -> Source:
-        """Read a document whole. Raises `InvalidAutomation` with every mistake."""
+    def check(self, text: str, secrets: Collection[str] | None = None) -> Source:
+        """Read a document whole; without names of ``secrets`` those it uses are not looked for.
+        Raises `InvalidAutomation` with every mistake."""
         source = load(text)
         tools = self._tools()
-        world = World(tools={*tools, *WAITS} if tools else None, secrets=())
+        world = World(tools={*tools, *WAITS} if tools else None, secrets=secrets)
         mistakes = [*validate(source, world), *source.placed(_not_offered(source.automation))]
         if mistakes:
             raise InvalidAutomation(None, tuple(in_order(mistakes)))
@@ -92,10 +96,11 @@ class AutomationService:
         """Let the draft run from now on; runs under way keep to their version.
 
         It gets an API key of its own that has the scopes its tools need and no others. Raises
-        `Forbidden` when the publisher's key lacks one of them.
+        `Forbidden` when the publisher's key lacks one of them, or may not use secrets that it uses.
         """
         kept = await self.automations.get(name)
-        automation = self.check(kept.draft).automation
+        names = {secret.name for secret in await self._secrets.all()}
+        automation = self.check(kept.draft, names).automation
         record = self._principal(automation, publisher)
         await self._keys.add(record)
         await self._keys_changed()
@@ -268,6 +273,8 @@ class AutomationService:
         for scope in scopes:
             if not publisher.allows(scope):
                 raise Forbidden(f"Its tools need the scope '{scope}', which this API key lacks.")
+        if _secrets_read(automation) and not publisher.allows("secret"):
+            raise Forbidden("It uses secrets, for which this API key lacks the scope 'secret'.")
         new = NewKey(
             name=f"automation {automation.name}"[:64],
             scopes=tuple(scopes) or ("read",),
@@ -319,6 +326,10 @@ def run_name(name: str, caller: str, idempotency: str | None) -> str:
         return f"{name}-{secrets.token_hex(8)}"
     digest = hashlib.sha256(f"{name}\n{caller}\n{idempotency}".encode()).hexdigest()
     return f"{name}-{digest[:24]}"
+
+
+def _secrets_read(automation: Automation) -> frozenset[str]:
+    return secrets_read([step.arguments for step in automation.steps])
 
 
 def _not_offered(automation: Automation) -> list[tuple[tuple[str | int, ...], str]]:
