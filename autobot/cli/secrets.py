@@ -67,7 +67,7 @@ def _value(name: str, file: Path | None) -> str:
         if file is not None:
             return file.read_bytes().decode()
         if sys.stdin.isatty():
-            return typer.prompt(f"Value of {name}", hide_input=True, confirmation_prompt=False)
+            return typer.prompt(f"Value of {name}", hide_input=True, err=True)
         return sys.stdin.buffer.read().decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         raise Invalid("The value is not UTF-8.") from None

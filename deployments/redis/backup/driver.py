@@ -38,7 +38,7 @@ class RedisBackup:
                 return await asyncio.to_thread(blanked, snapshot, sealed)
         raise Unavailable("Secrets were changed while the snapshot was taken; try again.")
 
-    async def _secrets(self) -> tuple[str | None, list[bytes]]:
+    async def _secrets(self) -> tuple[Any, list[bytes]]:
         """How often secrets were written, and every sealed value."""
         with translated():
             writes = await self._redis.get(f"{SECRETS}:writes")
