@@ -13,15 +13,20 @@ import pytest_asyncio
 from autobot.contracts.automations import Automations, FakeAutomations
 from autobot.contracts.keys import FakeKeys
 from autobot.contracts.runs import FakeRuns, Runs
+from autobot.contracts.secrets import FakeSecrets, Secrets
 from autobot.contracts.tools import JsonObject, ToolCall, ToolInfo
 from autobot.errors import Invalid, Unavailable
 from autobot.keys import KeyRing, NewKey, make_key
+from autobot.platform.secrets import SEALING_KEY
 from autobot.tools.registry import Registry
 from autobot.web.app import create_app
 from deployments.main.automation.connection import connect
 from deployments.main.automation.driver import RedisRuns
 from deployments.main.automation.library import RedisAutomations
 from deployments.main.automation.room import AutomationRoom
+from deployments.main.secrets.api import secret_routes
+from deployments.main.secrets.driver import RedisSecrets
+from deployments.main.secrets.sealing import Seal
 from tests.contract.main.conftest import redis_stack, server
 
 __all__ = ["redis_stack", "server"]
@@ -61,18 +66,22 @@ class Rooms:
 class Platform:
     """Room main's routes, engine and scheduler over a store."""
 
-    def __init__(self, automations: Automations, runs: Runs) -> None:
+    def __init__(
+        self, automations: Automations, runs: Runs, secrets: Secrets | None = None
+    ) -> None:
         self.rooms = Rooms()
-        scopes = ("automation", "npu")
+        self.secrets = secrets or FakeSecrets()
+        scopes = ("automation", "npu", "secret")
         self.key, self.record = make_key(NewKey(name="owner", scopes=scopes))
         self.keys = FakeKeys([self.record])
         self.ring = KeyRing(self.keys.records)
         registry = Registry({"test": self.rooms})
         self.room = AutomationRoom(
-            automations, runs, self.keys, self.ring, registry, self.ring.refresh
+            automations, runs, self.keys, self.ring, registry, self.ring.refresh, self.secrets
         )
         self.service = self.room.service
-        self.app = create_app("main", [self.room.router()], self.ring)
+        routers = [self.room.router(), secret_routes(self.secrets)]
+        self.app = create_app("main", routers, self.ring)
         headers = {"authorization": f"Bearer {self.key}"}
         transport = httpx.ASGITransport(self.app)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://m", headers=headers)
@@ -117,7 +126,9 @@ async def platform(request: pytest.FixtureRequest) -> AsyncIterator[Platform]:
         redis = request.getfixturevalue("server")
         password = redis.secrets.read("redis/main")
         client = connect("127.0.0.1", redis.settings.redis_port, "main", password)
-        made = Platform(RedisAutomations(client), RedisRuns(client))
+        seal = Seal(redis.settings.secrets_dir / SEALING_KEY)
+        secrets = RedisSecrets(client, seal)
+        made = Platform(RedisAutomations(client), RedisRuns(client), secrets)
     await made.ring.refresh()
     await made.room.kinds.refresh()
     async with made.app.router.lifespan_context(made.app):

@@ -83,9 +83,7 @@ def test_base64_is_found_wherever_the_value_begins_in_it(
         return
     text = base64.b64encode(body).decode()
     first, last = -(-8 * len(before) // 6), 8 * (len(before) + len(value.encode())) // 6
-    masked = Mask([value]).text(text)
-    assert text[first:last] not in masked
-    assert masked.startswith((text[:first], module.MASKED))
+    assert text[first:last] not in Mask([value]).text(text)
 
 
 def test_a_basic_authorization_does_not_tell_its_password() -> None:
