@@ -19,7 +19,8 @@ class Kept:
     """An automation. ``draft`` is the text as its author wrote it, ``revision`` counts its changes.
 
     ``version`` is the published one; its runs act as the API key ``principal``. ``changed`` is
-    milliseconds of Unix time.
+    milliseconds of Unix time. ``write`` numbers the last write of anything in it: those of all
+    automations have one count, which only grows, also when one is removed and made again.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Kept:
     enabled: bool = False
     version: str | None = None
     principal: str | None = None
+    write: int = 0
 
 
 class Stale(Conflict):
@@ -94,6 +96,12 @@ class FakeAutomations:
         self._clock = clock
         self._kept: dict[str, Kept] = {}
         self._documents: dict[str, str] = {}
+        self._writes = 0
+
+    def _keep(self, kept: Kept) -> Kept:
+        self._writes += 1
+        self._kept[kept.name] = replace(kept, write=self._writes)
+        return self._kept[kept.name]
 
     async def all(self) -> Sequence[Kept]:
         return [self._kept[name] for name in sorted(self._kept)]
@@ -112,11 +120,10 @@ class FakeAutomations:
         if current is None and len(self._kept) >= MOST_AUTOMATIONS:
             raise too_many()
         base = current or Kept(name, "", 0, "", 0)
-        kept = replace(
-            base, draft=draft, author=author, revision=base.revision + 1, changed=self._clock()
+        revision = base.revision + 1
+        return self._keep(
+            replace(base, draft=draft, author=author, revision=revision, changed=self._clock())
         )
-        self._kept[name] = kept
-        return kept
 
     async def publish(
         self, name: str, revision: int, version: str, document: str, principal: str
@@ -125,15 +132,13 @@ class FakeAutomations:
         if current.revision != revision:
             raise Stale(None, current)
         self._documents[version] = document
-        self._kept[name] = replace(current, version=version, principal=principal, enabled=True)
-        return self._kept[name]
+        return self._keep(replace(current, version=version, principal=principal, enabled=True))
 
     async def enable(self, name: str, enabled: bool) -> Kept:
-        self._kept[name] = replace(await self.get(name), enabled=enabled)
-        return self._kept[name]
+        return self._keep(replace(await self.get(name), enabled=enabled))
 
     async def delete(self, name: str) -> Kept:
-        gone = await self.get(name)
+        gone = self._keep(await self.get(name))
         del self._kept[name]
         return gone
 

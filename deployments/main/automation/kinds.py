@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-import structlog
 from pydantic import JsonValue
 
 from autobot.automation.document import OnUnknown
@@ -13,10 +12,6 @@ from autobot.contracts.tools import ToolCall, ToolInfo
 from autobot.errors import Forbidden, Invalid
 from autobot.keys import KeyRing
 from autobot.tools.registry import Registry
-
-log = structlog.get_logger()
-
-REFRESH_S = 15.0
 
 
 class ToolKinds:
@@ -35,15 +30,6 @@ class ToolKinds:
         """Ask the rooms anew; one that does not answer keeps its tools."""
         await self._registry.refresh()
         self._infos = {info.name: info for info in await self._registry.tools()}
-
-    async def stay_fresh(self) -> None:
-        """Refresh for ever."""
-        while True:
-            try:
-                await self.refresh()
-            except Exception as error:  # the next turn is a new chance
-                log.warning("automation.tools_not_read", reason=repr(error))
-            await asyncio.sleep(REFRESH_S)
 
     def knows(self, use: str) -> bool:
         return use in self._infos

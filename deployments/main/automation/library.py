@@ -1,12 +1,14 @@
 """`Automations` on Redis.
 
 autobot:main:automations       a set of names
+autobot:main:automations:writes  how many writes there were
 autobot:main:automation:NAME   a hash: draft, revision, author, changed, enabled, version,
-                               principal
+                               principal, write
 autobot:main:version:ID        a version's document
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import redis.asyncio
@@ -20,6 +22,10 @@ COMMON = """
 local call = redis.call
 local NAMES = 'autobot:main:automations'
 local key = 'autobot:main:automation:' .. ARGV[1]
+local function write(...)
+    call('HSET', key, 'write', call('INCR', NAMES .. ':writes'), ...)
+    return 'ok'
+end
 """
 
 # ARGV: name, draft, author, revision or '', most
@@ -30,9 +36,8 @@ if (have[1] or '') ~= ARGV[4] then return 'stale' end
 if not have[1] and call('SCARD', NAMES) >= tonumber(ARGV[5]) then return 'full' end
 local t = call('TIME')
 call('SADD', NAMES, ARGV[1])
-call('HSET', key, 'draft', ARGV[2], 'author', ARGV[3], 'revision', (have[1] or 0) + 1,
-     'changed', t[1] * 1000 + math.floor(t[2] / 1000))
-return 'ok'
+return write('draft', ARGV[2], 'author', ARGV[3], 'revision', (have[1] or 0) + 1,
+             'changed', t[1] * 1000 + math.floor(t[2] / 1000))
 """
 
 # ARGV: name, revision, version, document, principal
@@ -41,22 +46,20 @@ local have = call('HGET', key, 'revision')
 if not have then return 'missing' end
 if have ~= ARGV[2] then return 'stale' end
 call('SET', 'autobot:main:version:' .. ARGV[3], ARGV[4])
-call('HSET', key, 'version', ARGV[3], 'principal', ARGV[5], 'enabled', 1)
-return 'ok'
+return write('version', ARGV[3], 'principal', ARGV[5], 'enabled', 1)
 """
 
 # ARGV: name, 0 or 1
 ENABLE = """
 if call('EXISTS', key) == 0 then return 'missing' end
-call('HSET', key, 'enabled', ARGV[2])
-return 'ok'
+return write('enabled', ARGV[2])
 """
 
 # ARGV: name
 DELETE = """
 call('SREM', NAMES, ARGV[1])
 call('UNLINK', key)
-return 'ok'
+return tostring(call('INCR', NAMES .. ':writes'))
 """
 
 
@@ -103,8 +106,7 @@ class RedisAutomations:
 
     async def delete(self, name: str) -> Kept:
         gone = await self.get(name)
-        await self._word("delete", name)
-        return gone
+        return replace(gone, write=int(await self._word("delete", name)))
 
     async def document(self, version: str) -> str | None:
         with translated():
@@ -145,4 +147,5 @@ def _kept(name: str, fields: Mapping[bytes, bytes]) -> Kept:
         enabled=text.get("enabled") == "1",
         version=text.get("version"),
         principal=text.get("principal"),
+        write=int(text.get("write", 0)),
     )

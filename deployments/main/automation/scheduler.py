@@ -1,6 +1,5 @@
 """Runs that a clock starts. Any number of replicas may do this at once: see `Runs.fire`."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -23,7 +22,6 @@ from deployments.main.automation.service import (
 
 log = structlog.get_logger()
 
-LOOK_EVERY_S = 0.5
 TOGETHER = 100
 """Fires taken at once; more wait for the next look, which then comes at once."""
 
@@ -33,28 +31,27 @@ class Scheduler:
 
     def __init__(self, service: AutomationService) -> None:
         self._service = service
+        self._restored = False
 
-    async def run(self) -> None:
-        """Look for fires for ever."""
-        complete = False
-        while True:
-            many = 0
-            try:
-                complete = complete or await self.restore()
-                many = await self.tick(datetime.now(UTC))
-            except Exception as error:  # the next look is a new chance
-                log.warning("automation.not_scheduled", reason=repr(error))
-            await asyncio.sleep(0 if many == TOGETHER else LOOK_EVERY_S)
+    async def turn(self) -> bool:
+        """Start what is due now. Return whether there may be more."""
+        if not self._restored:
+            await self.restore()
+            self._restored = True
+        return await self.tick(datetime.now(UTC)) == TOGETHER
 
-    async def restore(self) -> bool:
-        """Set the next instants that are missing: whoever published may have died before."""
+    async def restore(self) -> None:
+        """Set the next instants that are missing, and hold what is off: whoever published or
+        switched it off may have died before."""
         for kept in await self._service.automations.all():
+            await self._service.runs.hold(kept.name, not kept.enabled)
             automation = await self._service.published(kept) if kept.enabled else None
             for trigger, schedule in schedules(automation).items() if automation else ():
                 for fire in next_fires(schedule, datetime.now(UTC), 1):
                     name = schedule_name(kept.name, trigger)
-                    await self._service.runs.schedule(name, milliseconds(fire), keep=True)
-        return True
+                    await self._service.runs.schedule(
+                        name, milliseconds(fire), revision=kept.write, keep=True
+                    )
 
     async def tick(self, now: datetime) -> int:
         """Start what is due at ``now``; return how many schedules were due."""

@@ -35,6 +35,8 @@ from autobot.keys import KeyRecord, NewKey, make_key
 OFFERED = ("manual", "schedule")
 """The triggers that start runs."""
 LAST = PAGE = 1_000
+TAKEN_S = 3 * 86_400
+"""How long the same Idempotency-Key means the same run, whether that run is kept or not."""
 
 ToolInfos = Callable[[], Mapping[str, ToolInfo]]
 KeysChanged = Callable[[], Awaitable[object]]
@@ -106,7 +108,8 @@ class AutomationService:
             dump(automation),
             record.id,
         )
-        await self._set_schedules(kept, automation)
+        await self._set_schedules(kept, automation, published.write)
+        await self.runs.hold(name, False)
         await self._revoke(kept.principal)
         return published
 
@@ -114,7 +117,8 @@ class AutomationService:
         """Let it start runs or not. What is in line or has not begun is cancelled when not."""
         kept = await self.automations.enable(name, enabled)
         automation = await self.published(kept)
-        await self._set_schedules(kept, automation if enabled else None)
+        await self.runs.hold(name, not enabled)
+        await self._set_schedules(kept, automation if enabled else None, kept.write)
         if not enabled:
             await self._cancel_all(name, ("queued",))
         return kept
@@ -122,8 +126,8 @@ class AutomationService:
     async def delete(self, name: str) -> None:
         """Remove it, cancel its runs and revoke its key. Journals stay for their time."""
         kept = await self.automations.get(name)
-        await self._set_schedules(kept, None)
-        await self.automations.delete(name)
+        gone = await self.automations.delete(name)
+        await self._set_schedules(kept, None, gone.write)
         await self._cancel_all(name, ("queued", "running", "waiting", "paused"))
         await self._revoke(kept.principal)
 
@@ -198,7 +202,17 @@ class AutomationService:
         limits = automation.limits
         running = limits.parallel if automation.mode == "parallel" else 1
         most = 1 if automation.mode == "single" else limits.queue + running
-        return new_run(run, kept.name, created, earlier, most_open=most, most_running=running)
+        return new_run(
+            run,
+            kept.name,
+            created,
+            earlier,
+            most_open=most,
+            most_running=running,
+            most_kept=limits.runs_kept,
+            kept_s=limits.kept_for,
+            taken_s=TAKEN_S,
+        )
 
     async def retry(self, run: str, step: str | None, by: KeyRecord) -> str:
         """Make a run that goes on from ``step`` of one that ended, or begins again without one.
@@ -285,16 +299,17 @@ class AutomationService:
             return  # its owner did
         await self._keys_changed()
 
-    async def _set_schedules(self, kept: Kept, automation: Automation | None) -> None:
-        """Set the next instants, and remove those of triggers that are gone."""
+    async def _set_schedules(self, kept: Kept, automation: Automation | None, write: int) -> None:
+        """Set the next instants, and remove those of triggers that are gone: as of that write, so
+        that one that comes late changes nothing."""
         before = await self.published(kept)
         wanted = schedules(automation) if automation else {}
         for trigger in schedules(before).keys() - wanted.keys() if before else ():
-            await self.runs.schedule(schedule_name(kept.name, trigger), None)
+            await self.runs.schedule(schedule_name(kept.name, trigger), None, revision=write)
         for trigger, schedule in wanted.items():
             fires = next_fires(schedule, datetime.now(UTC), 1)
             at = milliseconds(fires[0]) if fires else None
-            await self.runs.schedule(schedule_name(kept.name, trigger), at)
+            await self.runs.schedule(schedule_name(kept.name, trigger), at, revision=write)
 
 
 def schedules(automation: Automation) -> dict[str, Schedule]:
