@@ -51,6 +51,11 @@ class Registry:
         known = [info for infos in self._described.values() for info in infos]
         return sorted(known, key=lambda info: info.name)
 
+    @property
+    def complete(self) -> bool:
+        """Whether every application has described its tools."""
+        return self._described.keys() >= self._applications.keys()
+
     async def allowed(self, caller: KeyRecord) -> Sequence[ToolInfo]:
         """Those of `tools` that the caller's key may use."""
         return [info for info in await self.tools() if info.open_to(caller)]

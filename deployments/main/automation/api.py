@@ -78,7 +78,7 @@ def automation_routes(service: AutomationService) -> APIRouter:
         """Replace the draft of that revision; what is published goes on as it is. 409 when there is
         a newer draft."""
         text = await _text(request)
-        if service.check(text).automation.name != name:
+        if (await service.check(text)).automation.name != name:
             raise Invalid("The document has another name: that would be another automation.")
         return _detail(await service.save(text, caller, revision))
 

@@ -26,6 +26,11 @@ class ToolKinds:
         """The tools by name."""
         return self._infos
 
+    @property
+    def complete(self) -> bool:
+        """Whether every room has described its tools since this program began."""
+        return self._registry.complete
+
     async def refresh(self) -> None:
         """Ask the rooms anew; one that does not answer keeps its tools."""
         await self._registry.refresh()

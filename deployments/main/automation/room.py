@@ -40,7 +40,7 @@ class AutomationRoom:
     ) -> None:
         self.kinds = ToolKinds(registry, ring)
         self.service = AutomationService(
-            automations, runs, keys, lambda: self.kinds.infos, keys_changed, self._wake
+            automations, runs, keys, self.kinds, keys_changed, self._wake
         )
         self.engine = Engine(runs, self.kinds, self.service.version)
         self.scheduler = Scheduler(self.service)

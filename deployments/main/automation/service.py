@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from autobot.automation.document import Automation
 from autobot.automation.errors import InvalidAutomation
@@ -38,7 +38,6 @@ LAST = PAGE = 1_000
 TAKEN_S = 3 * 86_400
 """How long the same Idempotency-Key means the same run, whether that run is kept or not."""
 
-ToolInfos = Callable[[], Mapping[str, ToolInfo]]
 KeysChanged = Callable[[], Awaitable[object]]
 
 
@@ -56,6 +55,16 @@ class Trigger:
         return {name: value for name, value in values.items() if value not in ("", None)}
 
 
+class Tools(Protocol):
+    """The tools that steps use: see `ToolKinds`."""
+
+    @property
+    def infos(self) -> Mapping[str, ToolInfo]: ...
+    @property
+    def complete(self) -> bool: ...
+    async def refresh(self) -> None: ...
+
+
 class AutomationService:
     """Saves, publishes and starts automations."""
 
@@ -64,7 +73,7 @@ class AutomationService:
         automations: Automations,
         runs: Runs,
         keys: Keys,
-        tools: ToolInfos,
+        tools: Tools,
         keys_changed: KeysChanged,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
@@ -75,11 +84,17 @@ class AutomationService:
 
     # Documents.
 
-    def check(self, text: str) -> Source:
-        """Read a document whole. Raises `InvalidAutomation` with every mistake."""
+    async def check(self, text: str) -> Source:
+        """Read a document whole. Raises `InvalidAutomation` with every mistake.
+
+        A tool that is not known may be new. While a room has not said yet what it has, no name of a
+        tool is a mistake; `publish` waits for it.
+        """
         source = load(text)
-        tools = self._tools()
-        world = World(tools={*tools, *WAITS} if tools else None, secrets=())
+        if {step.use for step in source.automation.steps} - WAITS - self._tools.infos.keys():
+            await self._tools.refresh()
+        tools = {*self._tools.infos, *WAITS} if self._tools.complete else None
+        world = World(tools=tools, secrets=())
         mistakes = [*validate(source, world), *source.placed(_not_offered(source.automation))]
         if mistakes:
             raise InvalidAutomation(None, tuple(in_order(mistakes)))
@@ -87,7 +102,7 @@ class AutomationService:
 
     async def save(self, text: str, author: KeyRecord, revision: int | None) -> Kept:
         """Keep a draft under its own name. Raises as `check` and `Automations.save`."""
-        name = self.check(text).automation.name
+        name = (await self.check(text)).automation.name
         return await self.automations.save(name, text, author.id, revision)
 
     async def publish(self, name: str, revision: int | None, publisher: KeyRecord) -> Kept:
@@ -97,7 +112,7 @@ class AutomationService:
         `Forbidden` when the publisher's key lacks one of them.
         """
         kept = await self.automations.get(name)
-        automation = self.check(kept.draft).automation
+        automation = (await self.check(kept.draft)).automation
         record = self._principal(automation, publisher)
         await self._keys.add(record)
         await self._keys_changed()
@@ -274,7 +289,7 @@ class AutomationService:
     # Keys and schedules.
 
     def _principal(self, automation: Automation, publisher: KeyRecord) -> KeyRecord:
-        tools = self._tools()
+        tools = self._tools.infos
         uses = {step.use for step in automation.steps} - WAITS
         if missing := uses - tools.keys():
             raise Unavailable(f"No room that answers has the tool '{min(missing)}'.")
