@@ -21,6 +21,7 @@ class Kept:
     ``version`` is the published one; its runs act as the API key ``principal``. ``changed`` is
     milliseconds of Unix time. ``write`` numbers the last write of anything in it: those of all
     automations have one count, which only grows, also when one is removed and made again.
+    ``hook`` numbers the secret of its webhook. ``since`` is when it was turned on or off, and ``reason`` why off, where the platform did it.
     """
 
     name: str
@@ -32,6 +33,17 @@ class Kept:
     version: str | None = None
     principal: str | None = None
     write: int = 0
+    since: int = 0
+    hook: int = 1
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What is noted last of something, empty where nothing is, and how often it was noted."""
+
+    value: str = ""
+    count: int = 0
 
 
 class Stale(Conflict):
@@ -76,7 +88,7 @@ class Automations(Protocol):
         """
         ...
 
-    async def enable(self, name: str, enabled: bool) -> Kept:
+    async def enable(self, name: str, enabled: bool, reason: str = "") -> Kept:
         """Let it start runs or not. Raises `NotFound`."""
         ...
 
@@ -88,6 +100,14 @@ class Automations(Protocol):
         """Return a version's text."""
         ...
 
+    async def noted(self, what: str) -> Noted:
+        """What was noted of it."""
+        ...
+
+    async def note(self, what: str, count: int, value: str) -> None:
+        """Note a value, unless it was noted more than ``count`` times: somebody else did."""
+        ...
+
 
 class FakeAutomations:
     """`Automations` in memory; ``clock`` gives milliseconds of Unix time."""
@@ -96,6 +116,7 @@ class FakeAutomations:
         self._clock = clock
         self._kept: dict[str, Kept] = {}
         self._documents: dict[str, str] = {}
+        self._notes: dict[str, Noted] = {}
         self._writes = 0
 
     def _keep(self, kept: Kept) -> Kept:
@@ -132,10 +153,13 @@ class FakeAutomations:
         if current.revision != revision:
             raise Stale(None, current)
         self._documents[version] = document
-        return self._keep(replace(current, version=version, principal=principal, enabled=True))
+        on = replace(current, enabled=True, since=self._clock(), reason="")
+        return self._keep(replace(on, version=version, principal=principal))
 
-    async def enable(self, name: str, enabled: bool) -> Kept:
-        return self._keep(replace(await self.get(name), enabled=enabled))
+    async def enable(self, name: str, enabled: bool, reason: str = "") -> Kept:
+        kept = await self.get(name)
+        now = self._clock()
+        return self._keep(replace(kept, enabled=enabled, since=now, reason=reason))
 
     async def delete(self, name: str) -> Kept:
         gone = self._keep(await self.get(name))
@@ -144,6 +168,13 @@ class FakeAutomations:
 
     async def document(self, version: str) -> str | None:
         return self._documents.get(version)
+
+    async def noted(self, what: str) -> Noted:
+        return self._notes.get(what, Noted())
+
+    async def note(self, what: str, count: int, value: str) -> None:
+        if self._notes.get(what, Noted()).count == count:
+            self._notes[what] = Noted(value, count + 1)
 
 
 def missing(name: str) -> NotFound:

@@ -183,7 +183,7 @@ class Worker:
         key = "/".join(str(part) for part in (self.lease.run, step, iteration) if part is not None)
         principal = self._state.created.principal if self._state.created else ""
         self._attempts[start.entry.place] = Attempt(
-            start, key, principal, self._of.kinds, self._wake.set
+            start, self.lease.run, key, principal, self._of.kinds, self._wake.set
         )
 
     async def _sleep(self, due: int | None) -> None:
@@ -237,6 +237,8 @@ class Worker:
     async def _settle(self, attempt: Attempt) -> JournalEntry:
         """Return the entry for an attempt that is over; a large result goes into a blob first."""
         place = attempt.place
+        if waits := attempt.waits_for:
+            return Waiting(*place, on="run", until=self._latest(), detail={"run": waits.run})
         try:
             output, body = attempt.result(self._of.mask)
         except AutoBotError as error:
@@ -263,11 +265,15 @@ class Worker:
         longest = self._interpreter.automation.limits.waiting
         policy = self._interpreter.policy(step) if isinstance(error, Timeout) else "retry"
         if policy == "ask":
-            until = now + longest * 1000
-            return Waiting(*place, on="unknown", until=until, detail=described(error))
+            return Waiting(*place, on="unknown", until=self._latest(), detail=described(error))
         failures = self._state.places[place].failures
         again = retry_at(step, failures, error, now, longest, self._of.random)
         return Failed(*place, error=described(error), retry_at=again if policy == "retry" else None)
+
+    def _latest(self) -> int:
+        """Until when a step may wait that begins to wait now."""
+        assert self._interpreter is not None
+        return self._of.now() + self._interpreter.automation.limits.waiting * 1000
 
     async def _read_blobs(self) -> None:
         """Have those large results in memory that a step may read, and no others."""

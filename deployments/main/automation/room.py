@@ -14,12 +14,20 @@ from autobot.contracts.runs import Runs
 from autobot.keys import KeyRing
 from autobot.tools.registry import Registry
 from deployments.main.automation.api import automation_routes, run_routes
+from deployments.main.automation.calls import Calls
+from deployments.main.automation.ends import Ends
+from deployments.main.automation.events import Events, RoomEvents, RoomStates
+from deployments.main.automation.hooks import HookSecrets, hook_routes
 from deployments.main.automation.kinds import ToolKinds
 from deployments.main.automation.scheduler import Scheduler
 from deployments.main.automation.service import AutomationService, KeysChanged
+from deployments.main.automation.starts import Starts
+from deployments.main.automation.tools import AutomationTools
 
 TOOLS_EVERY_S = 15.0
 FIRES_EVERY_S = 0.5
+ENDS_EVERY_S = 0.5
+ROOMS_EVERY_S = 1.0
 PRUNE_EVERY_S = 60.0
 """Of all automations; each replica does it, and what one has deleted is gone for the other."""
 
@@ -37,23 +45,29 @@ class AutomationRoom:
         ring: KeyRing,
         registry: Registry,
         keys_changed: KeysChanged,
+        room_states: RoomStates = dict,
+        hooks: HookSecrets | None = None,
     ) -> None:
-        self.kinds = ToolKinds(registry, ring)
-        self.service = AutomationService(
-            automations, runs, keys, self.kinds, keys_changed, self._wake
-        )
-        self.engine = Engine(runs, self.kinds, self.service.version)
-        self.scheduler = Scheduler(self.service)
+        self.starts = Starts(automations, runs, lambda: self.engine.wake())
+        calls = Calls(self.starts)
+        self.kinds = ToolKinds(registry, ring, calls.start)
+        self.service = AutomationService(self.starts, keys, self.kinds, keys_changed)
+        self.engine = Engine(runs, self.kinds, self.starts.version)
+        self.scheduler = Scheduler(self.starts)
+        events = Events(self.starts)
+        self.ends = Ends(self.starts, self.service, calls, events)
+        self.room_events = RoomEvents(automations, events, room_states)
+        self.tools = AutomationTools(self.starts)
+        self._hooks = hooks
         self._runs = runs
-
-    def _wake(self) -> None:
-        self.engine.wake()
 
     def router(self) -> APIRouter:
         """Every route; they live as long as the application, and so does the engine."""
         router = APIRouter(lifespan=self._running)
-        router.include_router(automation_routes(self.service))
-        router.include_router(run_routes(self.service))
+        router.include_router(automation_routes(self.service, self.starts))
+        router.include_router(run_routes(self.starts))
+        if self._hooks:
+            router.include_router(hook_routes(self.starts, self._hooks))
         return router
 
     @contextlib.asynccontextmanager
@@ -65,6 +79,8 @@ class AutomationRoom:
                 self.engine.run(stop),
                 take_turns(self.kinds.refresh, TOOLS_EVERY_S, stop),
                 take_turns(self.scheduler.turn, FIRES_EVERY_S, stop),
+                take_turns(self.ends.turn, ENDS_EVERY_S, stop),
+                take_turns(self.room_events.turn, ROOMS_EVERY_S, stop),
                 take_turns(self._prune, PRUNE_EVERY_S, stop),
             )
         ]
