@@ -10,6 +10,7 @@ import json
 import shutil
 import tarfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -26,15 +27,17 @@ RDB_MAGIC = b"REDIS"
 
 
 class Manifest(BaseModel, frozen=True):
-    """``created`` is Unix seconds, ``size`` bytes."""
+    """``created`` is Unix seconds, ``size`` bytes. The values of ``secrets``, names, are not in the
+    snapshot."""
 
     version: str
     created: float
     sha256: str
     size: int
+    secrets: tuple[str, ...] = ()
 
 
-def pack(snapshot: bytes) -> bytes:
+def pack(snapshot: bytes, secrets: Sequence[str] = ()) -> bytes:
     """Return the backup of ``snapshot``, an RDB file of Redis, as the bytes of a tar.gz.
 
     The manifest carries this version of AutoBot and the time of the call.
@@ -44,6 +47,7 @@ def pack(snapshot: bytes) -> bytes:
         created=time.time(),
         sha256=hashlib.sha256(snapshot).hexdigest(),
         size=len(snapshot),
+        secrets=tuple(secrets),
     )
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:

@@ -23,12 +23,17 @@ DEPLOYMENTS = Path(__file__).resolve().parents[1] / "deployments"
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
 Path_ = Annotated[str, Field(pattern=r"^/[\x21-\x7e]*$", max_length=200)]
 Dialect = Literal["problem", "openai", "ollama", "kserve"]
-PLATFORM_SCOPES = ("admin", "read", "automation")
+PLATFORM_SCOPES = ("admin", "read", "automation", "secret")
 RESERVED = {*PLATFORM_SCOPES, "operator", "default"}
 """Scopes of the platform, and users that Redis has besides the rooms'."""
 Program = Literal["redis", "desktop-x", "desktop-wm", "desktop-web", "ollama"]
 Secret = Literal[
-    "desktop_password", "cli_key", "redis/operator", "redis/users.acl", "seed_keys.json"
+    "desktop_password",
+    "cli_key",
+    "sealing_key",
+    "redis/operator",
+    "redis/users.acl",
+    "seed_keys.json",
 ]
 
 

@@ -233,6 +233,12 @@ def references(value: Any) -> frozenset[Reference]:
     )
 
 
+def secrets_read(value: Any) -> frozenset[str]:
+    """Return the names of the secrets that expressions in a JSON value read. Raises
+    `InvalidExpression`."""
+    return frozenset(of.path[0] for of in references(value) if of.root == "secrets")
+
+
 def reads_item(condition: str | bool) -> bool:
     """Whether an ``if`` asks about ``item`` or ``index``: then it decides for each item of a loop,
     else once for the whole step, before its list is evaluated. Raises `InvalidExpression`."""

@@ -1,6 +1,5 @@
-"""Names that a document gives: of automations, steps, inputs and secrets."""
+"""Names that a document gives: of automations, steps and inputs."""
 
-import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -8,8 +7,6 @@ from pydantic import AfterValidator, Field
 SLUG = r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$"
 IDENTIFIER = r"^[a-z][a-z0-9_]{0,62}$"
 TOOL = r"^[a-z][a-z0-9_]{0,31}(\.[a-z][a-z0-9_]{0,31}){0,3}$"
-SECRET_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,62}")
-"""As ``secrets.NAME`` says it: capital letters, digits and underlines."""
 RESERVED = frozenset(
     {
         *("as", "break", "const", "continue", "else", "fail", "false", "for", "function", "if"),

@@ -10,14 +10,16 @@ from autobot.automation.document import Automation, Step
 from autobot.automation.errors import InvalidExpression
 from autobot.automation.expressions import OPEN, Reference, parse
 from autobot.automation.graph import ancestors
-from autobot.automation.names import SECRET_NAME
 from autobot.automation.world import Found, NoSuch, Path, World
+from autobot.contracts.secrets import NAME as SECRET_NAME
 
 MOST_EXPRESSIONS = 2_000
 """Of one document."""
 IN_TRIGGERS = frozenset({"trigger", "run"})
 WHOLE = ("if", "for_each")
 """Keys whose text is one expression and nothing else."""
+WITHOUT_SECRETS = frozenset({"wait", "approve", "call"})
+"""Tools whose arguments stand in a journal: a person, or another run, is told them."""
 
 
 @dataclass(frozen=True)
@@ -59,22 +61,22 @@ class Scopes:
         if root == "inputs" and name and name not in self.automation.inputs:
             return NoSuch("input", name, self.automation.inputs)
         if root == "secrets":
-            return self._secret(name, path)
+            return self._secret(step, name, path)
         if root in ("item", "index") and (step.for_each is None or path[-1] == "for_each"):
             return f"{root} is only there in a step with for_each"
         if root == "error" and not self._after_failure(step):
             return "error is only there when a run has failed; a step's own is steps.ID.error"
         return self._step(step, name) if root == "steps" else None
 
-    def _secret(self, name: str, path: Path) -> str | NoSuch | None:
+    def _secret(self, step: Step, name: str, path: Path) -> str | NoSuch | None:
         if not SECRET_NAME.fullmatch(name):
             return "a secret's name has capital letters, digits and underlines"
         if path[-1] in WHOLE:
             return "a secret may only stand under 'with'"
+        if step.use in WITHOUT_SECRETS:
+            return f"'{step.use}' writes down what it is given: no secret may stand there"
         if self.world.secrets is None or name in self.world.secrets:
             return None
-        if not self.world.secrets:
-            return "there are no secrets"
         return NoSuch("secret", name, self.world.secrets)
 
     def _step(self, step: Step, name: str) -> str | NoSuch | None:

@@ -28,14 +28,19 @@ def backup(
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     target = (file or Path(f"autobot-{stamp}.tar.gz")).absolute()
     with err.status("taking a snapshot"):
-        snapshot = run(_snapshot())
-        write_private(target, pack(snapshot))
+        snapshot, secrets = run(_snapshot())
+        write_private(target, pack(snapshot, secrets))
     out.print(f"{target} ({len(snapshot):,} bytes of data)")
+    if secrets:
+        out.print(f"without the values of {len(secrets)} secrets: {', '.join(secrets)}")
 
 
-async def _snapshot() -> bytes:
+async def _snapshot() -> tuple[bytes, list[str]]:
+    """The data, and the names of the secrets, whose values are not in it."""
     async with Client.of(Settings()) as client:
-        return (await client.request("GET", "/api/backup")).body
+        snapshot = (await client.request("GET", "/api/backup")).body
+        secrets = (await client.request("GET", "/api/secrets")).body
+    return snapshot, [secret["name"] for secret in secrets]
 
 
 def restore(
@@ -49,3 +54,7 @@ def restore(
     manifest = restore_backup(settings, file, force=force)
     when = datetime.fromtimestamp(manifest.created, UTC).isoformat(timespec="seconds")
     out.print(f"restored the data of {when}; start with `autobot up`")
+    if manifest.secrets:
+        out.print("A backup has no values of secrets. Set these again:")
+        for name in manifest.secrets:
+            out.print(f"  autobot secret set {name}")

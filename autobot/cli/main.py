@@ -7,7 +7,7 @@ import typer
 from pydantic import ValidationError
 
 from autobot import __version__
-from autobot.cli import automations, data, keys, lab, models, platform, ray, status, talk
+from autobot.cli import automations, data, keys, lab, models, platform, ray, secrets, status, talk
 from autobot.cli.output import err
 from autobot.errors import AutoBotError, SetupError
 from autobot.settings import Settings
@@ -25,6 +25,7 @@ data.register(app)
 app.add_typer(keys.app, name="key")
 app.add_typer(models.app, name="models")
 automations.register(app)
+app.add_typer(secrets.app, name="secret")
 ray.register(app)
 lab.register(app)
 

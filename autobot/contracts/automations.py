@@ -21,7 +21,8 @@ class Kept:
     ``version`` is the published one; its runs act as the API key ``principal``. ``changed`` is
     milliseconds of Unix time. ``write`` numbers the last write of anything in it: those of all
     automations have one count, which only grows, also when one is removed and made again.
-    ``hook`` numbers the secret of its webhook. ``since`` is when it was turned on or off, and ``reason`` why off, where the platform did it.
+    ``hook`` numbers the secret of its webhook. ``since`` is when it was turned on or off, and
+    ``reason`` why off, where the platform did it.
     """
 
     name: str

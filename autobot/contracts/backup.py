@@ -5,7 +5,8 @@ from typing import Protocol
 
 class Backup(Protocol):
     async def snapshot(self) -> bytes:
-        """Everything there is at this moment, in Redis' own RDB format; takes up to a minute."""
+        """Everything there is at this moment but for the values of secrets, in Redis' own RDB
+        format; takes up to a minute. Raises `Unavailable`."""
         ...
 
 

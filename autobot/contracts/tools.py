@@ -5,7 +5,7 @@ objects, so that whoever chose them (a person, a model, a file) needs no code of
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from autobot.errors import Forbidden, NotFound
@@ -47,7 +47,7 @@ class ToolCall:
     """
 
     name: str
-    arguments: JsonObject
+    arguments: JsonObject = field(repr=False)  # they may have secrets
     caller: KeyRecord
     within_s: float
     idempotency_key: str | None = None

@@ -4,6 +4,7 @@
       ray_token                 every node: Ray's own calls carry it
       desktop_password          room main
       cli_key                   room main and the operator: an API key for the CLI
+      sealing_key               room main: seals the secrets of automations
       redis/<user>              the password of each Redis user
       redis/users.acl           room redis: all users, passwords hashed
       seed_keys.json            room redis: the first API keys, hashed
@@ -29,6 +30,8 @@ from autobot.platform.acl import render_acl, users
 # VNC's own authentication reads no more than eight characters.
 DESKTOP_PASSWORD_LENGTH = 8
 MIN_FIRST_KEY_LENGTH = 16
+SEALING_KEY = "sealing_key"
+"""32 bytes in hexadecimal, with which room main seals the secrets of automations."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ def ensure_secrets(directory: Path, first_key: str | None = None) -> Secrets:
     with _locked(directory / ".lock"):
         _ensure(directory / "ray_token", secrets.token_hex(32))
         _ensure(directory / "desktop_password", _readable(DESKTOP_PASSWORD_LENGTH))
+        _ensure(directory / SEALING_KEY, secrets.token_hex(32))
         for user in users():
             _ensure(directory / "redis" / user, secrets.token_urlsafe(32))
         hashes = {user: _sha256_of(directory / "redis" / user) for user in users()}

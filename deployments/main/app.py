@@ -9,19 +9,24 @@ from ray import serve
 
 from autobot.contracts.backup import Backup
 from autobot.contracts.keys import Keys
+from autobot.contracts.secrets import Secrets
 from autobot.contracts.tools import Tools
 from autobot.health import HealthMonitor
 from autobot.manifests import rooms
+from autobot.platform.secrets import SEALING_KEY
 from autobot.platform.topology import TopologyFile, cluster_file
 from autobot.serving.calls import client
 from autobot.serving.room import NO_KEYS, RoomReplica
 from autobot.tools.registry import LONGEST_S, Registry
+from deployments.main.automation.hooks import HookSecrets
 from deployments.main.automation.room import AutomationRoom
 from deployments.main.health.cluster import ClusterView
 from deployments.main.room import main_routes
 
 WRITE_DEADLINE_S = 3.0
 SNAPSHOT_DEADLINE_S = 90.0
+AUTOMATION = "automation"
+"""What the registry calls the tools of this replica itself."""
 NO_BACKUP = "Room redis, which has the data, does not answer ({})."
 
 
@@ -74,6 +79,7 @@ class Main(RoomReplica):
         keys = client(Keys, "redis", NO_KEYS, WRITE_DEADLINE_S)
         backup = client(Backup, "redis", NO_BACKUP, SNAPSHOT_DEADLINE_S)
         registry = self._registry()
+        automation, secrets = self._automation(keys, registry)
         return main_routes(
             self.monitor,
             self.cluster,
@@ -81,26 +87,39 @@ class Main(RoomReplica):
             keys,
             backup,
             registry,
-            self._automation(keys, registry),
+            automation,
+            secrets,
             self.settings.max_body_bytes,
         )
 
-    def _automation(self, keys: Keys, registry: Registry) -> AutomationRoom:
+    def _automation(self, keys: Keys, registry: Registry) -> tuple[AutomationRoom, Secrets]:
         from deployments.main.automation.connection import connect
         from deployments.main.automation.driver import RedisRuns
         from deployments.main.automation.library import RedisAutomations
+        from deployments.main.secrets.driver import RedisSecrets
+        from deployments.main.secrets.sealing import Seal
 
         password = (self.settings.secrets_dir / "redis" / "main").read_text().strip()
         host = self._vms().get("redis", ("127.0.0.1",))[0]
         redis = connect(host, self.settings.redis_port, "main", password)
-        return AutomationRoom(
+        secrets = RedisSecrets(redis, Seal(self.settings.secrets_dir / SEALING_KEY))
+        room = AutomationRoom(
             RedisAutomations(redis),
             RedisRuns(redis),
             keys,
             self.keys,
             registry,
             self.cluster.spread_keys,
+            secrets,
+            self._room_states,
+            HookSecrets((self.settings.secrets_dir / SEALING_KEY).read_bytes()),
         )
+        registry.add(AUTOMATION, room.tools)
+        return room, secrets
+
+    def _room_states(self) -> dict[str, tuple[str, str | None]]:
+        rooms = self.monitor.health.rooms
+        return {name: (health.state, health.reason) for name, health in rooms.items()}
 
     def _registry(self) -> Registry:
         tools: dict[str, Tools] = {}
@@ -110,10 +129,15 @@ class Main(RoomReplica):
                 if application.tools and application.name in names:
                     name = application.name
                     tools[name] = client(Tools, name, unanswered, LONGEST_S)
-        return Registry(tools, self._away, self._rooms.room_of)
+        return Registry(tools, self._away, self._room_of)
+
+    def _room_of(self, application: str) -> str:
+        return AUTOMATION if application == AUTOMATION else self._rooms.room_of(application)
 
     def _away(self, application: str) -> str | None:
         """Why a room cannot answer, as its health has it."""
+        if application == AUTOMATION:
+            return None
         room = self._rooms.room_of(application)
         health = self.monitor.health.rooms[room]
         if health.state != "down":

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from autobot.contracts.backup import Backup
 from autobot.contracts.keys import Keys
+from autobot.contracts.secrets import Secrets
 from autobot.health import HealthMonitor
 from autobot.keys import KeyRing
 from autobot.tools.registry import Registry
@@ -15,6 +16,7 @@ from deployments.main.documentation.api import documentation_routes
 from deployments.main.health.api import health_routes
 from deployments.main.keys.api import key_routes
 from deployments.main.mcp.api import mcp_routes
+from deployments.main.secrets.api import secret_routes
 
 
 class Cluster(Protocol):
@@ -33,6 +35,7 @@ def main_routes(
     backup: Backup,
     registry: Registry,
     automation: AutomationRoom,
+    secrets: Secrets,
     max_body_bytes: int,
 ) -> APIRouter:
     """``ring`` is what this replica accepts, ``keys`` what room redis keeps."""
@@ -43,4 +46,5 @@ def main_routes(
     router.include_router(documentation_routes(cluster.openapi))
     router.include_router(mcp_routes(registry, max_body_bytes))
     router.include_router(automation.router())
+    router.include_router(secret_routes(secrets))
     return router

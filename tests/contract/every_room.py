@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI
 
 from autobot.contracts.backup import FakeBackup
 from autobot.contracts.health import RoomReport
+from autobot.contracts.secrets import FakeSecrets
 from autobot.contracts.keys import FakeKeys
 from autobot.contracts.profiles import FakeProfiles
 from autobot.health import HealthMonitor, Serving
@@ -89,7 +90,9 @@ def _main(keys: Keys) -> APIRouter:
     kept = FakeKeys()
     automation = fake_automation(kept, keys.ring, registry)
     backup = FakeBackup()
-    return main_routes(monitor, NoCluster(), keys.ring, kept, backup, registry, automation, 1 << 20)
+    return main_routes(
+        monitor, NoCluster(), keys.ring, kept, backup, registry, automation, FakeSecrets(), 1 << 20
+    )
 
 
 def _npu() -> dict[str, APIRouter]:

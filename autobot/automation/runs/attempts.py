@@ -5,22 +5,27 @@ import contextlib
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pydantic import JsonValue
 
 from autobot.automation.document import OnUnknown
+from autobot.automation.expressions import resolve
 from autobot.automation.runs.decisions import Start
 from autobot.automation.runs.journal import Place, dumps
 from autobot.automation.runs.retries import as_failure
+from autobot.automation.secrets.mask import Mask
+from autobot.automation.secrets.opened import RunSecrets
 from autobot.contracts.runs import LONGEST_BLOB
-from autobot.errors import AutoBotError, Invalid, Timeout, TooLarge
+from autobot.errors import AutoBotError, Invalid, Timeout, TooLarge, Unavailable
 
 log = logging.getLogger(__name__)
 
 CANCEL_S = 10.0
 """How long an attempt that is called off, or whose time is over, may take to end by itself."""
+OPEN_WITHIN_S, OPEN_AGAIN_S = 60.0, 1.0
+"""How long a store of secrets that is away is asked again, and how often: nothing was done yet."""
 DEEPEST = 64
 """Lists and maps in each other, in one output: expressions walk through it."""
 
@@ -30,14 +35,14 @@ class Work:
     """What one attempt has to do, in the name of the API key ``principal``.
 
     ``run`` and ``place`` say of which step it is. ``key`` is the same for every attempt of one step
-    of one run: a receiver that honours keys of idempotency does it once. ``deadline`` is on the event loop's clock. Once ``cancel`` is set
-    there are `CANCEL_S` to end in.
+    of one run: a receiver that honours keys of idempotency does it once. ``deadline`` is on the
+    event loop's clock. Once ``cancel`` is set there are `CANCEL_S` to end in.
     """
 
     run: str
     place: Place
     use: str
-    arguments: JsonValue
+    arguments: JsonValue = field(repr=False)
     principal: str
     key: str
     deadline: float
@@ -88,9 +93,11 @@ class Attempt:
         key: str,
         principal: str,
         kinds: StepKinds,
+        secrets: RunSecrets,
         done: Callable[[], None],
     ) -> None:
         self.start = start
+        self._secrets = secrets
         self._cancel = asyncio.Event()
         self._stopping: asyncio.TimerHandle | None = None
         self._task = asyncio.create_task(self._execute(kinds, run, key, principal))
@@ -115,9 +122,14 @@ class Attempt:
         """
         start = self.start
         deadline = asyncio.get_running_loop().time() + start.timeout
-        use, arguments = start.use, start.arguments
-        work = Work(run, self.place, use, arguments, principal, key, deadline, self._cancel)
-        working = asyncio.ensure_future(kinds.execute(work))
+
+        async def execute() -> JsonValue | WaitFor:
+            arguments = await self._arguments(deadline)
+            use = start.use
+            work = Work(run, self.place, use, arguments, principal, key, deadline, self._cancel)
+            return await kinds.execute(work)
+
+        working = asyncio.ensure_future(execute())
         try:
             await asyncio.wait({working}, timeout=start.timeout)
             if working.done():
@@ -128,6 +140,22 @@ class Attempt:
         finally:
             working.add_done_callback(_forget)
             working.cancel()
+
+    async def _arguments(self, deadline: float) -> JsonValue:
+        """What the tool is given, with the secrets as they are now."""
+        start, loop = self.start, asyncio.get_running_loop()
+        if not start.secrets:
+            return start.arguments
+        until = loop.time() + min(OPEN_WITHIN_S, (deadline - loop.time()) / 2)
+        while True:
+            try:
+                values = await self._secrets.values(start.secrets)
+                break
+            except Unavailable:
+                if loop.time() >= until:
+                    raise
+                await asyncio.sleep(OPEN_AGAIN_S)
+        return resolve(start.arguments, {**start.names, "secrets": values}, start.entry.step)
 
     def stop(self) -> None:
         """Call it off."""
@@ -149,13 +177,15 @@ class Attempt:
         result = self._task.result() if done else None
         return result if isinstance(result, WaitFor) else None
 
-    def result(self, mask: Callable[[JsonValue], JsonValue]) -> tuple[JsonValue, bytes]:
+    def result(self, mask: Mask) -> tuple[JsonValue, bytes]:
         """Return the output without secrets, and the JSON to be stored; raises `AutoBotError`.
 
         The output is read from its JSON: what follows sees the same now and after a restart.
         """
         try:
-            body = dumps(mask(json.loads(dumps(self._task.result()))))
+            body = dumps(self._task.result())
+            if mask.finds(body):
+                body = dumps(mask(json.loads(body)))
             output: Any = json.loads(body)
         except AutoBotError:
             raise
@@ -166,7 +196,7 @@ class Attempt:
         except (ValueError, TypeError, RecursionError) as error:
             raise Invalid(f"The step's output is no JSON: {error}") from error
         except Exception as error:
-            log.exception("a step failed unexpectedly")
+            log.error("a step failed unexpectedly: %s", mask.trace(error))
             raise as_failure(error) from error
         if _depth(output) > DEEPEST:
             raise Invalid(f"The step's output is nested deeper than {DEEPEST}.")

@@ -1,7 +1,8 @@
 """What an interpreter decides: entries for the journal, and attempts to begin or to call off."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -20,12 +21,18 @@ from autobot.contracts.runs import State
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """An attempt to begin once ``entry`` is written; ``timeout`` in seconds."""
+    """An attempt to begin once ``entry`` is written; ``timeout`` in seconds.
+
+    Where it needs ``secrets``, their names, ``arguments`` still has its expressions, and ``names``
+    is what else they may read: a secret's value is in no decision.
+    """
 
     entry: Started
     use: str
     arguments: JsonValue
     timeout: int
+    secrets: frozenset[str] = frozenset()
+    names: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)

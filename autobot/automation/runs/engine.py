@@ -10,13 +10,12 @@ import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from pydantic import JsonValue
-
 from autobot.automation.document import Automation
 from autobot.automation.runs.attempts import StepKinds
 from autobot.automation.runs.interpreter import Interpreter
 from autobot.automation.runs.waits import WAITS
 from autobot.automation.runs.worker import Surroundings, Worker
+from autobot.automation.secrets.opened import RunSecrets
 from autobot.contracts.runs import Lease, Runs
 from autobot.errors import Unavailable
 
@@ -40,7 +39,8 @@ Versions = Callable[[str], Awaitable[Automation | None]]
 class Engine:
     """Works on at most ``most_runs`` runs at once.
 
-    ``random`` gives numbers from 0 to 1. ``mask`` takes secrets out of what is written down.
+    ``random`` gives numbers from 0 to 1. ``secrets`` opens those that steps use, and takes them out
+    of what is written down.
     """
 
     def __init__(
@@ -52,11 +52,13 @@ class Engine:
         most_runs: int = MOST_RUNS,
         poll_s: float = POLL_S,
         random: Callable[[], float] = random.random,
-        mask: Callable[[JsonValue], JsonValue] = lambda value: value,
+        secrets: RunSecrets | None = None,
     ) -> None:
         self._runs, self._kinds, self._versions = runs, kinds, versions
         self._most, self._poll = most_runs, poll_s
-        self._of = Surroundings(runs, kinds, self._interpreter, self.now, random, mask)
+        self._of = Surroundings(
+            runs, kinds, self._interpreter, self.now, random, secrets or RunSecrets()
+        )
         self._interpreters: dict[str, Interpreter] = {}
         self._workers: dict[str, Worker] = {}
         self._tasks: dict[Worker, asyncio.Task[None]] = {}

@@ -34,6 +34,9 @@ class Plan:
         )
         """Loops whose ``if`` is asked for each item."""
         self._reads = {step.id: _steps_read(step) for step in self.order}
+        self.secrets_of = {step.id: _named(step.arguments, "secrets") for step in self.order}
+        """Names of the secrets that a step is given."""
+        self.secrets = frozenset[str]().union(*self.secrets_of.values())
         self._on_unknown = on_unknown
 
     def policy(self, step: Step) -> OnUnknown:
@@ -66,5 +69,8 @@ def _reads_item(step: Step) -> bool:
 
 def _steps_read(step: Step) -> frozenset[str]:
     items = step.for_each.items if step.for_each else None
-    read = _references([step.arguments, step.condition, items])
-    return frozenset(of.path[0] for of in read if of.root == "steps")
+    return _named([step.arguments, step.condition, items], "steps")
+
+
+def _named(value: object, root: str) -> frozenset[str]:
+    return frozenset(of.path[0] for of in _references(value) if of.root == root)

@@ -10,6 +10,7 @@ from autobot.automation.runs.handling import in_order, last_branch
 from autobot.automation.runs.journal import Expanded, JournalEntry, Skipped, Succeeded
 from autobot.automation.runs.results import result_of
 from autobot.automation.runs.state import RunState
+from autobot.automation.secrets.mask import NOTHING, Mask
 from autobot.errors import AutoBotError, Invalid
 
 FINAL = frozenset(range(400, 500)) - {408, 425, 429}
@@ -67,9 +68,10 @@ def kept_before(
     ]
 
 
-def described(error: AutoBotError) -> dict[str, JsonValue]:
-    """Return an error as the journal keeps it."""
-    detail = error.detail
+def described(error: AutoBotError, mask: Mask = NOTHING) -> dict[str, JsonValue]:
+    """Return an error as the journal keeps it. It is masked before it is cut: a part of a secret
+    would not be found."""
+    detail = mask.text(error.detail)
     if len(detail) > LONGEST_DETAIL:
         detail = f"{detail[:LONGEST_DETAIL]} [and {len(detail) - LONGEST_DETAIL} letters more]"
     return {"type": error.type[:100], "detail": detail}

@@ -222,8 +222,15 @@ class Walk:
 
     def _begin(self, step: Step, number: int | None, attempts: int) -> None:
         place = step.id, number
+        entry = Started(step.id, number, attempts + 1)
+        names, secrets = self._names(place), self.of.secrets_of[step.id]
+        if secrets and step.use not in WAITS:
+            self.entries.append(entry)
+            start = Start(entry, step.use, step.arguments, step.timeout, secrets, names)
+            self.starts.append(start)
+            return
         try:
-            arguments = resolve(step.arguments, self._names(place), step.id)
+            arguments = resolve(step.arguments, names, step.id)
             if step.use in WAITS:
                 longest = self.of.automation.limits.waiting
                 self.entries.append(wait_for(step.use, place, arguments, self.now, longest))
@@ -231,7 +238,6 @@ class Walk:
         except Exception as error:
             self._fail(step, number, error)
             return
-        entry = Started(step.id, number, attempts + 1)
         self.entries.append(entry)
         self.starts.append(Start(entry, step.use, arguments, step.timeout))
 

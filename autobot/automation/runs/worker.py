@@ -24,6 +24,8 @@ from autobot.automation.runs.journal import (
 from autobot.automation.runs.leased import LeasedJournal, Lost
 from autobot.automation.runs.retries import as_failure, described, retry_at
 from autobot.automation.runs.state import RunState
+from autobot.automation.secrets.mask import NOTHING, Mask
+from autobot.automation.secrets.opened import RunSecrets
 from autobot.contracts.runs import ENDED, LONGEST_INLINE, Lease, Release, Runs, check_entries
 from autobot.errors import AutoBotError, Timeout, TooLarge, Unavailable
 
@@ -44,7 +46,7 @@ class Surroundings:
     """What every worker of an engine uses.
 
     ``interpreter`` gives that of a version, None for one that this program cannot carry out.
-    ``now`` is the store's clock. ``mask`` takes secrets out of what is written down.
+    ``now`` is the store's clock.
     """
 
     runs: Runs
@@ -52,7 +54,7 @@ class Surroundings:
     interpreter: Callable[[str], Awaitable[Interpreter | None]]
     now: Callable[[], int]
     random: Callable[[], float]
-    mask: Callable[[JsonValue], JsonValue]
+    secrets: RunSecrets
 
 
 class Worker:
@@ -106,16 +108,28 @@ class Worker:
                 self._interpreter = await self._journal.insist(
                     lambda: self._of.interpreter(version)
                 )
+                await self._learn_secrets()
             while not await self._advance():
                 pass
         except Lost:
             self._journal.lost = True
         except Exception as error:
-            log.exception("run %s: the program failed", self.lease.run)
+            trace = self._mask.trace(error)
+            log.error("run %s: the program failed: %s", self.lease.run, trace)
             await self._abandon()
             await self._crash(error)
         finally:
             await self._abandon()
+
+    async def _learn_secrets(self) -> None:
+        """Whoever worked on the run before may have used them: they must not be written down."""
+        names = self._interpreter.secrets if self._interpreter else ()
+        if names:
+            await self._journal.insist(lambda: self._of.secrets.learn(names))
+
+    @property
+    def _mask(self) -> Mask:
+        return self._of.secrets.mask(self._interpreter.secrets) if self._interpreter else NOTHING
 
     async def _advance(self) -> bool:
         """Take in what happened, decide, write it down and act on it. Return whether it is over."""
@@ -149,13 +163,14 @@ class Worker:
         try:
             await self._read_blobs()
             decision = self._decide()
-            entries = tuple(masked(entry, self._of.mask) for entry in decision.entries)
+            mask = self._mask
+            entries = tuple(masked(entry, mask) for entry in decision.entries)
             check_entries([encode(entry) for entry in entries])
             return replace(decision, entries=entries)
-        except Exception:
+        except Exception as error:
             if not self._attempts:
                 raise
-            log.exception("run %s: no decision", self.lease.run)
+            log.error("run %s: no decision: %s", self.lease.run, self._mask.trace(error))
             return Decision()
 
     def _decide(self) -> Decision:
@@ -183,7 +198,13 @@ class Worker:
         key = "/".join(str(part) for part in (self.lease.run, step, iteration) if part is not None)
         principal = self._state.created.principal if self._state.created else ""
         self._attempts[start.entry.place] = Attempt(
-            start, self.lease.run, key, principal, self._of.kinds, self._wake.set
+            start,
+            self.lease.run,
+            key,
+            principal,
+            self._of.kinds,
+            self._of.secrets,
+            self._wake.set,
         )
 
     async def _sleep(self, due: int | None) -> None:
@@ -201,8 +222,8 @@ class Worker:
 
     async def _crash(self, error: Exception) -> None:
         """Write down what there is, and that the program failed; the last time ends the run."""
-        now, detail = self._of.now(), described(as_failure(error))
-        last: tuple[JournalEntry, ...] = (masked(Crashed(detail), self._of.mask),)
+        now, detail = self._of.now(), described(as_failure(error), self._mask)
+        last: tuple[JournalEntry, ...] = (Crashed(detail),)
         release = Release(None, now + PUT_BACK_MS)
         if self._state.crashes + 1 >= MOST_CRASHES:
             last += end(self._state, now, "failed", detail).entries
@@ -240,9 +261,9 @@ class Worker:
         if waits := attempt.waits_for:
             return Waiting(*place, on="run", until=self._latest(), detail={"run": waits.run})
         try:
-            output, body = attempt.result(self._of.mask)
+            output, body = attempt.result(self._mask)
         except AutoBotError as error:
-            return masked(self._failed(place, error), self._of.mask)
+            return self._failed(place, error)
         if len(body) <= LONGEST_INLINE:
             return Succeeded(*place, output=output)
         name = "/".join(map(str, (*place, attempt.start.entry.attempt)))
@@ -253,7 +274,7 @@ class Worker:
         except Lost:
             raise
         except Exception as error:  # the step is done: another attempt would do it again
-            return Failed(*place, error=described(as_failure(error)))
+            return Failed(*place, error=described(as_failure(error), self._mask))
         self._values[name] = output
         return Succeeded(*place, blob=name, size=len(body))
 
@@ -263,12 +284,13 @@ class Worker:
         assert self._interpreter is not None
         step, now = self._interpreter.by_id[place[0]], self._of.now()
         longest = self._interpreter.automation.limits.waiting
+        detail = described(error, self._mask)
         policy = self._interpreter.policy(step) if isinstance(error, Timeout) else "retry"
         if policy == "ask":
-            return Waiting(*place, on="unknown", until=self._latest(), detail=described(error))
+            return Waiting(*place, on="unknown", until=self._latest(), detail=detail)
         failures = self._state.places[place].failures
         again = retry_at(step, failures, error, now, longest, self._of.random)
-        return Failed(*place, error=described(error), retry_at=again if policy == "retry" else None)
+        return Failed(*place, error=detail, retry_at=again if policy == "retry" else None)
 
     def _latest(self) -> int:
         """Until when a step may wait that begins to wait now."""

@@ -74,4 +74,6 @@ class ToolKinds:
             return result
         finally:
             running.cancel()
+            # What nobody waits for may fail, and the event loop would log its words.
+            running.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
             cancelling.cancel()

@@ -8,9 +8,11 @@ import structlog
 from fastapi import APIRouter, FastAPI
 
 from autobot.automation.runs.engine import Engine
+from autobot.automation.secrets.opened import RunSecrets
 from autobot.contracts.automations import Automations
 from autobot.contracts.keys import Keys
 from autobot.contracts.runs import Runs
+from autobot.contracts.secrets import Secrets
 from autobot.keys import KeyRing
 from autobot.tools.registry import Registry
 from deployments.main.automation.api import automation_routes, run_routes
@@ -45,14 +47,17 @@ class AutomationRoom:
         ring: KeyRing,
         registry: Registry,
         keys_changed: KeysChanged,
+        secrets: Secrets,
         room_states: RoomStates = dict,
         hooks: HookSecrets | None = None,
     ) -> None:
+        """``hooks`` has the secrets of webhooks; without it there are none."""
         self.starts = Starts(automations, runs, lambda: self.engine.wake())
         calls = Calls(self.starts)
         self.kinds = ToolKinds(registry, ring, calls.start)
-        self.service = AutomationService(self.starts, keys, self.kinds, keys_changed)
-        self.engine = Engine(runs, self.kinds, self.starts.version)
+        self.service = AutomationService(self.starts, keys, self.kinds, keys_changed, secrets)
+        opened = RunSecrets(secrets.open)
+        self.engine = Engine(runs, self.kinds, self.starts.version, secrets=opened)
         self.scheduler = Scheduler(self.starts)
         events = Events(self.starts)
         self.ends = Ends(self.starts, self.service, calls, events)

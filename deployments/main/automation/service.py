@@ -1,12 +1,13 @@
 """Automations as a person edits them: saved, published, turned on and off."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Protocol
 
 from autobot.automation.document import Automation
 from autobot.automation.errors import InvalidAutomation
+from autobot.automation.expressions import secrets_read
 from autobot.automation.reading import Source, content_hash, dump, in_order, load
 from autobot.automation.runs.waits import CALL, WAITS
 from autobot.automation.schedule import next_fires
@@ -14,6 +15,7 @@ from autobot.automation.triggers import Schedule
 from autobot.automation.validation import World, called, validate
 from autobot.contracts.automations import MOST_AUTOMATIONS, Kept
 from autobot.contracts.keys import Keys
+from autobot.contracts.secrets import Secrets
 from autobot.contracts.tools import ToolInfo
 from autobot.errors import Forbidden, NotFound, Unavailable
 from autobot.keys import KeyRecord, NewKey, make_key
@@ -45,16 +47,19 @@ class AutomationService:
         keys: Keys,
         tools: Tools,
         keys_changed: KeysChanged,
+        secrets: Secrets,
     ) -> None:
         """``keys_changed`` tells every replica."""
         self._starts = starts
         self.automations, self._runs = starts.automations, starts.runs
-        self._keys, self._tools, self._keys_changed = keys, tools, keys_changed
+        self._keys, self._tools, self._secrets = keys, tools, secrets
+        self._keys_changed = keys_changed
 
     # Documents.
 
-    async def check(self, text: str) -> Source:
-        """Read a document whole. Raises `InvalidAutomation` with every mistake.
+    async def check(self, text: str, secrets: Collection[str] | None = None) -> Source:
+        """Read a document whole; without names of ``secrets`` those it uses are not looked for.
+        Raises `InvalidAutomation` with every mistake.
 
         A tool that is not known may be new. While a room has not said yet what it has, no name of a
         tool is a mistake; `publish` waits for it.
@@ -64,7 +69,7 @@ class AutomationService:
             await self._tools.refresh()
         tools = {*self._tools.infos, *OWN} if self._tools.complete else None
         calls = await self._calls() if called(source.automation) else {}
-        world = World(tools=tools, secrets=(), calls=calls)
+        world = World(tools=tools, secrets=secrets, calls=calls)
         mistakes = [*validate(source, world), *source.placed(_not_offered(source.automation))]
         if mistakes:
             raise InvalidAutomation(None, tuple(in_order(mistakes)))
@@ -79,10 +84,11 @@ class AutomationService:
         """Let the draft run from now on; runs under way keep to their version.
 
         It gets an API key of its own that has the scopes its tools need and no others. Raises
-        `Forbidden` when the publisher's key lacks one of them.
+        `Forbidden` when the publisher's key lacks one of them, or may not use secrets that it uses.
         """
         kept = await self.automations.get(name)
-        automation = (await self.check(kept.draft)).automation
+        names = {secret.name for secret in await self._secrets.all()}
+        automation = (await self.check(kept.draft, names)).automation
         record = self._principal(automation, publisher)
         await self._keys.add(record)
         await self._keys_changed()
@@ -131,6 +137,8 @@ class AutomationService:
         for scope in scopes:
             if not publisher.allows(scope):
                 raise Forbidden(f"Its tools need the scope '{scope}', which this API key lacks.")
+        if _secrets_read(automation) and not publisher.allows("secret"):
+            raise Forbidden("It uses secrets, for which this API key lacks the scope 'secret'.")
         new = NewKey(
             name=f"automation {automation.name}"[:64],
             scopes=tuple(scopes) or ("read",),
@@ -188,6 +196,10 @@ def schedule_name(name: str, trigger: str) -> str:
 def milliseconds(instant: datetime) -> int:
     """Of Unix time."""
     return round(instant.timestamp() * 1000)
+
+
+def _secrets_read(automation: Automation) -> frozenset[str]:
+    return secrets_read([step.arguments for step in automation.steps])
 
 
 def _not_offered(automation: Automation) -> list[tuple[tuple[str | int, ...], str]]:

@@ -31,6 +31,7 @@ def mistakes(text: str, world: World = WORLD) -> list[tuple[int, int, str, str]]
 
 
 A, B, C = "id: a, use: wait", "id: b, use: wait", "id: c, use: wait"
+CHAT = "id: a, use: llm.chat"
 
 
 @pytest.mark.parametrize(
@@ -76,8 +77,15 @@ A, B, C = "id: a, use: wait", "id: b, use: wait", "id: c, use: wait"
         (document(A + ", with: {x: '${{ error.message }}'}"), "steps[0].with.x", "steps.ID.error"),
         (document(A + ", on_error: b", B + ", with: {x: '${{ error.step }}'}"), "steps[1].with.x",
          "failed"),
-        (document(A + ", with: {x: '${{ secrets.NOPE }}'}"), "steps[0].with.x", "no secret 'NOPE'"),
-        (document(A + ", with: {x: '${{ secrets.token }}'}"), "steps[0].with.x", "capital"),
+        (document(CHAT + ", with: {x: '${{ secrets.NOPE }}'}"), "steps[0].with.x", "no secret 'NOPE'"),
+        (document(CHAT + ", with: {x: '${{ secrets.token }}'}"), "steps[0].with.x", "capital"),
+        (document("id: a, use: approve, with: {message: '${{ secrets.TOKEN }}'}"),
+         "steps[0].with.message", "writes down what it is given"),
+        (document(A + ", with: {seconds: '${{ secrets.TOKEN }}'}"),
+         "steps[0].with.seconds", "writes down"),
+        (document("id: a, use: call, with: {automation: d, inputs: {x: '${{ secrets.TOKEN }}'}}"),
+         "steps[0].with.inputs.x", "writes down"),
+        (document(CHAT + ", for_each: ['${{ secrets.TOKEN }}']"), "for_each[0]", "under 'with'"),
         (document(A + ", if: '${{ secrets.TOKEN == \"\" }}'"), "steps[0].if", "under 'with'"),
         (document(A + ", with: {x: \"${{ 'a'.matches('(') }}\"}"), "with.x", "no regular expr"),
         (document(A + ", with: {x: \"${{ 'a'.matches(run.id) }}\"}"), "with.x", "written out"),
@@ -141,7 +149,7 @@ def test_a_mistake_is_told_when_a_document_is_saved(
         document(A, on="{webhook: {inputs: {x: '${{ trigger.x }}'}}}",
                  inputs="{x: {type: string}}"),
         document(A, on="{manual: {}}", inputs="{x: {type: string}}"),
-        document(A + ", if: false, with: {x: '$ {{ no }} ${{ secrets.TOKEN }}'}"),
+        document(CHAT + ", if: false, with: {x: '$ {{ no }} ${{ secrets.TOKEN }}'}"),
         document("id: a, use: llm.chat, with: {l: '${{ [1].map(steps, steps + 1) }}'}"),
     ],
 )  # fmt: skip
@@ -168,8 +176,8 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_text() -> None:
 
 
 def test_secrets_and_calls_are_refused_where_there_are_none() -> None:
-    text = document("id: a, use: wait, with: {x: '${{ secrets.TOKEN }}'}")
-    assert [m[3] for m in mistakes(text, World(secrets=()))] == ["there are no secrets"]
+    text = document(CHAT + ", with: {x: '${{ secrets.TOKEN }}'}")
+    assert [m[3] for m in mistakes(text, World(secrets=()))] == ["there is no secret 'TOKEN'"]
     text = document("id: a, use: call, with: {automation: d}")
     for tools in (None, (), ("wait",)):
         found = mistakes(text, World(tools=tools))

@@ -7,6 +7,7 @@ import pytest
 
 from autobot.contracts.backup import FakeBackup
 from autobot.contracts.health import RoomReport
+from autobot.contracts.secrets import FakeSecrets
 from autobot.contracts.keys import FakeKeys
 from autobot.errors import Unavailable
 from autobot.health import HealthMonitor, Serving
@@ -78,7 +79,9 @@ async def http(cluster: Cluster, keys: LostKeys) -> httpx.AsyncClient:
     monitor = HealthMonitor({"main": ["main"]}, probe, serving)
     registry = Registry({})
     automation = fake_automation(keys, ring, registry)
-    routes = main_routes(monitor, cluster, ring, keys, FakeBackup(), registry, automation, 1 << 20)
+    routes = main_routes(
+        monitor, cluster, ring, keys, FakeBackup(), registry, automation, FakeSecrets(), 1 << 20
+    )
     app = create_app("main", [routes], ring)
     transport = httpx.ASGITransport(app)
     headers = {"authorization": f"Bearer {ADMIN}"}

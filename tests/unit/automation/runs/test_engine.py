@@ -11,7 +11,7 @@ from autobot.automation.runs.worker import PUT_BACK_MS
 from autobot.contracts.runs import LONGEST_BLOB, LONGEST_INLINE
 from autobot.errors import AutoBotError, Busy, Invalid
 from tests.unit.automation.runs.lab import Lab
-from tests.unit.automation.runs.tools import Tools, act, approve, automation, failing
+from tests.unit.automation.runs.tools import Tools, act, approve, automation, failing, keeping
 from tests.unit.automation.runs.virtual import elapsed, run_virtually, virtually
 
 
@@ -515,15 +515,11 @@ async def test_secrets_are_masked_before_anything_is_written() -> None:
             raise Invalid("it was hunter2")
         return {"text": "hunter2"}
 
-    def mask(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: mask(of) for key, of in value.items()}
-        return value.replace("hunter2", "***") if isinstance(value, str) else value
-
     lab = Lab(leak=leak)
-    steps = [{"id": "a", "use": "leak"}, {"id": "b", "use": "leak", "with": {"x": 1}}]
+    given = {"x": "${{ secrets.PASSWORD }}"}
+    steps = [{"id": "a", "use": "leak"}, {"id": "b", "use": "leak", "with": given}]
     await lab.submit(automation(*steps))
-    lab.start(mask=mask)
+    lab.start(secrets=await keeping(PASSWORD="hunter2"))
     await lab.reach("failed")
     assert not [e for e in lab.runs.kept["r"].log if b"hunter2" in e.body]
     assert lab.output("a") == {"text": "***"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from autobot.automation.runs import worker
+from autobot.automation.runs import attempts, worker
 from autobot.automation.runs.attempts import DEEPEST
 from autobot.automation.runs.interpreter import Interpreter
 from autobot.automation.runs.journal import (
@@ -23,7 +23,7 @@ from autobot.automation.runs.worker import MOST_CRASHES
 from autobot.contracts.runs import LEASE_S, LONGEST_BLOB, LONGEST_INLINE
 from autobot.errors import AutoBotError, Busy, Invalid
 from tests.unit.automation.runs.lab import Lab
-from tests.unit.automation.runs.tools import act, approve, automation, failing
+from tests.unit.automation.runs.tools import act, approve, automation, failing, keeping
 from tests.unit.automation.runs.virtual import elapsed, run_virtually, virtually
 
 
@@ -112,17 +112,18 @@ async def test_results_are_written_although_no_decision_can_be() -> None:
 async def test_a_result_is_weighed_as_it_is_stored() -> None:
     """`[0,0]` is shorter than `[0, 0]`, and a mask may make it longer."""
     zeros = [0] * ((LONGEST_BLOB - 1) // 2)
-    lab = Lab(give=giving(zeros), text=giving({"text": "secret" * 2_500_000}))
-    await lab.submit(automation({"id": "a", "use": "give"}, {"id": "b", "use": "text"}))
-
-    def mask(value: Any) -> Any:
-        return {"text": value["text"].replace("secret", "********")} if "text" in value else value
-
-    lab.start(mask=mask)
-    await lab.reach("failed", within=5)
-    assert lab.statuses() == {"a": "succeeded", "b": "failed"}
+    lab = Lab(give=giving(zeros), pins=giving([1234] * 150))
+    await lab.submit(automation({"id": "a", "use": "give"}))
+    lab.start(secrets=await keeping(PIN="1234"))
+    await lab.reach("succeeded", within=5)
     assert len(lab.runs.kept["r"].blobs["a/None/1"]) == 2 * len(zeros) + 1
-    assert errors(lab) == ["too-large"]
+    given = {"x": "${{ secrets.PIN }}"}
+    pins = {"id": "b", "use": "pins", "with": given}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attempts, "LONGEST_BLOB", 5 * 150 + 100)
+        await lab.submit(automation(pins), "masked")
+        await lab.reach("failed", within=5, run="masked")
+    assert errors(lab, "masked") == ["too-large"]
 
 
 @virtually
@@ -390,19 +391,13 @@ async def test_nine_tenths_of_a_second_are_waited_for() -> None:
 
 @virtually
 async def test_questions_items_and_errors_of_expressions_are_masked_too() -> None:
-    def mask(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: mask(of) for key, of in value.items()}
-        if isinstance(value, list):
-            return [mask(of) for of in value]
-        return value.replace("hunter2", "***") if isinstance(value, str) else value
-
     lab = Lab()
     ask = {"id": "ok", "use": "approve", "with": {"message": "hunter2?"}, "needs": []}
     each = act("each", for_each=["hunter2"], needs=[])
     wrong = act("wrong", needs=[], arguments={"output": "${{ 'hunter2' + 1 }}"})
-    await lab.submit(automation(ask, each, wrong | {"on_error": "continue"}))
-    lab.start(mask=mask)
+    uses = act("uses", needs=[], arguments={"x": "${{ secrets.PASSWORD }}"})
+    await lab.submit(automation(ask, each, wrong | {"on_error": "continue"}, uses))
+    lab.start(secrets=await keeping(PASSWORD="hunter2"))
     await lab.reach("waiting")
     assert not [e for e in lab.runs.kept["r"].log if b"hunter2" in e.body]
     assert lab.state().items["each"] == ["***"]

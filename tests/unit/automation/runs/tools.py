@@ -8,6 +8,8 @@ from pydantic import JsonValue
 
 from autobot.automation.document import Automation, OnUnknown
 from autobot.automation.runs.attempts import Work
+from autobot.automation.secrets.opened import RunSecrets
+from autobot.contracts.secrets import FakeSecrets
 from autobot.errors import AutoBotError
 
 Tool = Callable[[Any, str, asyncio.Event], Awaitable[JsonValue]]
@@ -44,6 +46,14 @@ def act(step: str, seconds: float = 0, **more: Any) -> dict[str, Any]:
 def approve(step: str, **more: Any) -> dict[str, Any]:
     """A step that waits for a person."""
     return {"id": step, "use": "approve", "with": {"message": "?"}} | more
+
+
+async def keeping(**values: str) -> RunSecrets:
+    """Secrets of these values."""
+    store = FakeSecrets()
+    for name, value in values.items():
+        await store.set(name, value, "me")
+    return RunSecrets(store.open)
 
 
 def failing(error: AutoBotError, times: int = 1_000) -> Any:

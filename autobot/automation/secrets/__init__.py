@@ -1,0 +1,1 @@
+"""Secrets in runs: opened when a step begins, and taken out of what is written down."""
