@@ -73,7 +73,8 @@ class Client:
             response = await self._http.request(method, path, **options)
         raise_for_error(response.status_code, response.content)
         kind = response.headers.get("content-type", "")
-        body = response.json() if kind.startswith("application/json") else response.content
+        is_json = kind.startswith("application/json") and response.content  # a 204 has none
+        body = response.json() if is_json else response.content
         return Answer(body, where_it_ran(response.headers))
 
     @contextlib.contextmanager

@@ -12,6 +12,7 @@
     ├── TooSlow                       408 too-slow
     ├── Conflict                      409 conflict
     │   ├── ProfileDamaged            409 profile-damaged
+    │   ├── Stale                     409 stale
     │   └── WheelTaken                423 wheel-taken      (Retry-After)
     ├── TooLarge                      413 too-large
     ├── Invalid                       422 invalid
@@ -31,7 +32,8 @@
 
 Those of one room stand in its folder: `SessionEnded`, `WheelTaken`, `ProfileDamaged`,
 `ElementFailed`, `PageFailed` and `ModelFailed` in room browser, `BadModelFile` in room llm; and
-`InvalidAutomation`, `InvalidExpression` and `Cancelled` in `autobot.automation`. No answer carries
+`InvalidAutomation`, `InvalidExpression` and `Cancelled` in `autobot.automation`, `Stale` in
+`autobot.contracts.automations`. No answer carries
 `Cancelled`, which a run's journal says of a step that was called off, nor the last two:
 `ApiError` is what the CLI was told, `SetupError` that the machine lacks something, with the remedy.
 

@@ -64,10 +64,15 @@ class Application(_Part):
 
 
 class Public(_Part):
-    """Paths that GET and HEAD read without an API key: these, and all that begin with ``below``."""
+    """Paths that GET and HEAD read without an API key: these, and all that begin with ``below``.
+
+    POST needs none on what begins with ``signed_below``: what is sent there is signed, which the
+    route itself checks.
+    """
 
     paths: tuple[Path_, ...] = ()
     below: Path_ | None = None
+    signed_below: Path_ | None = None
 
 
 class Redis(_Part):

@@ -11,14 +11,13 @@ from autobot.automation.expressions import OPEN, texts
 from autobot.automation.graph import edges, error_branch, handlers
 from autobot.automation.inputs import value_mistake
 from autobot.automation.reading import Source, load
+from autobot.automation.runs.waits import CALL
 from autobot.automation.schedule import cron_mistake, zone_mistake
 from autobot.automation.scopes import Scopes
 from autobot.automation.world import Found, NoSuch, Path, World, worded
 from autobot.errors import Invalid
 from autobot.schemas.json_schema import Budget
 
-CALL = "call"
-"""The tool that runs another automation, which ``with.automation`` names."""
 LENGTHS = {"wait": "seconds", "approve": "timeout"}
 """What is a length of time among the arguments of tools that wait."""
 
@@ -153,9 +152,6 @@ def _calls(automation: Automation, world: World) -> Found:
     """An automation that calls itself, by way of others too."""
     for position, step in enumerate(automation.steps):
         if step.use != CALL:
-            continue
-        if CALL not in (world.tools or ()):  # no room's: whether it is there does not vary
-            yield ("steps", position, "use"), "automations cannot call each other"
             continue
         where: Path = ("steps", position, "with", "automation")
         name = step.arguments.get("automation")

@@ -19,7 +19,10 @@ class Kept:
     """An automation. ``draft`` is the text as its author wrote it, ``revision`` counts its changes.
 
     ``version`` is the published one; its runs act as the API key ``principal``. ``changed`` is
-    milliseconds of Unix time.
+    milliseconds of Unix time. ``write`` numbers the last write of anything in it: those of all
+    automations have one count, which only grows, also when one is removed and made again.
+    ``hook`` numbers the secret of its webhook. ``since`` is when it was turned on or off, and
+    ``reason`` why off, where the platform did it.
     """
 
     name: str
@@ -30,6 +33,18 @@ class Kept:
     enabled: bool = False
     version: str | None = None
     principal: str | None = None
+    write: int = 0
+    since: int = 0
+    hook: int = 1
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What is noted last of something, empty where nothing is, and how often it was noted."""
+
+    value: str = ""
+    count: int = 0
 
 
 class Stale(Conflict):
@@ -74,7 +89,7 @@ class Automations(Protocol):
         """
         ...
 
-    async def enable(self, name: str, enabled: bool) -> Kept:
+    async def enable(self, name: str, enabled: bool, reason: str = "") -> Kept:
         """Let it start runs or not. Raises `NotFound`."""
         ...
 
@@ -86,6 +101,14 @@ class Automations(Protocol):
         """Return a version's text."""
         ...
 
+    async def noted(self, what: str) -> Noted:
+        """What was noted of it."""
+        ...
+
+    async def note(self, what: str, count: int, value: str) -> None:
+        """Note a value, unless it was noted more than ``count`` times: somebody else did."""
+        ...
+
 
 class FakeAutomations:
     """`Automations` in memory; ``clock`` gives milliseconds of Unix time."""
@@ -94,6 +117,13 @@ class FakeAutomations:
         self._clock = clock
         self._kept: dict[str, Kept] = {}
         self._documents: dict[str, str] = {}
+        self._notes: dict[str, Noted] = {}
+        self._writes = 0
+
+    def _keep(self, kept: Kept) -> Kept:
+        self._writes += 1
+        self._kept[kept.name] = replace(kept, write=self._writes)
+        return self._kept[kept.name]
 
     async def all(self) -> Sequence[Kept]:
         return [self._kept[name] for name in sorted(self._kept)]
@@ -112,11 +142,10 @@ class FakeAutomations:
         if current is None and len(self._kept) >= MOST_AUTOMATIONS:
             raise too_many()
         base = current or Kept(name, "", 0, "", 0)
-        kept = replace(
-            base, draft=draft, author=author, revision=base.revision + 1, changed=self._clock()
+        revision = base.revision + 1
+        return self._keep(
+            replace(base, draft=draft, author=author, revision=revision, changed=self._clock())
         )
-        self._kept[name] = kept
-        return kept
 
     async def publish(
         self, name: str, revision: int, version: str, document: str, principal: str
@@ -125,20 +154,28 @@ class FakeAutomations:
         if current.revision != revision:
             raise Stale(None, current)
         self._documents[version] = document
-        self._kept[name] = replace(current, version=version, principal=principal, enabled=True)
-        return self._kept[name]
+        on = replace(current, enabled=True, since=self._clock(), reason="")
+        return self._keep(replace(on, version=version, principal=principal))
 
-    async def enable(self, name: str, enabled: bool) -> Kept:
-        self._kept[name] = replace(await self.get(name), enabled=enabled)
-        return self._kept[name]
+    async def enable(self, name: str, enabled: bool, reason: str = "") -> Kept:
+        kept = await self.get(name)
+        now = self._clock()
+        return self._keep(replace(kept, enabled=enabled, since=now, reason=reason))
 
     async def delete(self, name: str) -> Kept:
-        gone = await self.get(name)
+        gone = self._keep(await self.get(name))
         del self._kept[name]
         return gone
 
     async def document(self, version: str) -> str | None:
         return self._documents.get(version)
+
+    async def noted(self, what: str) -> Noted:
+        return self._notes.get(what, Noted())
+
+    async def note(self, what: str, count: int, value: str) -> None:
+        if self._notes.get(what, Noted()).count == count:
+            self._notes[what] = Noted(value, count + 1)
 
 
 def missing(name: str) -> NotFound:

@@ -224,9 +224,18 @@ class Runs(Protocol):
         that have begun go on, and more can be made."""
         ...
 
+    async def ends(self, limit: int = 100) -> Sequence[Run]:
+        """Return runs that have ended and whose end nobody has `acknowledge`-d, the first to end
+        first: whatever follows from an end is done before that, so none is passed over."""
+        ...
+
+    async def acknowledge(self, runs: Sequence[str]) -> None:
+        """All that follows from the end of these runs is done."""
+        ...
+
     async def prune(self, limit: int = 100) -> int:
         """Delete at most ``limit`` runs that ended and are kept no longer, as their `NewRun` says.
-        Return how many."""
+        Those whose end is not acknowledged stay. Return how many."""
         ...
 
     async def schedule(
@@ -285,6 +294,7 @@ class _Kept:
     parked: int | None = None
     ending: bool = False
     expires: int | None = None
+    acknowledged: bool = False
     most_kept: int = MOST_KEPT
     kept_s: int = KEPT_S
     taken_until: int = 0
@@ -480,9 +490,27 @@ class FakeRuns:
             if not held and kept.automation == automation and kept.parked is not None:
                 kept.due, kept.parked = kept.parked, None
 
+    async def ends(self, limit: int = 100) -> Sequence[Run]:
+        over = [
+            (kept.ended, name)
+            for name, kept in self.kept.items()
+            if kept.ended is not None and not kept.acknowledged
+        ]
+        runs = [await self.get(name) for _, name in sorted(over)[:limit]]
+        return [run for run in runs if run is not None]
+
+    async def acknowledge(self, runs: Sequence[str]) -> None:
+        for run in runs:
+            if kept := self.kept.get(run):
+                kept.acknowledged = True
+
     async def prune(self, limit: int = 100) -> int:
         now = self._clock()
-        over = sorted((k.expires, name) for name, k in self.kept.items() if k.expires is not None)
+        over = sorted(
+            (kept.expires, name)
+            for name, kept in self.kept.items()
+            if kept.expires is not None and kept.acknowledged
+        )
         gone = [name for expires, name in over if expires <= now][:limit]
         for name in gone:
             self._gone[name] = self.kept.pop(name).taken_until

@@ -38,18 +38,27 @@ class Registry:
     ) -> None:
         """``applications`` are those that have tools, by their names in Serve. The names of their
         tools begin with their room's."""
-        self._applications = applications
+        self._applications = dict(applications)
         self._away, self._room_of = away, room_of
         self._fresh_s = fresh_s
         self._described: dict[str, Sequence[ToolInfo]] = {}
         self._described_at: float | None = None
         self._describing: asyncio.Future[None] | None = None
 
+    def add(self, application: str, tools: Tools) -> None:
+        """Have the tools of one more application."""
+        self._applications[application] = tools
+
     async def tools(self) -> Sequence[ToolInfo]:
         """Every tool known, in the order of their names."""
         await self._known()
         known = [info for infos in self._described.values() for info in infos]
         return sorted(known, key=lambda info: info.name)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every application has described its tools."""
+        return self._described.keys() >= self._applications.keys()
 
     async def allowed(self, caller: KeyRecord) -> Sequence[ToolInfo]:
         """Those of `tools` that the caller's key may use."""

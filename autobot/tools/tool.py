@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -45,6 +45,16 @@ Given = TypeVar("Given", bound=BaseModel)
 Result = TypeVar("Result", bound=BaseModel)
 
 
+def read_arguments(kind: type[Given], arguments: Any) -> Given:
+    """Raises `Invalid`, which names the first mistake."""
+    try:
+        given = dict(arguments) if isinstance(arguments, Mapping) else arguments
+        return kind.model_validate(given)
+    except ValidationError as error:
+        where, what = first_mistake(error.errors())
+        raise Invalid(f"{where}: {what}" if where else what).of(where) from None
+
+
 @dataclass(frozen=True)
 class Tool(Generic[Given, Result]):
     """A tool as its room defines it; the words mean what they mean in `ToolInfo`.
@@ -77,14 +87,6 @@ class Tool(Generic[Given, Result]):
             longest_s=self.longest_s,
         )
 
-    def read(self, arguments: JsonObject) -> Given:
-        """Raises `Invalid`, which names the first mistake."""
-        try:
-            return self.arguments.model_validate(dict(arguments))
-        except ValidationError as error:
-            where, what = first_mistake(error.errors())
-            raise Invalid(f"{where}: {what}" if where else what).of(where) from None
-
 
 class ToolSet:
     """`Tools` of one application: what its room defines."""
@@ -104,7 +106,7 @@ class ToolSet:
         for scope in tool.scopes:
             if not call.caller.allows(scope):
                 raise Forbidden(f"This API key lacks the scope '{scope}'.")
-        arguments = tool.read(call.arguments)
+        arguments = read_arguments(tool.arguments, call.arguments)
         seconds = min(call.within_s, tool.longest_s)
         limit = asyncio.timeout(seconds)
         try:

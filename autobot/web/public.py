@@ -8,6 +8,8 @@ EVERYWHERE = frozenset({"/health"})
 
 def is_public(public: Public, method: str, path: str) -> bool:
     """Whether this is a request that needs no key, in a room that says ``public`` of itself."""
+    if method == "POST":
+        return public.signed_below is not None and path.startswith(public.signed_below)
     if method not in ("GET", "HEAD"):
         return False
     if path in EVERYWHERE or path in public.paths:

@@ -18,12 +18,15 @@ from autobot.platform.topology import TopologyFile, cluster_file
 from autobot.serving.calls import client
 from autobot.serving.room import NO_KEYS, RoomReplica
 from autobot.tools.registry import LONGEST_S, Registry
+from deployments.main.automation.hooks import HookSecrets
 from deployments.main.automation.room import AutomationRoom
 from deployments.main.health.cluster import ClusterView
 from deployments.main.room import main_routes
 
 WRITE_DEADLINE_S = 3.0
 SNAPSHOT_DEADLINE_S = 90.0
+AUTOMATION = "automation"
+"""What the registry calls the tools of this replica itself."""
 NO_BACKUP = "Room redis, which has the data, does not answer ({})."
 
 
@@ -108,8 +111,15 @@ class Main(RoomReplica):
             registry,
             self.cluster.spread_keys,
             secrets,
+            self._room_states,
+            HookSecrets((self.settings.secrets_dir / SEALING_KEY).read_bytes()),
         )
+        registry.add(AUTOMATION, room.tools)
         return room, secrets
+
+    def _room_states(self) -> dict[str, tuple[str, str | None]]:
+        rooms = self.monitor.health.rooms
+        return {name: (health.state, health.reason) for name, health in rooms.items()}
 
     def _registry(self) -> Registry:
         tools: dict[str, Tools] = {}
@@ -119,10 +129,15 @@ class Main(RoomReplica):
                 if application.tools and application.name in names:
                     name = application.name
                     tools[name] = client(Tools, name, unanswered, LONGEST_S)
-        return Registry(tools, self._away, self._rooms.room_of)
+        return Registry(tools, self._away, self._room_of)
+
+    def _room_of(self, application: str) -> str:
+        return AUTOMATION if application == AUTOMATION else self._rooms.room_of(application)
 
     def _away(self, application: str) -> str | None:
         """Why a room cannot answer, as its health has it."""
+        if application == AUTOMATION:
+            return None
         room = self._rooms.room_of(application)
         health = self.monitor.health.rooms[room]
         if health.state != "down":

@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI
 
 from autobot.contracts.backup import FakeBackup
 from autobot.contracts.health import RoomReport
+from autobot.contracts.secrets import FakeSecrets
 from autobot.contracts.keys import FakeKeys
 from autobot.contracts.profiles import FakeProfiles
 from autobot.health import HealthMonitor, Serving
@@ -20,6 +21,7 @@ from deployments.browser.room import BrowserRoom
 from deployments.frontend.routes import Platform, web_routes
 from deployments.frontend.site import Site
 from deployments.llm.ollama_api.relay import forward_routes
+from deployments.main.automation.fake import fake_automation
 from deployments.main.room import main_routes
 from deployments.npu.embeddings.api import embedding_routes
 from deployments.npu.embeddings.service import Embedder
@@ -85,7 +87,12 @@ class NoCluster:
 def _main(keys: Keys) -> APIRouter:
     monitor = HealthMonitor({"main": ["main"]}, _probe, _serving)
     registry = Registry({})
-    return main_routes(monitor, NoCluster(), keys.ring, FakeKeys(), FakeBackup(), registry, 1 << 20)
+    kept = FakeKeys()
+    automation = fake_automation(kept, keys.ring, registry)
+    backup = FakeBackup()
+    return main_routes(
+        monitor, NoCluster(), keys.ring, kept, backup, registry, automation, FakeSecrets(), 1 << 20
+    )
 
 
 def _npu() -> dict[str, APIRouter]:

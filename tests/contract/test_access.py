@@ -24,6 +24,7 @@ PUBLIC = {
     ("main", "/openapi.json"),
     ("main", "/docs"),
     ("main", "/docs/{asset}"),
+    ("main", "/hooks/{name}"),  # asks for a signature
     ("frontend", "/config.json"),
     ("frontend", "/{path:path}"),
     ("npu", "/v2/health/live"),

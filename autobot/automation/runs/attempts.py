@@ -34,17 +34,26 @@ DEEPEST = 64
 class Work:
     """What one attempt has to do, in the name of the API key ``principal``.
 
-    ``key`` is the same for every attempt of one step of one run: a receiver that honours keys of
-    idempotency does it once. ``deadline`` is on the event loop's clock. Once ``cancel`` is set
-    there are `CANCEL_S` to end in.
+    ``run`` and ``place`` say of which step it is. ``key`` is the same for every attempt of one step
+    of one run: a receiver that honours keys of idempotency does it once. ``deadline`` is on the
+    event loop's clock. Once ``cancel`` is set there are `CANCEL_S` to end in.
     """
 
+    run: str
+    place: Place
     use: str
     arguments: JsonValue = field(repr=False)
     principal: str
     key: str
     deadline: float
     cancel: asyncio.Event
+
+
+@dataclass(frozen=True, slots=True)
+class WaitFor:
+    """What a step gives that goes on elsewhere: its result comes when ``run`` ends."""
+
+    run: str
 
 
 class StepKinds(Protocol):
@@ -58,7 +67,7 @@ class StepKinds(Protocol):
         """What to do about an attempt whose worker vanished, where the step does not say."""
         ...
 
-    async def execute(self, work: Work) -> JsonValue:
+    async def execute(self, work: Work) -> JsonValue | WaitFor:
         """Do it and return the step's output.
 
         An `AutoBotError` says by its ``status`` whether another attempt makes sense, and by
@@ -80,6 +89,7 @@ class Attempt:
     def __init__(
         self,
         start: Start,
+        run: str,
         key: str,
         principal: str,
         kinds: StepKinds,
@@ -90,7 +100,7 @@ class Attempt:
         self._secrets = secrets
         self._cancel = asyncio.Event()
         self._stopping: asyncio.TimerHandle | None = None
-        self._task = asyncio.create_task(self._execute(kinds, key, principal))
+        self._task = asyncio.create_task(self._execute(kinds, run, key, principal))
         self._task.add_done_callback(lambda task: done())
 
     @property
@@ -103,7 +113,9 @@ class Attempt:
         """Whether there is a result."""
         return self._task.done()
 
-    async def _execute(self, kinds: StepKinds, key: str, principal: str) -> JsonValue:
+    async def _execute(
+        self, kinds: StepKinds, run: str, key: str, principal: str
+    ) -> JsonValue | WaitFor:
         """What does not end although it is cancelled is left alone: the run goes on without it.
 
         What comes once the time is over may be half a result, and does not count.
@@ -111,9 +123,10 @@ class Attempt:
         start = self.start
         deadline = asyncio.get_running_loop().time() + start.timeout
 
-        async def execute() -> JsonValue:
+        async def execute() -> JsonValue | WaitFor:
             arguments = await self._arguments(deadline)
-            work = Work(start.use, arguments, principal, key, deadline, self._cancel)
+            use = start.use
+            work = Work(run, self.place, use, arguments, principal, key, deadline, self._cancel)
             return await kinds.execute(work)
 
         working = asyncio.ensure_future(execute())
@@ -156,6 +169,13 @@ class Attempt:
         self._task.cancel()
         with contextlib.suppress(BaseException):
             await self._task
+
+    @property
+    def waits_for(self) -> WaitFor | None:
+        """The run whose end is this attempt's result, once it is `over`."""
+        done = not self._task.cancelled() and self._task.exception() is None
+        result = self._task.result() if done else None
+        return result if isinstance(result, WaitFor) else None
 
     def result(self, mask: Mask) -> tuple[JsonValue, bytes]:
         """Return the output without secrets, and the JSON to be stored; raises `AutoBotError`.

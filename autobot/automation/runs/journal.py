@@ -22,13 +22,14 @@ Place = tuple[str, int | None]
 """A step's id, and the number of its item where the step is a loop."""
 
 Outcome = Literal["succeeded", "failed", "cancelled"]
-Answer = Literal["approve", "reject", "retry", "fail", "done"]
+Answer = Literal["approve", "reject", "retry", "fail", "done", "ended"]
 
 
 @dataclass(frozen=True, slots=True)
 class Created:
     """The beginning. ``version`` is the id of the version that the whole run keeps to, and
-    ``principal`` of the API key in whose name its steps act."""
+    ``principal`` of the API key in whose name its steps act. ``parent`` is the step that waits for
+    its end, and ``depth`` counts the runs that led to this one."""
 
     kind: ClassVar[str] = "created"
     version: str
@@ -36,6 +37,8 @@ class Created:
     trigger: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     retry_of: str | None = None
     principal: str = ""
+    parent: Mapping[str, Any] | None = None
+    depth: int = 0
     schema: int = SCHEMA
 
 
@@ -104,23 +107,26 @@ class Expanded(_AtPlace):
 class Waiting(_AtPlace):
     """Nothing happens before ``until``, or before a person answers.
 
-    ``on`` is ``time``, ``approval``, or ``unknown``: a person says what became of an attempt whose
-    worker vanished.
+    ``on`` is ``time``, ``approval``, ``unknown``: a person says what became of an attempt whose
+    worker vanished; or ``run``: the end of another run, which ``detail`` names.
     """
 
     kind: ClassVar[str] = "waiting"
-    on: Literal["time", "approval", "unknown"] = "time"
+    on: Literal["time", "approval", "unknown", "run"] = "time"
     until: int | None = None
     detail: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
 
 
 @dataclass(frozen=True, slots=True)
 class Answered(_AtPlace):
-    """Asked from outside: a person's answer to what waits."""
+    """Asked from outside: the answer to what waits, by a person's key or by the run that it waited
+    for, which ``ended`` with this ``output`` or ``error``."""
 
     kind: ClassVar[str] = "answered"
     answer: Answer = "approve"
     by: str = ""
+    output: JsonValue = None
+    error: Mapping[str, JsonValue] | None = None
 
 
 @dataclass(frozen=True, slots=True)

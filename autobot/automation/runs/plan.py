@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from autobot.automation.document import Automation, OnUnknown, Step
 from autobot.automation.errors import InvalidExpression
-from autobot.automation.expressions import Reference, references
+from autobot.automation.expressions import Reference, reads_item, references
 from autobot.automation.graph import edges
 from autobot.automation.runs.handling import in_order, last_branch
 from autobot.automation.runs.results import result_of
@@ -61,7 +61,10 @@ def _references(value: object) -> frozenset[Reference]:
 
 
 def _reads_item(step: Step) -> bool:
-    return any(of.root in ("item", "index") for of in _references(step.condition))
+    try:
+        return reads_item(step.condition)
+    except InvalidExpression:
+        return False
 
 
 def _steps_read(step: Step) -> frozenset[str]:

@@ -131,6 +131,7 @@ def _fits(waiting: Waiting, entry: Answered) -> bool:
     answers: dict[str, tuple[Answer, ...]] = {
         "approval": ("approve", "reject"),
         "unknown": ("retry", "fail", "done"),
+        "run": ("ended",),
     }
     return entry.answer in answers.get(waiting.on, ())
 

@@ -22,6 +22,8 @@ from autobot.errors import Invalid, TooLarge
 
 WAITS = frozenset({"wait", "approve"})
 """The tools that the interpreter knows itself."""
+CALL = "call"
+"""The tool that starts a run of another automation and waits for its end."""
 
 
 def wait_for(use: str, place: Place, arguments: JsonValue, now: int, longest: int) -> Waiting:
@@ -86,6 +88,9 @@ def outcome(place: Place, state: PlaceState, now: int) -> JournalEntry | None:
             return Succeeded(*place, output={})
         case "approval":
             return Succeeded(*place, output={"approved": False, "by": None})
+        case "run":
+            detail = "The run that it started has not ended in time."
+            return Failed(*place, error={"type": "timeout", "detail": detail})
         case _:
             return Failed(*place, error={"type": "timeout", "detail": "Nobody answered in time."})
 
@@ -97,6 +102,10 @@ def _answered(place: Place, answer: Answered) -> JournalEntry | None:
             return Succeeded(*place, output={"approved": approved, "by": answer.by})
         case "done":
             return Succeeded(*place)
+        case "ended" if answer.error is not None:
+            return Failed(*place, error=answer.error)
+        case "ended":
+            return Succeeded(*place, output=answer.output)
         case "fail":
             return Failed(*place, error={"type": "unknown", "detail": f"So said {answer.by}."})
         case _:

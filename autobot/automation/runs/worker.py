@@ -198,7 +198,13 @@ class Worker:
         key = "/".join(str(part) for part in (self.lease.run, step, iteration) if part is not None)
         principal = self._state.created.principal if self._state.created else ""
         self._attempts[start.entry.place] = Attempt(
-            start, key, principal, self._of.kinds, self._of.secrets, self._wake.set
+            start,
+            self.lease.run,
+            key,
+            principal,
+            self._of.kinds,
+            self._of.secrets,
+            self._wake.set,
         )
 
     async def _sleep(self, due: int | None) -> None:
@@ -252,6 +258,8 @@ class Worker:
     async def _settle(self, attempt: Attempt) -> JournalEntry:
         """Return the entry for an attempt that is over; a large result goes into a blob first."""
         place = attempt.place
+        if waits := attempt.waits_for:
+            return Waiting(*place, on="run", until=self._latest(), detail={"run": waits.run})
         try:
             output, body = attempt.result(self._mask)
         except AutoBotError as error:
@@ -279,11 +287,15 @@ class Worker:
         detail = described(error, self._mask)
         policy = self._interpreter.policy(step) if isinstance(error, Timeout) else "retry"
         if policy == "ask":
-            until = now + longest * 1000
-            return Waiting(*place, on="unknown", until=until, detail=detail)
+            return Waiting(*place, on="unknown", until=self._latest(), detail=detail)
         failures = self._state.places[place].failures
         again = retry_at(step, failures, error, now, longest, self._of.random)
         return Failed(*place, error=detail, retry_at=again if policy == "retry" else None)
+
+    def _latest(self) -> int:
+        """Until when a step may wait that begins to wait now."""
+        assert self._interpreter is not None
+        return self._of.now() + self._interpreter.automation.limits.waiting * 1000
 
     async def _read_blobs(self) -> None:
         """Have those large results in memory that a step may read, and no others."""

@@ -32,7 +32,8 @@ from deployments.main.automation.schemas import (
     run_detail,
     run_info,
 )
-from deployments.main.automation.service import PAGE, AutomationService
+from deployments.main.automation.service import AutomationService
+from deployments.main.automation.starts import PAGE, Starts, Trigger, run_name
 
 Caller = Annotated[KeyRecord, Depends(require("automation"))]
 LONGEST_WAIT_S = 60
@@ -48,7 +49,7 @@ DOCUMENT: dict[str, Any] = {
 }
 
 
-def automation_routes(service: AutomationService) -> APIRouter:
+def automation_routes(service: AutomationService, starts: Starts) -> APIRouter:
     """The routes of automations."""
     router = APIRouter(prefix="/api/automations", tags=["automations"])
 
@@ -78,7 +79,7 @@ def automation_routes(service: AutomationService) -> APIRouter:
         """Replace the draft of that revision; what is published goes on as it is. 409 when there is
         a newer draft."""
         text = await _text(request)
-        if service.check(text).automation.name != name:
+        if (await service.check(text)).automation.name != name:
             raise Invalid("The document has another name: that would be another automation.")
         return _detail(await service.save(text, caller, revision))
 
@@ -108,20 +109,21 @@ def automation_routes(service: AutomationService) -> APIRouter:
     ) -> StartedRun:
         """Start a run; with `wait` answer once it has ended, or after so many seconds. Under the
         same `Idempotency-Key` it is the same run."""
-        run = await service.start(name, body.inputs, caller, idempotency_key)
-        return StartedRun(id=run, state=await _state_after(service, run, wait))
+        wanted = run_name(name, caller.id, idempotency_key)
+        run = await starts.start(name, wanted, body.inputs, Trigger("manual", caller.id))
+        return StartedRun(id=run, state=await _state_after(starts, run, wait))
 
     @router.get("/{name}/runs")
     async def list_runs_of(
         name: str, caller: Caller, state: State | None = None, limit: int = 100
     ) -> list[RunInfo]:
         """List its runs, the newest first."""
-        return [run_info(run) for run in await service.runs.list(name, state, limit=limit)]
+        return [run_info(run) for run in await starts.runs.list(name, state, limit=limit)]
 
     return router
 
 
-def run_routes(service: AutomationService) -> APIRouter:
+def run_routes(starts: Starts) -> APIRouter:
     """The routes of runs."""
     router = APIRouter(prefix="/api/runs", tags=["runs"])
 
@@ -135,14 +137,14 @@ def run_routes(service: AutomationService) -> APIRouter:
     ) -> list[RunInfo]:
         """List runs, the newest first."""
         cursor = None if before is None else (before, "")
-        runs = await service.runs.list(automation, state, cursor, limit)
+        runs = await starts.runs.list(automation, state, cursor, limit)
         return [run_info(run) for run in runs]
 
     @router.get("/{run}")
     async def get_run(run: str, caller: Caller) -> RunDetail:
         """Return a run with what has become of its steps."""
-        shown = await _run(service, run)
-        return run_detail(shown, fold(decoded(await service.journal(run))))
+        shown = await _run(starts, run)
+        return run_detail(shown, fold(decoded(await starts.journal(run))))
 
     @router.get("/{run}/events", response_class=EventStream)
     async def run_events(
@@ -153,8 +155,8 @@ def run_routes(service: AutomationService) -> APIRouter:
     ) -> Response:
         """Stream the journal as server-sent events, whose ids are its numbers: with `Last-Event-ID`
         it goes on there. It ends with the run, or with `follow=false` where the journal ends."""
-        await _run(service, run)
-        events = _events(service, run, last_event_id, follow)
+        await _run(starts, run)
+        events = _events(starts, run, last_event_id, follow)
         return EventStream(events, events, {})
 
     @router.post("/{run}/retry", status_code=202)
@@ -165,7 +167,7 @@ def run_routes(service: AutomationService) -> APIRouter:
     ) -> StartedRun:
         """Go on from a step of a run that ended, as a new run of the same version: what does not
         depend on the step is taken over. Without `from` it begins again."""
-        again = await service.retry(run, step, caller)
+        again = await starts.retry(run, step, caller)
         return StartedRun(id=again, state="queued")
 
     @router.post("/{run}/{what}", status_code=202)
@@ -173,18 +175,18 @@ def run_routes(service: AutomationService) -> APIRouter:
         """Cancel, pause or resume a run."""
         if what not in ("cancel", "pause", "resume"):
             raise NotFound(f"A run knows no '{what[:40]}'.")
-        await service.ask(run, what, caller)
-        return run_info(await _run(service, run))
+        await starts.ask(run, what, caller)
+        return run_info(await _run(starts, run))
 
     @router.post("/{run}/approvals/{step}", status_code=202)
     async def decide(run: str, step: str, body: Decision, caller: Caller) -> RunInfo:
         """Answer what a step waits for. 409 when it waits for nothing of that kind."""
-        state = fold(decoded(await service.journal(run)))
+        state = fold(decoded(await starts.journal(run)))
         entry, asked = _answer(state, step, body, caller.id)
-        outcome = await service.runs.ask(run, asked, encode(entry), "answer")
+        outcome = await starts.runs.ask(run, asked, encode(entry), "answer")
         if outcome in ("ended", "duplicate"):
             raise Conflict("That was answered already.")
-        return run_info(await _run(service, run))
+        return run_info(await _run(starts, run))
 
     return router
 
@@ -205,33 +207,33 @@ async def _text(request: Request) -> str:
         raise Invalid("The document is not UTF-8.") from None
 
 
-async def _run(service: AutomationService, run: str) -> Run:
-    shown = await service.runs.get(run)
+async def _run(starts: Starts, run: str) -> Run:
+    shown = await starts.runs.get(run)
     if shown is None:
         raise NotFound(f"There is no run '{run[:100]}'.")
     return shown
 
 
-async def _state_after(service: AutomationService, run: str, seconds: int) -> State:
+async def _state_after(starts: Starts, run: str, seconds: int) -> State:
     ends = asyncio.get_running_loop().time() + seconds
     while True:
-        state = (await _run(service, run)).state
+        state = (await _run(starts, run)).state
         if state in ENDED or asyncio.get_running_loop().time() >= ends:
             return state
         await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def _events(
-    service: AutomationService, run: str, after: int, follow: bool
+    starts: Starts, run: str, after: int, follow: bool
 ) -> AsyncGenerator[bytes, None]:
     while True:
-        page = await service.runs.read(run, after, PAGE)
+        page = await starts.runs.read(run, after, PAGE)
         for entry in page:
             yield _event(entry)
         after += len(page)
         if len(page) == PAGE:
             continue
-        shown = await service.runs.get(run)
+        shown = await starts.runs.get(run)
         over = shown is None or (shown.state in ENDED and shown.seq <= after)
         if over or not follow:
             return
@@ -255,6 +257,8 @@ def _answer(state: RunState, step: str, body: Decision, by: str) -> tuple[Answer
         answer = "approve" if body.approved else "reject"
     elif place.waiting.on == "unknown" and body.outcome is not None:
         answer = body.outcome
+    elif place.waiting.on in ("time", "run"):
+        raise Conflict(f"The step '{step[:64]}' waits for no person.")
     else:
         wanted = "approved" if place.waiting.on == "approval" else "outcome"
         raise Conflict(f"The step '{step[:64]}' waits for `{wanted}`.")

@@ -114,6 +114,13 @@ class RedisRuns:
     async def hold(self, automation: str, held: bool) -> None:
         await self._run("hold", automation, int(held))
 
+    async def ends(self, limit: int = 100) -> Sequence[Run]:
+        return [_run(shown) for shown in await self._run("ends", limit)]
+
+    async def acknowledge(self, runs: Sequence[str]) -> None:
+        if runs:
+            await self._run("acknowledge", *runs)
+
     async def prune(self, limit: int = 100) -> int:
         return await self._run("prune", limit)
 

@@ -1,29 +1,30 @@
-"""Steps are done by the rooms' tools, in the name of the automation's own API key."""
+"""Steps are done by the rooms' tools, in the name of the automation's own API key, or by other
+runs."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import structlog
 from pydantic import JsonValue
 
 from autobot.automation.document import OnUnknown
-from autobot.automation.runs.attempts import Work
+from autobot.automation.runs.attempts import WaitFor, Work
+from autobot.automation.runs.waits import CALL
 from autobot.contracts.tools import ToolCall, ToolInfo
 from autobot.errors import Forbidden, Invalid
 from autobot.keys import KeyRing
 from autobot.tools.registry import Registry
+from deployments.main.automation.tools import PREFIX
 
-log = structlog.get_logger()
-
-REFRESH_S = 15.0
+Call = Callable[[Work], Awaitable[WaitFor]]
 
 
 class ToolKinds:
     """`StepKinds` of the registry's tools; `knows` says what was there at the last `refresh`."""
 
-    def __init__(self, registry: Registry, keys: KeyRing) -> None:
-        self._registry, self._keys = registry, keys
+    def __init__(self, registry: Registry, keys: KeyRing, call: Call) -> None:
+        """``call`` starts another automation."""
+        self._registry, self._keys, self._call = registry, keys, call
         self._infos: Mapping[str, ToolInfo] = {}
 
     @property
@@ -31,29 +32,31 @@ class ToolKinds:
         """The tools by name."""
         return self._infos
 
+    @property
+    def complete(self) -> bool:
+        """Whether every room has described its tools since this program began."""
+        return self._registry.complete
+
     async def refresh(self) -> None:
         """Ask the rooms anew; one that does not answer keeps its tools."""
         await self._registry.refresh()
-        self._infos = {info.name: info for info in await self._registry.tools()}
-
-    async def stay_fresh(self) -> None:
-        """Refresh for ever."""
-        while True:
-            try:
-                await self.refresh()
-            except Exception as error:  # the next turn is a new chance
-                log.warning("automation.tools_not_read", reason=repr(error))
-            await asyncio.sleep(REFRESH_S)
+        tools = await self._registry.tools()
+        # Steps `call` automations, and hold nothing while they wait.
+        self._infos = {info.name: info for info in tools if not info.name.startswith(PREFIX)}
 
     def knows(self, use: str) -> bool:
-        return use in self._infos
+        return use == CALL or use in self._infos
 
     def on_unknown(self, use: str) -> OnUnknown:
+        if use == CALL:
+            return "retry"  # it is the same run again
         info = self._infos.get(use)
         return info.on_unknown if info else "ask"
 
-    async def execute(self, work: Work) -> JsonValue:
+    async def execute(self, work: Work) -> JsonValue | WaitFor:
         """Run the tool. Raises as it does, and `Forbidden` once the automation's key is gone."""
+        if work.use == CALL:
+            return await self._call(work)
         if not isinstance(work.arguments, Mapping):
             raise Invalid(f"{work.use} takes an object.")
         caller = self._keys.record(work.principal)

@@ -1,17 +1,20 @@
 """`Automations` on Redis.
 
 autobot:main:automations       a set of names
+autobot:main:automations:writes  how many writes there were
 autobot:main:automation:NAME   a hash: draft, revision, author, changed, enabled, version,
-                               principal
+                               principal, write, since, reason
+autobot:main:noted:WHAT        a hash: value, count
 autobot:main:version:ID        a version's document
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import redis.asyncio
 
-from autobot.contracts.automations import MOST_AUTOMATIONS, Kept, Stale, missing, too_many
+from autobot.contracts.automations import MOST_AUTOMATIONS, Kept, Noted, Stale, missing, too_many
 from deployments.main.automation.connection import PREFIX, translated
 
 NAMES = f"{PREFIX}automations"
@@ -20,6 +23,14 @@ COMMON = """
 local call = redis.call
 local NAMES = 'autobot:main:automations'
 local key = 'autobot:main:automation:' .. ARGV[1]
+local function clock()
+    local t = call('TIME')
+    return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+local function write(...)
+    call('HSET', key, 'write', call('INCR', NAMES .. ':writes'), ...)
+    return 'ok'
+end
 """
 
 # ARGV: name, draft, author, revision or '', most
@@ -28,11 +39,9 @@ local have = call('HMGET', key, 'revision', 'draft')
 if have[2] == ARGV[2] then return 'ok' end
 if (have[1] or '') ~= ARGV[4] then return 'stale' end
 if not have[1] and call('SCARD', NAMES) >= tonumber(ARGV[5]) then return 'full' end
-local t = call('TIME')
 call('SADD', NAMES, ARGV[1])
-call('HSET', key, 'draft', ARGV[2], 'author', ARGV[3], 'revision', (have[1] or 0) + 1,
-     'changed', t[1] * 1000 + math.floor(t[2] / 1000))
-return 'ok'
+return write('draft', ARGV[2], 'author', ARGV[3], 'revision', (have[1] or 0) + 1,
+             'changed', clock())
 """
 
 # ARGV: name, revision, version, document, principal
@@ -41,21 +50,28 @@ local have = call('HGET', key, 'revision')
 if not have then return 'missing' end
 if have ~= ARGV[2] then return 'stale' end
 call('SET', 'autobot:main:version:' .. ARGV[3], ARGV[4])
-call('HSET', key, 'version', ARGV[3], 'principal', ARGV[5], 'enabled', 1)
-return 'ok'
+return write('version', ARGV[3], 'principal', ARGV[5], 'enabled', 1, 'since', clock(),
+             'reason', '')
 """
 
-# ARGV: name, 0 or 1
+# ARGV: name, 0 or 1, reason
 ENABLE = """
 if call('EXISTS', key) == 0 then return 'missing' end
-call('HSET', key, 'enabled', ARGV[2])
-return 'ok'
+return write('enabled', ARGV[2], 'since', clock(), 'reason', ARGV[3])
 """
 
 # ARGV: name
 DELETE = """
 call('SREM', NAMES, ARGV[1])
 call('UNLINK', key)
+return tostring(call('INCR', NAMES .. ':writes'))
+"""
+
+# ARGV: what, count, value
+NOTE = """
+local noted = 'autobot:main:noted:' .. ARGV[1]
+if (call('HGET', noted, 'count') or '0') ~= ARGV[2] then return 'other' end
+call('HSET', noted, 'value', ARGV[3], 'count', ARGV[2] + 1)
 return 'ok'
 """
 
@@ -65,7 +81,13 @@ class RedisAutomations:
 
     def __init__(self, client: "redis.asyncio.Redis") -> None:
         self._redis = client
-        scripts = {"save": SAVE, "publish": PUBLISH, "enable": ENABLE, "delete": DELETE}
+        scripts = {
+            "save": SAVE,
+            "publish": PUBLISH,
+            "enable": ENABLE,
+            "delete": DELETE,
+            "note": NOTE,
+        }
         self._scripts = {
             name: client.register_script(COMMON + body) for name, body in scripts.items()
         }
@@ -98,18 +120,26 @@ class RedisAutomations:
         word = await self._word("publish", name, revision, version, document, principal)
         return await self._answer(word, name)
 
-    async def enable(self, name: str, enabled: bool) -> Kept:
-        return await self._answer(await self._word("enable", name, int(enabled)), name)
+    async def enable(self, name: str, enabled: bool, reason: str = "") -> Kept:
+        return await self._answer(await self._word("enable", name, int(enabled), reason), name)
 
     async def delete(self, name: str) -> Kept:
         gone = await self.get(name)
-        await self._word("delete", name)
-        return gone
+        return replace(gone, write=int(await self._word("delete", name)))
 
     async def document(self, version: str) -> str | None:
         with translated():
             text: Any = await self._redis.get(f"{PREFIX}version:{version}")
         return None if text is None else text.decode()
+
+    async def noted(self, what: str) -> Noted:
+        with translated():
+            found: Any = await self._redis.hmget(f"{PREFIX}noted:{what}", "value", "count")  # pyright: ignore[reportGeneralTypeIssues]
+        value, count = found
+        return Noted(value.decode(), int(count)) if value is not None else Noted()
+
+    async def note(self, what: str, count: int, value: str) -> None:
+        await self._word("note", what, count, value)
 
     async def _word(self, script: str, *args: Any) -> str:
         with translated():
@@ -145,4 +175,8 @@ def _kept(name: str, fields: Mapping[bytes, bytes]) -> Kept:
         enabled=text.get("enabled") == "1",
         version=text.get("version"),
         principal=text.get("principal"),
+        write=int(text.get("write", 0)),
+        since=int(text.get("since", 0)),
+        reason=text.get("reason", ""),
+        hook=int(text.get("hook", 1)),
     )

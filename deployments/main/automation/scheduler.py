@@ -1,6 +1,5 @@
 """Runs that a clock starts. Any number of replicas may do this at once: see `Runs.fire`."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -13,17 +12,11 @@ from autobot.automation.triggers import Schedule
 from autobot.contracts.automations import Kept
 from autobot.contracts.runs import Fire, NewRun
 from autobot.errors import AutoBotError, NotFound
-from deployments.main.automation.service import (
-    AutomationService,
-    Trigger,
-    milliseconds,
-    schedule_name,
-    schedules,
-)
+from deployments.main.automation.service import milliseconds, schedule_name, schedules
+from deployments.main.automation.starts import Starts, Trigger
 
 log = structlog.get_logger()
 
-LOOK_EVERY_S = 0.5
 TOGETHER = 100
 """Fires taken at once; more wait for the next look, which then comes at once."""
 
@@ -31,34 +24,33 @@ TOGETHER = 100
 class Scheduler:
     """Starts runs at their instants."""
 
-    def __init__(self, service: AutomationService) -> None:
-        self._service = service
+    def __init__(self, starts: Starts) -> None:
+        self._starts = starts
+        self._restored = False
 
-    async def run(self) -> None:
-        """Look for fires for ever."""
-        complete = False
-        while True:
-            many = 0
-            try:
-                complete = complete or await self.restore()
-                many = await self.tick(datetime.now(UTC))
-            except Exception as error:  # the next look is a new chance
-                log.warning("automation.not_scheduled", reason=repr(error))
-            await asyncio.sleep(0 if many == TOGETHER else LOOK_EVERY_S)
+    async def turn(self) -> bool:
+        """Start what is due now. Return whether there may be more."""
+        if not self._restored:
+            await self.restore()
+            self._restored = True
+        return await self.tick(datetime.now(UTC)) == TOGETHER
 
-    async def restore(self) -> bool:
-        """Set the next instants that are missing: whoever published may have died before."""
-        for kept in await self._service.automations.all():
-            automation = await self._service.published(kept) if kept.enabled else None
+    async def restore(self) -> None:
+        """Set the next instants that are missing, and hold what is off: whoever published or
+        switched it off may have died before."""
+        for kept in await self._starts.automations.all():
+            await self._starts.runs.hold(kept.name, not kept.enabled)
+            automation = await self._starts.published(kept) if kept.enabled else None
             for trigger, schedule in schedules(automation).items() if automation else ():
                 for fire in next_fires(schedule, datetime.now(UTC), 1):
                     name = schedule_name(kept.name, trigger)
-                    await self._service.runs.schedule(name, milliseconds(fire), keep=True)
-        return True
+                    await self._starts.runs.schedule(
+                        name, milliseconds(fire), revision=kept.write, keep=True
+                    )
 
     async def tick(self, now: datetime) -> int:
         """Start what is due at ``now``; return how many schedules were due."""
-        fires = await self._service.runs.fires(TOGETHER)
+        fires = await self._starts.runs.fires(TOGETHER)
         for fire in fires:
             await self._fire(fire, now)
         return len(fires)
@@ -67,35 +59,37 @@ class Scheduler:
         name, _, trigger = fire.schedule.rpartition(":")
         found = await self._published(name, trigger)
         if found is None:
-            await self._service.runs.fire(fire, None, None)
+            await self._starts.runs.fire(fire, None, None)
             return
         kept, automation, schedule = found
         first = datetime.fromtimestamp(fire.at / 1000, UTC)
         plan = due(schedule, first - timedelta(seconds=1), max(now, first))
         following = milliseconds(plan.next) if plan.next else None
         if not plan.fires:
-            await self._service.runs.fire(fire, following, None)
+            await self._starts.runs.fire(fire, following, None)
         at = fire.at
         for position, instant in enumerate(plan.fires):
             last = position == len(plan.fires) - 1
             after = following if last else milliseconds(plan.fires[position + 1])
-            run = await self._run(kept, automation, trigger, instant)
-            outcome = await self._service.runs.fire(Fire(fire.schedule, at), after, run)
+            run = self._run(kept, automation, trigger, instant)
+            outcome = await self._starts.runs.fire(Fire(fire.schedule, at), after, run)
+            if run is not None and outcome in ("ok", "there"):
+                await self._starts.made(automation, run.id)
             if outcome == "full":
                 log.warning("automation.full", automation=name, at=instant.isoformat())
             at = after or 0
-        self._service.wake()
+        self._starts.wake()
 
     async def _published(self, name: str, trigger: str) -> tuple[Kept, Automation, Schedule] | None:
         try:
-            kept = await self._service.automations.get(name)
+            kept = await self._starts.automations.get(name)
         except NotFound:
             return None
-        automation = await self._service.published(kept) if kept.enabled else None
+        automation = await self._starts.published(kept) if kept.enabled else None
         schedule = schedules(automation).get(trigger) if automation else None
         return (kept, automation, schedule) if automation and schedule else None
 
-    async def _run(
+    def _run(
         self, kept: Kept, automation: Automation, trigger: str, instant: datetime
     ) -> NewRun | None:
         """The fire's run; None, logged, where its inputs are no inputs."""
@@ -108,4 +102,4 @@ class Scheduler:
             log.warning("automation.bad_inputs", automation=kept.name, reason=error.detail)
             return None
         name = run_id(kept.name, trigger, instant)
-        return await self._service.new_run(kept, automation, name, inputs, started)
+        return self._starts.new_run(kept, automation, name, inputs, started)

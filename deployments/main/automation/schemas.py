@@ -27,6 +27,7 @@ class AutomationInfo(BaseModel):
     enabled: bool
     version: str | None
     published: bool
+    reason: str | None = Field(description="Why the platform turned it off.")
     triggers: list[str]
     mode: str
     next: list[str] = Field(description="When its schedules start runs next.")
@@ -116,6 +117,7 @@ def automation_info(kept: Kept, draft: Automation, current: str) -> AutomationIn
         enabled=kept.enabled,
         version=kept.version,
         published=kept.version == current,
+        reason=kept.reason or None,
         triggers=list(draft.triggers.named()),
         mode=draft.mode,
         next=[fire.isoformat() for fire in sorted(fires)[:NEXT_FIRES]] if kept.enabled else [],

@@ -14,7 +14,9 @@
     autobot:main:runs:parked:AUTOMATION  a sorted set by the instant they fell due: its runs that
                                    may not begin
     autobot:main:runs:ended:of:AUTOMATION  a sorted set by end
-    autobot:main:runs:going        a sorted set of what has ended, by the instant it may be deleted
+    autobot:main:runs:ends         a sorted set by end: those whose end is not acknowledged
+    autobot:main:runs:going        a sorted set of the others that have ended, by the instant they
+                                   may be deleted
     autobot:main:gone:ID           a deleted run's id is taken as long as this key lives
     autobot:main:fires             a sorted set: schedule -> its next instant
     autobot:main:fires:revisions   a hash: schedule -> the greatest revision that set it
@@ -35,6 +37,7 @@ local function log(id) return P .. 'run:' .. id .. ':log' end
 local function blobs(id) return P .. 'run:' .. id .. ':blobs' end
 local DUE, ALL, FIRES = P .. 'runs:due', P .. 'runs:all', P .. 'fires'
 local GOING, HELD, REVISIONS = P .. 'runs:going', P .. 'runs:held', P .. 'fires:revisions'
+local ENDS = P .. 'runs:ends'
 local function gone(id) return P .. 'gone:' .. id end
 local function parked(automation) return P .. 'runs:parked:' .. automation end
 local function of(automation) return P .. 'runs:of:' .. automation end
@@ -58,16 +61,17 @@ local function enter(id, state, now)
     call('HSET', hash(id), 'state', state)
     call('ZADD', state_set(state), have[2], id)
     if ENDED[state] then
-        local kept = call('HMGET', hash(id), 'most', 'kept')
+        local most = call('HGET', hash(id), 'most')
         call('HSET', hash(id), 'ended', now)
         call('ZREM', DUE, id)
-        call('ZADD', GOING, now + kept[2], id)
+        call('ZADD', ENDS, now, id)
         call('ZADD', over(have[3]), now, id)
-        local surplus = call('ZCARD', over(have[3])) - kept[1]
+        local surplus = call('ZCARD', over(have[3])) - most
         if surplus > 0 then
             local first = math.max(0, surplus - 1000)
             for _, old in ipairs(call('ZRANGE', over(have[3]), first, surplus - 1)) do
-                call('ZADD', GOING, 'LT', now, old)
+                call('HSET', hash(old), 'kept', 0)
+                call('ZADD', GOING, 'XX', 'LT', now, old)
             end
         end
         local following = call('ZPOPMIN', line(have[3]))[1]
@@ -252,6 +256,24 @@ return 'ok'
 """
 
 # ARGV: limit
+ENDED = """
+local shown = {}
+for _, id in ipairs(call('ZRANGE', ENDS, 0, ARGV[1] - 1)) do shown[#shown + 1] = show(id) end
+return shown
+"""
+
+# ARGV: ids
+ACKNOWLEDGE = """
+for _, id in ipairs(ARGV) do
+    if call('ZREM', ENDS, id) == 1 then
+        local have = call('HMGET', hash(id), 'ended', 'kept')
+        call('ZADD', GOING, have[1] + have[2], id)
+    end
+end
+return #ARGV
+"""
+
+# ARGV: limit
 PRUNE = """
 local now = clock()
 local ids = call('ZRANGEBYSCORE', GOING, '-inf', now, 'LIMIT', 0, ARGV[1])
@@ -299,6 +321,8 @@ SCRIPTS = {
     "ask": ASK,
     "put_blob": PUT_BLOB,
     "hold": HOLD,
+    "ends": ENDED,
+    "acknowledge": ACKNOWLEDGE,
     "prune": PRUNE,
     "schedule": SCHEDULE,
     "fire": FIRE,

@@ -37,6 +37,12 @@ async def claim_one(runs: Runs) -> Lease:
     raise AssertionError("no run fell due")
 
 
+async def prune(runs: Runs, limit: int = 100) -> int:
+    """Delete what is old, after its end was followed up."""
+    await runs.acknowledge([run.id for run in await runs.ends()])
+    return await runs.prune(limit)
+
+
 async def bodies(runs: Runs, run: str) -> list[bytes]:
     return [entry.body for entry in await runs.read(run)]
 
@@ -243,7 +249,7 @@ async def test_a_deleted_runs_id_stays_taken_for_its_time(runs: Runs) -> None:
     for name, taken_s in (("hook", 3_600), ("soon", 1), ("free", 0)):
         await runs.create(new(name, most_kept=0, taken_s=taken_s))
         await end(runs, name)
-    assert await runs.prune() == 3
+    assert await prune(runs) == 3
     assert await runs.create(new("free")) == "ok"
     assert await runs.create(new("soon")) == "there"
     assert await runs.create(new("hook")) == "there"
@@ -261,7 +267,7 @@ async def test_a_run_takes_over_the_large_results_of_another(runs: Runs) -> None
     await runs.append(lease, 2, [b"end"], Release("failed"))
     await runs.create(NewRun("b", "news", (b"x",), blobs_of="a"))
     await runs.create(NewRun("c", "news", (b"x",), blobs_of="none"))
-    assert await runs.prune() == 1
+    assert await prune(runs) == 1
     assert await runs.blob("b", "step/1") == b"large"
     assert await runs.blob("c", "step/1") is None
 
@@ -363,16 +369,36 @@ async def test_old_runs_leave_by_number_and_by_age_and_waiting_ones_never(runs: 
         await asyncio.sleep(0.003)
     await runs.create(new("other", "else", kept_s=1))
     await end(runs, "other")
-    assert await runs.prune(limit=2) == 2
-    assert await runs.prune() == 1
-    assert await runs.prune() == 0
+    assert await prune(runs, limit=2) == 2
+    assert await prune(runs) == 1
+    assert await prune(runs) == 0
     assert [run.id for run in await runs.list()] == ["other", "r4", "r3", "waits"]
     assert await runs.read("r0") == []
     assert await runs.create(new("r0")) == "ok"
     await asyncio.sleep(1.1)
-    assert await runs.prune() == 1
+    assert await prune(runs) == 1
     assert {run.id for run in await runs.list()} == {"waits", "r0", "r3", "r4"}
     assert await bodies(runs, "waits") == [b'{"kind":"created"}']
+
+
+async def test_an_end_is_told_until_it_is_acknowledged_and_deleted_only_then(runs: Runs) -> None:
+    assert await runs.ends() == []
+    await runs.create(new("goes-on"))
+    await runs.append(await claim_one(runs), 2, [], Release("waiting"))
+    for name in ("a", "b", "c"):
+        await runs.create(new(name, most_kept=0))
+        await end(runs, name)
+        await asyncio.sleep(0.003)
+    assert [run.id for run in await runs.ends(2)] == ["a", "b"]
+    await runs.acknowledge(["b", "b", "none", "goes-on"])
+    await runs.acknowledge([])
+    assert [run.id for run in await runs.ends()] == ["a", "c"]
+    assert await runs.prune() == 1
+    assert await runs.get("b") is None
+    assert await runs.get("goes-on") is not None
+    await runs.acknowledge(["a", "c"])
+    assert await runs.prune() == 2
+    assert await runs.ends() == []
 
 
 async def test_a_large_result_is_kept_as_long_as_its_run(runs: Runs) -> None:
@@ -383,7 +409,7 @@ async def test_a_large_result_is_kept_as_long_as_its_run(runs: Runs) -> None:
     assert await runs.blob("a", "step/0") == data
     assert await runs.blob("a", "other") is None
     await runs.append(lease, 2, [b"end"], Release("succeeded"))
-    assert await runs.prune() == 1
+    assert await prune(runs) == 1
     assert await runs.blob("a", "step/0") is None
 
 

@@ -7,12 +7,14 @@ import pytest
 
 from autobot.contracts.backup import FakeBackup
 from autobot.contracts.health import RoomReport
+from autobot.contracts.secrets import FakeSecrets
 from autobot.contracts.keys import FakeKeys
 from autobot.errors import Unavailable
 from autobot.health import HealthMonitor, Serving
 from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
 from autobot.tools.registry import Registry
 from autobot.web.app import create_app
+from deployments.main.automation.fake import fake_automation
 from deployments.main.room import main_routes
 
 ADMIN, RECORD = make_key(NewKey(name="admin", scopes=("admin",)))
@@ -75,7 +77,11 @@ async def http(cluster: Cluster, keys: LostKeys) -> httpx.AsyncClient:
     ring = KeyRing(keys.records)
     await ring.refresh()
     monitor = HealthMonitor({"main": ["main"]}, probe, serving)
-    routes = main_routes(monitor, cluster, ring, keys, FakeBackup(), Registry({}), 1 << 20)
+    registry = Registry({})
+    automation = fake_automation(keys, ring, registry)
+    routes = main_routes(
+        monitor, cluster, ring, keys, FakeBackup(), registry, automation, FakeSecrets(), 1 << 20
+    )
     app = create_app("main", [routes], ring)
     transport = httpx.ASGITransport(app)
     headers = {"authorization": f"Bearer {ADMIN}"}

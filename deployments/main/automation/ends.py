@@ -1,0 +1,75 @@
+"""What follows from a run's end, done at least once however often this program is killed."""
+
+import structlog
+
+from autobot.automation.runs.journal import decoded
+from autobot.automation.runs.state import RunState, fold
+from autobot.contracts.automations import Kept
+from autobot.contracts.runs import ENDED, Run
+from autobot.errors import NotFound, Unavailable
+from deployments.main.automation.calls import Calls
+from deployments.main.automation.events import Events
+from deployments.main.automation.service import AutomationService
+from deployments.main.automation.starts import Starts
+
+log = structlog.get_logger()
+
+TOGETHER = 100
+
+
+class Ends:
+    """Tells callers, counts failures in a row, and starts what is started by failed runs."""
+
+    def __init__(
+        self, starts: Starts, service: AutomationService, calls: Calls, events: Events
+    ) -> None:
+        self._starts, self._service = starts, service
+        self._calls, self._events = calls, events
+
+    async def turn(self) -> bool:
+        """Do what follows from the ends that nobody has acknowledged. Return whether there may be
+        more. What cannot be done, but for a store that is away, is logged and left."""
+        runs = await self._starts.runs.ends(TOGETHER)
+        for run in runs:
+            try:
+                await self._follow_up(run)
+            except Unavailable:
+                raise
+            except Exception:
+                log.exception("automation.end_not_followed_up", run=run.id)
+            await self._starts.runs.acknowledge([run.id])
+        return len(runs) == TOGETHER
+
+    async def _follow_up(self, run: Run) -> None:
+        state = fold(decoded(await self._starts.journal(run.id)))
+        await self._calls.ended(run, state)
+        if run.state == "failed":
+            await self._failed(run, state)
+
+    async def _failed(self, run: Run, state: RunState) -> None:
+        error = dict(state.ended.error or {}) if state.ended else {}
+        depth = state.created.depth if state.created else 0
+        facts = {"automation": run.automation, "run": run.id, "error": error}
+        await self._events.happened("run-failed", run.id, facts, depth, besides=run.automation)
+        try:
+            kept = await self._starts.automations.get(run.automation)
+        except NotFound:
+            return
+        most = await self._too_many_failures(kept)
+        if most:
+            why = f"{most} runs in a row failed, the last of them {run.id}."
+            await self._service.enable(kept.name, False, why)
+            log.warning("automation.turned_off", automation=kept.name, reason=why)
+            off = {"automation": kept.name, "detail": f"'{kept.name}' was turned off: {why}"}
+            await self._events.happened("alert", f"off-{run.id}", off, depth, besides=kept.name)
+
+    async def _too_many_failures(self, kept: Kept) -> int:
+        """How many runs in a row have failed since it was turned on: as many as may, or else 0."""
+        automation = await self._starts.published(kept)
+        if automation is None or not kept.enabled:
+            return 0
+        most = automation.limits.failures
+        newest = await self._starts.runs.list(kept.name, limit=most + automation.limits.queue)
+        over = [r for r in newest if r.state in ENDED and r.state != "cancelled"]
+        last = [r for r in over if r.created >= kept.since][:most]
+        return most if len(last) == most and all(r.state == "failed" for r in last) else 0

@@ -1,0 +1,109 @@
+"""`POST /hooks/{name}`: deliveries signed as Standard Webhooks has it; each starts one run."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request
+from standardwebhooks.webhooks import Webhook as Signed
+from standardwebhooks.webhooks import WebhookVerificationError
+
+from autobot.automation.expressions import resolve
+from autobot.automation.triggers import Webhook
+from autobot.errors import BadRequest, NotFound, TooLarge, Unauthenticated
+from deployments.main.automation.schemas import StartedRun
+from deployments.main.automation.starts import Starts, Trigger, run_name
+
+LONGEST_DELIVERY = 256 << 10
+"""Bytes: it is kept in the run's journal."""
+LONGEST_ID = 200
+
+
+class HookSecrets:
+    """The secret of each automation's hook.
+
+    None is stored: each is computed from one key that does not leave room main, and from a number
+    that is kept with the automation, so that a new number is a new secret.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def secret(self, name: str, number: int) -> str:
+        """Return it as Standard Webhooks writes secrets."""
+        digest = hmac.new(self._key, f"hook\n{name}\n{number}".encode(), hashlib.sha256).digest()
+        return f"whsec_{base64.b64encode(digest).decode()}"
+
+    def check(self, name: str, number: int, headers: Mapping[str, str], body: bytes) -> str:
+        """Return the delivery's id. Raises `Unauthenticated` for one that was not signed with this
+        secret within the last five minutes, and `BadRequest` for one that is not UTF-8."""
+        try:
+            text = body.decode()
+        except UnicodeDecodeError:
+            raise BadRequest("The delivery is not UTF-8.") from None
+        try:
+            Signed(self.secret(name, number)).verify(text, dict(headers), json_parse=False)
+        except (WebhookVerificationError, ValueError) as error:
+            raise Unauthenticated(f"The delivery is not signed as it must be: {error}") from None
+        return headers["webhook-id"][:LONGEST_ID]
+
+
+def hook_routes(starts: Starts, secrets: HookSecrets) -> APIRouter:
+    """The route that takes deliveries; it needs no API key but a signature."""
+    router = APIRouter(tags=["automations"])
+
+    @router.post("/hooks/{name}", status_code=202)
+    async def deliver(name: str, request: Request) -> StartedRun:
+        """Start a run with the delivery: `trigger.body` is its JSON, or its text. 202 means that
+        the run is on the disk. The same `webhook-id` again is the same run. 429 and 503 are to be
+        sent again, as Standard Webhooks has it."""
+        kept, automation = await _hook(starts, name)
+        body = await _body(request)
+        delivery = secrets.check(name, kept.hook, request.headers, body)
+        trigger = automation.triggers.webhook
+        assert trigger is not None
+        started = Trigger(
+            "webhook",
+            at=round(time.time() * 1000),
+            facts={"id": delivery, "body": _parsed(body)},
+        )
+        inputs = resolve(dict(trigger.inputs), {"trigger": started.values()})
+        run = run_name(name, "webhook", delivery)
+        await starts.start(name, run, inputs, started)
+        return StartedRun(id=run, state="queued")
+
+    return router
+
+
+async def _hook(starts: Starts, name: str) -> Any:
+    """The automation. One that has no hook, or is off, is not there for strangers."""
+    missing = NotFound(f"There is no hook '{name[:64]}'.")
+    try:
+        kept = await starts.automations.get(name)
+    except NotFound:
+        raise missing from None
+    automation = await starts.published(kept) if kept.enabled else None
+    if automation is None or not isinstance(automation.triggers.webhook, Webhook):
+        raise missing
+    return kept, automation
+
+
+async def _body(request: Request) -> bytes:
+    """The delivery as it was sent: what is signed are its bytes."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > LONGEST_DELIVERY:
+            raise TooLarge(f"A delivery has at most {LONGEST_DELIVERY} bytes.")
+    return bytes(body)
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return body.decode()
