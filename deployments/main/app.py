@@ -102,7 +102,8 @@ class Main(RoomReplica):
         password = (self.settings.secrets_dir / "redis" / "main").read_text().strip()
         host = self._vms().get("redis", ("127.0.0.1",))[0]
         redis = connect(host, self.settings.redis_port, "main", password)
-        secrets = RedisSecrets(redis, Seal(self.settings.secrets_dir / SEALING_KEY))
+        key = self.settings.secrets_dir / SEALING_KEY  # an older platform's next start makes it
+        secrets = RedisSecrets(redis, Seal(key))
         room = AutomationRoom(
             RedisAutomations(redis),
             RedisRuns(redis),
@@ -112,7 +113,7 @@ class Main(RoomReplica):
             self.cluster.spread_keys,
             secrets,
             self._room_states,
-            HookSecrets((self.settings.secrets_dir / SEALING_KEY).read_bytes()),
+            HookSecrets(key.read_bytes()) if key.exists() else None,
         )
         registry.add(AUTOMATION, room.tools)
         return room, secrets

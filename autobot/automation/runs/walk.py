@@ -24,6 +24,7 @@ from autobot.automation.runs.results import Result, result_of
 from autobot.automation.runs.retries import as_failure, described
 from autobot.automation.runs.state import PlaceState, RunState
 from autobot.automation.runs.waits import WAITS, outcome, wait_for
+from autobot.automation.scopes import WITHOUT_SECRETS
 from autobot.contracts.runs import LONGEST_ENTRY, State
 from autobot.errors import TooLarge
 
@@ -224,7 +225,7 @@ class Walk:
         place = step.id, number
         entry = Started(step.id, number, attempts + 1)
         names, secrets = self._names(place), self.of.secrets_of[step.id]
-        if secrets and step.use not in WAITS:
+        if secrets and step.use not in WITHOUT_SECRETS:
             self.entries.append(entry)
             start = Start(entry, step.use, step.arguments, step.timeout, secrets, names)
             self.starts.append(start)

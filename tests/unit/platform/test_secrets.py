@@ -9,7 +9,7 @@ import pytest
 from autobot.errors import SetupError
 from autobot.keys import RECORDS, hash_key
 from autobot.manifests import rooms
-from autobot.platform.secrets import divide, ensure_secrets, files_of
+from autobot.platform.secrets import SEALING_KEY, divide, ensure_secrets, files_of
 
 ROOMS = tuple(rooms())
 
@@ -61,6 +61,21 @@ def test_a_given_first_key_becomes_the_owners(tmp_path: Path) -> None:
 def test_a_short_first_key_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="AUTOBOT_API_KEY"):
         ensure_secrets(tmp_path / "secrets", "short")
+
+
+def test_a_platform_of_before_gets_the_sealing_key_and_keeps_the_rest(tmp_path: Path) -> None:
+    ensure_secrets(tmp_path / "secrets")
+    (tmp_path / "secrets" / SEALING_KEY).unlink()
+    before = contents(tmp_path / "secrets")
+    divide(tmp_path / "secrets", tmp_path / "before", ("llm",))
+    assert ensure_secrets(tmp_path / "secrets").owner_key is None
+    after = contents(tmp_path / "secrets")
+    assert after.items() > before.items()
+    assert after.keys() - before.keys() == {SEALING_KEY}
+    assert len(bytes.fromhex(after[SEALING_KEY].decode())) == 32
+    divide(tmp_path / "secrets", tmp_path / "rooms", ROOMS)
+    holders = {room for room in ROOMS if (tmp_path / "rooms" / room / SEALING_KEY).exists()}
+    assert holders == {"main"}
 
 
 def test_each_room_gets_its_own_and_the_browser_no_password_at_all(tmp_path: Path) -> None:

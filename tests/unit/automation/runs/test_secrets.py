@@ -249,8 +249,13 @@ async def test_a_document_that_came_past_the_checks_is_asked_about_without_its_s
     """Publishing refuses it; the journal must not depend on that."""
     lab, store = Lab(), FakeSecrets()
     await store.set("TOKEN", VALUE, "me")
-    ask = {"id": "ok", "use": "approve", "with": {"message": "${{ secrets.TOKEN }}?"}}
-    await lab.submit(automation(ask))
+    said: list[Any] = []
+    lab.tools.tools["call"] = told(said)
+    for name in ("approve", "wait", "call"):
+        asks = {"id": "ok", "use": name, "with": {"message": "${{ secrets.TOKEN }}?"}}
+        await lab.submit(automation(asks), name)
     lab.start(secrets=RunSecrets(store.open))
-    await lab.reach("failed", within=5)
-    assert b"canary" not in bodies(lab)
+    for name in ("approve", "wait", "call"):
+        await lab.reach("failed", within=5, run=name)
+        assert b"canary" not in bodies(lab, name)
+    assert not said
