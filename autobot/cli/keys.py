@@ -24,7 +24,7 @@ def create(
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            help="admin, read, a room's, or browser:evaluate; may be repeated. "
+            help="admin, read, automation, secret, a room's, or browser:evaluate; may be repeated. "
             "[default: read and every room's]"
         ),
     ] = None,
