@@ -8,10 +8,12 @@
     │   └── BlockedAddress            403 blocked-address
     ├── NotFound                      404 not-found
     │   ├── ModelNotFound             404 model-not-found
+    │   ├── SecretMissing             404 secret-missing
     │   └── SessionEnded              410 session-ended
     ├── TooSlow                       408 too-slow
     ├── Conflict                      409 conflict
     │   ├── ProfileDamaged            409 profile-damaged
+    │   ├── SecretUnreadable          409 secret-unreadable
     │   ├── Stale                     409 stale
     │   └── WheelTaken                423 wheel-taken      (Retry-After)
     ├── TooLarge                      413 too-large
@@ -32,9 +34,8 @@
 
 Those of one room stand in its folder: `SessionEnded`, `WheelTaken`, `ProfileDamaged`,
 `ElementFailed`, `PageFailed` and `ModelFailed` in room browser, `BadModelFile` in room llm; and
-`InvalidAutomation`, `InvalidExpression` and `Cancelled` in `autobot.automation`, `Stale` in
-`autobot.contracts.automations`. No answer carries
-`Cancelled`, which a run's journal says of a step that was called off, nor the last two:
+`InvalidAutomation`, `InvalidExpression` and `Cancelled` in `autobot.automation`; `Stale`,
+`SecretMissing` and `SecretUnreadable` in `autobot.contracts`. No answer carries `Cancelled`, which a run's journal says of a step that was called off, nor the last two:
 `ApiError` is what the CLI was told, `SetupError` that the machine lacks something, with the remedy.
 
 Every argument goes positionally to ``Exception.__init__``: an error that crosses a process must be

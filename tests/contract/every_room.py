@@ -8,9 +8,9 @@ from fastapi import APIRouter, FastAPI
 
 from autobot.contracts.backup import FakeBackup
 from autobot.contracts.health import RoomReport
-from autobot.contracts.secrets import FakeSecrets
 from autobot.contracts.keys import FakeKeys
 from autobot.contracts.profiles import FakeProfiles
+from autobot.contracts.secrets import FakeSecrets
 from autobot.health import HealthMonitor, Serving
 from autobot.keys import KeyRecord, KeyRing, NewKey, Scope, make_key
 from autobot.manifests import rooms

@@ -7,8 +7,8 @@ import pytest
 
 from autobot.contracts.backup import FakeBackup
 from autobot.contracts.health import RoomReport
-from autobot.contracts.secrets import FakeSecrets
 from autobot.contracts.keys import FakeKeys
+from autobot.contracts.secrets import FakeSecrets
 from autobot.errors import Unavailable
 from autobot.health import HealthMonitor, Serving
 from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
