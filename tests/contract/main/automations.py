@@ -12,10 +12,11 @@ import pytest_asyncio
 from autobot.contracts.automations import Automations, FakeAutomations
 from autobot.contracts.keys import FakeKeys
 from autobot.contracts.runs import FakeRuns, Runs
-from autobot.contracts.secrets import FakeSecrets
+from autobot.contracts.secrets import FakeSecrets, Secrets
 from autobot.contracts.tools import JsonObject, ToolCall, ToolInfo
 from autobot.errors import Invalid, Unavailable
 from autobot.keys import KeyRing, NewKey, make_key
+from autobot.platform.secrets import SEALING_KEY
 from autobot.tools.registry import Registry
 from autobot.web.app import create_app
 from deployments.main.automation.hooks import HookSecrets
@@ -23,6 +24,9 @@ from deployments.main.automation.room import AutomationRoom
 from deployments.main.automation.store.automations import RedisAutomations
 from deployments.main.automation.store.connection import connect
 from deployments.main.automation.store.runs import RedisRuns
+from deployments.main.secrets.api import secret_routes
+from deployments.main.secrets.driver import RedisSecrets
+from deployments.main.secrets.sealing import Seal
 
 WITHIN_S = 20
 
@@ -59,14 +63,16 @@ class Rooms:
 class Platform:
     """Room main's routes, engine and scheduler over a store."""
 
-    def __init__(self, automations: Automations, runs: Runs) -> None:
+    def __init__(
+        self, automations: Automations, runs: Runs, secrets: Secrets | None = None
+    ) -> None:
         self.rooms = Rooms()
         scopes = ("automation", "npu", "secret")
         self.key, self.record = make_key(NewKey(name="owner", scopes=scopes))
         self.keys = FakeKeys([self.record])
         self.ring = KeyRing(self.keys.records)
         registry = Registry({"test": self.rooms})
-        self.secrets = FakeSecrets()
+        self.secrets = secrets or FakeSecrets()
         self.states: dict[str, tuple[str, str | None]] = {}
         self.room = AutomationRoom(
             automations,
@@ -81,7 +87,8 @@ class Platform:
         )
         registry.add("automation", self.room.tools)
         self.registry, self.runs = registry, runs
-        self.app = create_app("main", [self.room.router()], self.ring)
+        routers = [self.room.router(), secret_routes(self.secrets)]
+        self.app = create_app("main", routers, self.ring)
         headers = {"authorization": f"Bearer {self.key}"}
         transport = httpx.ASGITransport(self.app)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://m", headers=headers)
@@ -130,7 +137,9 @@ async def platform(request: pytest.FixtureRequest) -> AsyncIterator[Platform]:
         redis = request.getfixturevalue("server")
         password = redis.secrets.read("redis/main")
         client = connect("127.0.0.1", redis.settings.redis_port, "main", password)
-        made = Platform(RedisAutomations(client), RedisRuns(client))
+        seal = Seal(redis.settings.secrets_dir / SEALING_KEY)
+        secrets = RedisSecrets(client, seal)
+        made = Platform(RedisAutomations(client), RedisRuns(client), secrets)
     await made.ring.refresh()
     await made.room.kinds.refresh()
     async with made.app.router.lifespan_context(made.app):
