@@ -128,6 +128,14 @@ def remove(name: Name) -> None:
     out.print(f"{name} is removed")
 
 
+@automations.command()
+def hook(name: Name) -> None:
+    """Make a new secret for its webhook, and show it this once."""
+    made = run(_ask("POST", f"/api/automations/{name}/hook"))
+    out.print(f"path    {made['path']}", highlight=False)
+    out.print(f"secret  {made['secret']}", highlight=False)
+
+
 def start(
     name: Name,
     given: Annotated[

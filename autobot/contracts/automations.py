@@ -97,6 +97,10 @@ class Automations(Protocol):
         """Remove it; its versions stay for the runs that have them. Raises `NotFound`."""
         ...
 
+    async def new_hook(self, name: str) -> Kept:
+        """Let its webhook have another secret. Raises `NotFound`."""
+        ...
+
     async def document(self, version: str) -> str | None:
         """Return a version's text."""
         ...
@@ -166,6 +170,10 @@ class FakeAutomations:
         gone = self._keep(await self.get(name))
         del self._kept[name]
         return gone
+
+    async def new_hook(self, name: str) -> Kept:
+        kept = await self.get(name)
+        return self._keep(replace(kept, hook=kept.hook + 1))
 
     async def document(self, version: str) -> str | None:
         return self._documents.get(version)

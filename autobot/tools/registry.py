@@ -98,24 +98,22 @@ class Registry:
             running.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
 
     async def refresh(self) -> None:
-        """Ask the rooms anew; whoever comes while they are asked waits for the same answers."""
+        """Ask the rooms anew. Questions that are under way may have been answered before."""
+        if self._describing is not None:
+            await asyncio.shield(self._describing)
         await asyncio.shield(self._ask())
 
     def _ask(self) -> asyncio.Future[None]:
-        if self._describing is None:
+        if self._describing is None or self._describing.done():
             self._describing = asyncio.ensure_future(self._describe_all())
-            self._describing.add_done_callback(self._described_all)
         return self._describing
 
     async def _known(self) -> None:
         """See to it that something is known; what is old is asked anew, and nobody waits for it."""
         if self._described_at is None:
-            await self.refresh()
+            await asyncio.shield(self._ask())
         elif time.monotonic() - self._described_at >= self._fresh_s:
             self._ask()
-
-    def _described_all(self, described: asyncio.Future[None]) -> None:
-        self._describing = None
 
     async def _describe_all(self) -> None:
         await asyncio.gather(*map(self._describe, self._applications))

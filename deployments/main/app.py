@@ -93,9 +93,9 @@ class Main(RoomReplica):
         )
 
     def _automation(self, keys: Keys, registry: Registry) -> tuple[AutomationRoom, Secrets]:
-        from deployments.main.automation.connection import connect
-        from deployments.main.automation.driver import RedisRuns
-        from deployments.main.automation.library import RedisAutomations
+        from deployments.main.automation.store.automations import RedisAutomations
+        from deployments.main.automation.store.connection import connect
+        from deployments.main.automation.store.runs import RedisRuns
         from deployments.main.secrets.driver import RedisSecrets
         from deployments.main.secrets.sealing import Seal
 

@@ -1,11 +1,13 @@
 """What follows from a run's end, done at least once however often this program is killed."""
 
+from collections.abc import Sequence
+
 import structlog
 
 from autobot.automation.runs.journal import decoded
 from autobot.automation.runs.state import RunState, fold
 from autobot.contracts.automations import Kept
-from autobot.contracts.runs import ENDED, Run
+from autobot.contracts.runs import Run
 from autobot.errors import NotFound, Unavailable
 from deployments.main.automation.calls import Calls
 from deployments.main.automation.events import Events
@@ -55,21 +57,23 @@ class Ends:
             kept = await self._starts.automations.get(run.automation)
         except NotFound:
             return
-        most = await self._too_many_failures(kept)
-        if most:
-            why = f"{most} runs in a row failed, the last of them {run.id}."
+        failed = await self._too_many_failures(kept)
+        if failed:
+            why = f"{len(failed)} runs in a row failed, the last of them {failed[0].id}."
             await self._service.enable(kept.name, False, why)
             log.warning("automation.turned_off", automation=kept.name, reason=why)
             off = {"automation": kept.name, "detail": f"'{kept.name}' was turned off: {why}"}
             await self._events.happened("alert", f"off-{run.id}", off, depth, besides=kept.name)
 
-    async def _too_many_failures(self, kept: Kept) -> int:
-        """How many runs in a row have failed since it was turned on: as many as may, or else 0."""
+    async def _too_many_failures(self, kept: Kept) -> Sequence[Run]:
+        """The runs in a row that have failed since it was turned on, the newest first, once they
+        are as many as may."""
         automation = await self._starts.published(kept)
         if automation is None or not kept.enabled:
-            return 0
+            return ()
         most = automation.limits.failures
         newest = await self._starts.runs.list(kept.name, limit=most + automation.limits.queue)
-        over = [r for r in newest if r.state in ENDED and r.state != "cancelled"]
-        last = [r for r in over if r.created >= kept.since][:most]
-        return most if len(last) == most and all(r.state == "failed" for r in last) else 0
+        over = [run for run in newest if run.state in ("succeeded", "failed")]
+        last = [run for run in over if run.created >= kept.since][:most]
+        failed = len(last) == most and all(run.state == "failed" for run in last)
+        return last if failed else ()

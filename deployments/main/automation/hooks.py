@@ -14,13 +14,18 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from autobot.automation.expressions import resolve
 from autobot.automation.triggers import Webhook
+from autobot.concurrency import ConcurrencyLimiter
 from autobot.errors import BadRequest, NotFound, TooLarge, Unauthenticated
-from deployments.main.automation.schemas import StartedRun
+from deployments.main.automation.api import Caller
+from deployments.main.automation.schemas import HookSecret, StartedRun
 from deployments.main.automation.starts import Starts, Trigger, run_name
 
 LONGEST_DELIVERY = 256 << 10
 """Bytes: it is kept in the run's journal."""
 LONGEST_ID = 200
+MOST_RUNNING, MOST_RUNNING_EACH = 32, 16
+MOST_WAITING, MOST_WAITING_EACH = 512, 256
+"""Deliveries at once, and of one hook; the next is to be sent again."""
 
 
 class HookSecrets:
@@ -53,15 +58,31 @@ class HookSecrets:
 
 
 def hook_routes(starts: Starts, secrets: HookSecrets) -> APIRouter:
-    """The route that takes deliveries; it needs no API key but a signature."""
+    """The route that takes deliveries, which needs no API key but a signature, and the one that
+    makes a hook's secret."""
     router = APIRouter(tags=["automations"])
+    running = ConcurrencyLimiter(
+        MOST_RUNNING,
+        MOST_WAITING,
+        limit_each=MOST_RUNNING_EACH,
+        waiting_each=MOST_WAITING_EACH,
+        what="deliveries",
+    )
+
+    @router.post("/api/automations/{name}/hook", status_code=201)
+    async def new_secret(name: str, caller: Caller) -> HookSecret:
+        """Make a new secret for its webhook; the one before counts no more. It is shown this once.
+        Senders sign with it as Standard Webhooks has it."""
+        kept = await starts.automations.new_hook(name)
+        return HookSecret(path=f"/hooks/{name}", secret=secrets.secret(name, kept.hook))
 
     @router.post("/hooks/{name}", status_code=202)
     async def deliver(name: str, request: Request) -> StartedRun:
         """Start a run with the delivery: `trigger.body` is its JSON, or its text. 202 means that
         the run is on the disk. The same `webhook-id` again is the same run. 429 and 503 are to be
         sent again, as Standard Webhooks has it."""
-        kept, automation = await _hook(starts, name)
+        async with running.slot(name):
+            kept, automation = await _hook(starts, name)
         body = await _body(request)
         delivery = secrets.check(name, kept.hook, request.headers, body)
         trigger = automation.triggers.webhook
@@ -73,7 +94,8 @@ def hook_routes(starts: Starts, secrets: HookSecrets) -> APIRouter:
         )
         inputs = resolve(dict(trigger.inputs), {"trigger": started.values()})
         run = run_name(name, "webhook", delivery)
-        await starts.start(name, run, inputs, started)
+        async with running.slot(name):
+            await starts.start(name, run, inputs, started)
         return StartedRun(id=run, state="queued")
 
     return router

@@ -90,6 +90,13 @@ class RunDetail(RunInfo):
     error: dict[str, Any] | None = None
 
 
+class HookSecret(BaseModel):
+    """Where deliveries go, and what they are signed with."""
+
+    path: str
+    secret: str
+
+
 class StartedRun(BaseModel):
     id: str
     state: State

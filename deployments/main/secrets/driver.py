@@ -19,7 +19,7 @@ from autobot.contracts.secrets import (
     missing,
     too_many,
 )
-from deployments.main.automation.connection import PREFIX, translated
+from deployments.main.automation.store.connection import PREFIX, translated
 from deployments.main.secrets.sealing import Seal
 
 INDEX = f"{PREFIX}secrets"

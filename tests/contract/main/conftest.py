@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from autobot.contracts.runs import LEASE_S, FakeRuns, Runs
-from deployments.main.automation.connection import connect
-from deployments.main.automation.driver import RedisRuns
+from deployments.main.automation.store.connection import connect
+from deployments.main.automation.store.runs import RedisRuns
 from tests.contract.redis.conftest import Server, redis_stack, server
 
 __all__ = ["redis_stack", "server"]

@@ -1,145 +1,15 @@
 """Automations over HTTP: saved, published, started, answered; on the fake store and on Redis."""
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
-import httpx
-import pytest
-import pytest_asyncio
-
-from autobot.contracts.automations import Automations, FakeAutomations
-from autobot.contracts.keys import FakeKeys
-from autobot.contracts.runs import FakeRuns, Runs
-from autobot.contracts.secrets import FakeSecrets, Secrets
-from autobot.contracts.tools import JsonObject, ToolCall, ToolInfo
-from autobot.errors import Invalid, Unavailable
-from autobot.keys import KeyRing, NewKey, make_key
-from autobot.platform.secrets import SEALING_KEY
-from autobot.tools.registry import Registry
-from autobot.web.app import create_app
-from deployments.main.automation.connection import connect
-from deployments.main.automation.driver import RedisRuns
-from deployments.main.automation.library import RedisAutomations
-from deployments.main.automation.room import AutomationRoom
-from deployments.main.secrets.api import secret_routes
-from deployments.main.secrets.driver import RedisSecrets
-from deployments.main.secrets.sealing import Seal
+from autobot.contracts.tools import JsonObject, ToolCall
+from autobot.errors import Invalid
+from autobot.keys import NewKey, make_key
+from tests.contract.main.automations import ECHO, WORD, Platform, platform, until
 from tests.contract.main.conftest import redis_stack, server
 
-__all__ = ["redis_stack", "server"]
-
-WITHIN_S = 20
-
-
-class Rooms:
-    """Tools that count their calls; `gate` holds `test.wait` up until it is set."""
-
-    def __init__(self) -> None:
-        self.calls: list[ToolCall] = []
-        self.effects: Counter[str] = Counter()
-        self.gate = asyncio.Event()
-        self.fails = 0
-
-    async def describe(self) -> Sequence[ToolInfo]:
-        anything = {"type": "object"}
-        return [
-            ToolInfo(name, name, "", anything, anything, (scope,), True, "retry", 60.0)
-            for name, scope in (("test.echo", "npu"), ("test.wait", "npu"), ("test.secret", "llm"))
-        ]
-
-    async def run(self, call: ToolCall) -> JsonObject:
-        self.calls.append(call)
-        if self.fails:
-            self.fails -= 1
-            raise Unavailable("The room is away.")
-        if call.name == "test.wait":
-            await self.gate.wait()
-        if call.arguments.get("bad"):
-            raise Invalid("That cannot be.")
-        self.effects[call.idempotency_key or ""] += 1
-        return dict(call.arguments)
-
-
-class Platform:
-    """Room main's routes, engine and scheduler over a store."""
-
-    def __init__(
-        self, automations: Automations, runs: Runs, secrets: Secrets | None = None
-    ) -> None:
-        self.rooms = Rooms()
-        self.secrets = secrets or FakeSecrets()
-        scopes = ("automation", "npu", "secret")
-        self.key, self.record = make_key(NewKey(name="owner", scopes=scopes))
-        self.keys = FakeKeys([self.record])
-        self.ring = KeyRing(self.keys.records)
-        registry = Registry({"test": self.rooms})
-        self.room = AutomationRoom(
-            automations, runs, self.keys, self.ring, registry, self.ring.refresh, self.secrets
-        )
-        self.service = self.room.service
-        routers = [self.room.router(), secret_routes(self.secrets)]
-        self.app = create_app("main", routers, self.ring)
-        headers = {"authorization": f"Bearer {self.key}"}
-        transport = httpx.ASGITransport(self.app)
-        self.http = httpx.AsyncClient(transport=transport, base_url="http://m", headers=headers)
-
-    async def call(self, method: str, path: str, status: int = 200, **options: Any) -> Any:
-        answer = await self.http.request(method, path, **options)
-        assert answer.status_code == status, answer.text
-        return answer.json() if answer.content else None
-
-    async def publish(self, *steps: dict[str, Any], **more: Any) -> dict[str, Any]:
-        document = {"name": "job", "steps": steps, **more}
-        await self.call("POST", "/api/automations", 201, json=document)
-        return await self.call("POST", "/api/automations/job/publish", json={})
-
-    async def start(self, wait: int = WITHIN_S, **inputs: Any) -> dict[str, Any]:
-        path = f"/api/automations/job/runs?wait={wait}"
-        return await self.call("POST", path, 202, json={"inputs": inputs})
-
-    async def run(self, name: str) -> dict[str, Any]:
-        return await self.call("GET", f"/api/runs/{name}")
-
-    async def reach(self, name: str, state: str) -> dict[str, Any]:
-        await until(lambda: self._is(name, state))
-        return await self.run(name)
-
-    async def _is(self, name: str, state: str) -> bool:
-        return (await self.run(name))["state"] == state
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(WITHIN_S):
-        while not await holds():  # noqa: ASYNC110  the store tells nobody
-            await asyncio.sleep(0.05)
-
-
-@pytest_asyncio.fixture(params=["fake", "redis"])
-async def platform(request: pytest.FixtureRequest) -> AsyncIterator[Platform]:
-    client = None
-    if request.param == "fake":
-        made = Platform(FakeAutomations(), FakeRuns())
-    else:
-        redis = request.getfixturevalue("server")
-        password = redis.secrets.read("redis/main")
-        client = connect("127.0.0.1", redis.settings.redis_port, "main", password)
-        seal = Seal(redis.settings.secrets_dir / SEALING_KEY)
-        secrets = RedisSecrets(client, seal)
-        made = Platform(RedisAutomations(client), RedisRuns(client), secrets)
-    await made.ring.refresh()
-    await made.room.kinds.refresh()
-    async with made.app.router.lifespan_context(made.app):
-        yield made
-    await made.http.aclose()
-    if client is not None:
-        await client.aclose()
-
-
-ECHO = {"id": "echo", "use": "test.echo", "with": {"text": "${{ inputs.word }}"}}
-WORD = {"word": {"type": "string", "default": "hello"}}
+__all__ = ["platform", "redis_stack", "server"]
 
 
 async def test_a_published_automation_runs_and_its_journal_tells(platform: Platform) -> None:
@@ -190,11 +60,11 @@ async def test_a_revoked_key_of_an_automation_stops_it(platform: Platform) -> No
 
 async def test_every_mistake_is_told_with_its_place(platform: Platform) -> None:
     steps = "- id: a\n  use: test.none\n- id: a\n  use: test.echo\n"
-    text = f"name: job\non:\n  webhook: {{}}\nsteps:\n{steps}"
+    text = f"name: job\non:\n  file: {{folder: a}}\nsteps:\n{steps}"
     headers = {"content-type": "application/yaml"}
     problem = await platform.call("POST", "/api/automations", 422, content=text, headers=headers)
     assert problem["type"].endswith("invalid-automation")
-    for place in ("3:12: on.webhook", "6:8: steps[0].use", "7:7: steps[1].id"):
+    for place in ("3:9: on.file", "6:8: steps[0].use", "7:7: steps[1].id"):
         assert place in problem["detail"], problem["detail"]
 
 
@@ -364,10 +234,10 @@ EVERY_MINUTE = {"schedule": {"cron": "* * * * *", "timezone": "Europe/Riga"}}
 async def test_a_due_schedule_starts_one_run_however_many_look(platform: Platform) -> None:
     await platform.publish(ECHO, inputs=WORD, on=EVERY_MINUTE)
     minute = datetime.now(UTC).timestamp() // 60 * 60
-    await platform.service.runs.schedule("job:schedule", round(minute * 1000))
+    await platform.runs.schedule("job:schedule", round(minute * 1000))
     at = datetime.fromtimestamp(minute + 1, UTC)
     await asyncio.gather(*(platform.room.scheduler.tick(at) for _ in range(5)))
-    (run,) = await platform.service.runs.list("job")
+    (run,) = await platform.runs.list("job")
     shown = await platform.reach(run.id, "succeeded")
     assert shown["trigger"] == {"name": "schedule", "at": round(minute * 1000)}
 
@@ -379,18 +249,18 @@ async def test_saving_and_publishing_again_does_not_fire_twice(platform: Platfor
     keys = [one.name for one in await platform.keys.records()]
     assert keys.count("automation job") == 1
     minute = round(datetime.now(UTC).timestamp() // 60 * 60 * 1000)
-    await platform.service.runs.schedule("job:schedule", minute)
+    await platform.runs.schedule("job:schedule", minute)
     await until(lambda: _has_runs(platform, 1))
-    assert len(await platform.service.runs.list("job")) == 1
+    assert len(await platform.runs.list("job")) == 1
 
 
 async def test_an_automation_that_is_off_or_gone_does_not_fire(platform: Platform) -> None:
     await platform.publish(ECHO, inputs=WORD, on=EVERY_MINUTE)
     await platform.call("POST", "/api/automations/job/enable", json={"enabled": False})
     minute = round(datetime.now(UTC).timestamp() // 60 * 60 * 1000)
-    await platform.service.runs.schedule("job:schedule", minute)
+    await platform.runs.schedule("job:schedule", minute)
     await platform.room.scheduler.tick(datetime.now(UTC))
-    assert not await platform.service.runs.list("job")
+    assert not await platform.runs.list("job")
     await platform.call("DELETE", "/api/automations/job", 204)
     await platform.call("GET", "/api/automations/job", 404)
     keys = [one.name for one in await platform.keys.records()]
@@ -398,7 +268,7 @@ async def test_an_automation_that_is_off_or_gone_does_not_fire(platform: Platfor
 
 
 async def _has_runs(platform: Platform, many: int) -> bool:
-    return len(await platform.service.runs.list("job")) >= many
+    return len(await platform.runs.list("job")) >= many
 
 
 async def test_another_scope_does_not_open_automations(platform: Platform) -> None:

@@ -18,7 +18,8 @@ from autobot.automation.secrets import mask
 from autobot.backup import pack
 from autobot.contracts.tools import JsonObject, ToolCall, ToolInfo
 from autobot.errors import Invalid
-from tests.contract.main.test_automation import Platform, platform, redis_stack, server, until
+from tests.contract.main.automations import Platform, platform, until
+from tests.contract.main.conftest import redis_stack, server
 from tests.contract.redis.conftest import Server
 
 __all__ = ["platform", "redis_stack", "server"]

@@ -12,16 +12,16 @@ from redis import exceptions
 
 from autobot.contracts.runs import NewRun, Release
 from autobot.errors import Unavailable
-from deployments.main.automation.connection import connect, translated
-from deployments.main.automation.driver import RedisRuns
+from deployments.main.automation.store.connection import connect, translated
+from deployments.main.automation.store.runs import RedisRuns
 from tests.contract.main.conftest import redis_runs
 from tests.contract.main.test_runs import bodies, claim_one, new
 from tests.contract.redis.conftest import Server
 
 WORKER = """
 import asyncio, sys
-from deployments.main.automation.connection import connect
-from deployments.main.automation.driver import RedisRuns
+from deployments.main.automation.store.connection import connect
+from deployments.main.automation.store.runs import RedisRuns
 
 async def main():
     client = connect("127.0.0.1", int(sys.argv[1]), "main", sys.stdin.readline().strip())

@@ -16,7 +16,7 @@ from autobot.contracts.secrets import (
 )
 from autobot.errors import Conflict, Invalid, Unavailable
 from autobot.platform.secrets import SEALING_KEY
-from deployments.main.automation.connection import connect
+from deployments.main.automation.store.connection import connect
 from deployments.main.secrets.driver import RedisSecrets
 from deployments.main.secrets.sealing import Seal
 from tests.contract.redis.conftest import Server

@@ -8,7 +8,7 @@ import redis
 
 from autobot.backup import pack, restore, unpack
 from autobot.platform.secrets import SEALING_KEY
-from deployments.main.automation.connection import connect
+from deployments.main.automation.store.connection import connect
 from deployments.main.secrets.driver import RedisSecrets
 from deployments.main.secrets.sealing import Seal
 from deployments.redis.backup import driver

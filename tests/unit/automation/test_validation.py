@@ -176,14 +176,12 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_text() -> None:
     ]
 
 
-def test_secrets_and_calls_are_refused_where_there_are_none() -> None:
+def test_a_secret_that_there_is_not_is_refused_and_call_is_always_there() -> None:
     text = document(CHAT + ", with: {x: '${{ secrets.TOKEN }}'}")
     assert [m[3] for m in mistakes(text, World(secrets=()))] == ["there is no secret 'TOKEN'"]
     text = document("id: a, use: call, with: {automation: d}")
     for tools in (None, (), ("wait",)):
-        found = mistakes(text, World(tools=tools))
-        assert [m[2:] for m in found] == [("steps[0].use", "automations cannot call each other")]
-    assert mistakes(text, World(tools=("call",))) == []
+        assert mistakes(text, World(tools=tools)) == []
 
 
 def test_the_first_mistakes_are_told_and_few_of_them_with_hints(

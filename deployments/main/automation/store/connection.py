@@ -12,8 +12,9 @@ from autobot.errors import Unavailable
 
 TIMEOUT_S = 5.0
 """A blob of 16 MiB is on the disk within it."""
-CONNECTIONS = 256
-"""More at once are `Unavailable`; an engine needs one for each of its runs and one for itself."""
+CONNECTIONS = 512
+"""More at once are `Unavailable`. Serve lets 256 requests in; an engine needs one for each of its
+64 runs, and some for itself."""
 PREFIX = "autobot:main:"
 REFUSED = (
     exceptions.OutOfMemoryError,

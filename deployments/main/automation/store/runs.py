@@ -28,8 +28,8 @@ from autobot.contracts.runs import (
     check_blob,
     check_entries,
 )
-from deployments.main.automation.connection import PREFIX, translated
-from deployments.main.automation.scripts import COMMON, SCRIPTS
+from deployments.main.automation.store.connection import PREFIX, translated
+from deployments.main.automation.store.scripts import COMMON, SCRIPTS
 
 FIRES = f"{PREFIX}fires"
 

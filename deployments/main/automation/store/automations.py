@@ -3,7 +3,7 @@
 autobot:main:automations       a set of names
 autobot:main:automations:writes  how many writes there were
 autobot:main:automation:NAME   a hash: draft, revision, author, changed, enabled, version,
-                               principal, write, since, reason
+                               principal, write, since, reason, hook
 autobot:main:noted:WHAT        a hash: value, count
 autobot:main:version:ID        a version's document
 """
@@ -15,7 +15,7 @@ from typing import Any
 import redis.asyncio
 
 from autobot.contracts.automations import MOST_AUTOMATIONS, Kept, Noted, Stale, missing, too_many
-from deployments.main.automation.connection import PREFIX, translated
+from deployments.main.automation.store.connection import PREFIX, translated
 
 NAMES = f"{PREFIX}automations"
 
@@ -67,6 +67,12 @@ call('UNLINK', key)
 return tostring(call('INCR', NAMES .. ':writes'))
 """
 
+# ARGV: name
+HOOK = """
+if call('EXISTS', key) == 0 then return 'missing' end
+return write('hook', (call('HGET', key, 'hook') or 1) + 1)
+"""
+
 # ARGV: what, count, value
 NOTE = """
 local noted = 'autobot:main:noted:' .. ARGV[1]
@@ -86,6 +92,7 @@ class RedisAutomations:
             "publish": PUBLISH,
             "enable": ENABLE,
             "delete": DELETE,
+            "hook": HOOK,
             "note": NOTE,
         }
         self._scripts = {
@@ -126,6 +133,9 @@ class RedisAutomations:
     async def delete(self, name: str) -> Kept:
         gone = await self.get(name)
         return replace(gone, write=int(await self._word("delete", name)))
+
+    async def new_hook(self, name: str) -> Kept:
+        return await self._answer(await self._word("hook", name), name)
 
     async def document(self, version: str) -> str | None:
         with translated():
