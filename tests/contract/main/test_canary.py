@@ -152,7 +152,7 @@ async def _past(platform: Platform, run: str, name: str) -> None:
 async def stored(platform: Platform, request: pytest.FixtureRequest) -> bytes:
     """Every value that the store has, and a backup."""
     if "server" not in request.fixturenames and request.node.callspec.params["platform"] == "fake":
-        kept = platform.service.runs.kept.values()
+        kept = platform.runs.kept.values()
         return b"\n".join(
             part for run in kept for part in (*(e.body for e in run.log), *run.blobs.values())
         )
