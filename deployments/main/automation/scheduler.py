@@ -1,5 +1,7 @@
 """Runs that a clock starts. Any number of replicas may do this at once: see `Runs.fire`."""
 
+import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -11,13 +13,13 @@ from autobot.automation.schedule import due, next_fires, run_id
 from autobot.automation.triggers import Schedule
 from autobot.contracts.automations import Kept
 from autobot.contracts.runs import Fire, NewRun
-from autobot.errors import AutoBotError, NotFound
+from autobot.errors import AutoBotError
 from deployments.main.automation.service import milliseconds, schedule_name, schedules
 from deployments.main.automation.starts import Starts, Trigger
 
 log = structlog.get_logger()
 
-TOGETHER = 100
+TOGETHER = 250
 """Fires taken at once; more wait for the next look, which then comes at once."""
 
 
@@ -51,13 +53,21 @@ class Scheduler:
     async def tick(self, now: datetime) -> int:
         """Start what is due at ``now``; return how many schedules were due."""
         fires = await self._starts.runs.fires(TOGETHER)
-        for fire in fires:
-            await self._fire(fire, now)
+        if not fires:
+            return 0
+        known = {kept.name: kept for kept in await self._starts.automations.all()}
+        outcomes = await asyncio.gather(
+            *(self._fire(fire, now, known) for fire in fires), return_exceptions=True
+        )
+        for fire, outcome in zip(fires, outcomes, strict=True):
+            if isinstance(outcome, BaseException):  # it stays due
+                log.warning("automation.not_fired", schedule=fire.schedule, reason=repr(outcome))
+        self._starts.wake()
         return len(fires)
 
-    async def _fire(self, fire: Fire, now: datetime) -> None:
+    async def _fire(self, fire: Fire, now: datetime, known: Mapping[str, Kept]) -> None:
         name, _, trigger = fire.schedule.rpartition(":")
-        found = await self._published(name, trigger)
+        found = await self._published(known.get(name), trigger)
         if found is None:
             await self._starts.runs.fire(fire, None, None)
             return
@@ -74,18 +84,17 @@ class Scheduler:
             run = self._run(kept, automation, trigger, instant)
             outcome = await self._starts.runs.fire(Fire(fire.schedule, at), after, run)
             if run is not None and outcome in ("ok", "there"):
-                await self._starts.made(automation, run.id)
+                await self._starts.end_earlier(automation, run.id)
             if outcome == "full":
                 log.warning("automation.full", automation=name, at=instant.isoformat())
             at = after or 0
-        self._starts.wake()
 
-    async def _published(self, name: str, trigger: str) -> tuple[Kept, Automation, Schedule] | None:
-        try:
-            kept = await self._starts.automations.get(name)
-        except NotFound:
+    async def _published(
+        self, kept: Kept | None, trigger: str
+    ) -> tuple[Kept, Automation, Schedule] | None:
+        if kept is None or not kept.enabled:
             return None
-        automation = await self._starts.published(kept) if kept.enabled else None
+        automation = await self._starts.published(kept)
         schedule = schedules(automation).get(trigger) if automation else None
         return (kept, automation, schedule) if automation and schedule else None
 

@@ -21,7 +21,7 @@ from autobot.automation.runs.journal import (
 )
 from autobot.automation.runs.retries import kept_before
 from autobot.automation.runs.state import fold
-from autobot.contracts.automations import Automations, Kept
+from autobot.contracts.automations import MOST_AUTOMATIONS, Automations, Kept
 from autobot.contracts.runs import Entry, NewRun, Runs, State
 from autobot.errors import Busy, Conflict, NotFound
 from autobot.keys import KeyRecord
@@ -30,8 +30,8 @@ LAST = PAGE = 1_000
 TAKEN_S = 3 * 86_400
 """How long the same Idempotency-Key, or a delivery's id, means the same run, whether that run is
 kept or not."""
-MOST_VERSIONS = 256
-"""Documents that are kept read."""
+MOST_VERSIONS = MOST_AUTOMATIONS
+"""Documents that are kept read: to read 1,000 of them again takes seconds."""
 MOST_DEPTH = 10
 """Runs that start each other, by calls and by events."""
 GOING: tuple[State, ...] = ("queued", "running", "waiting", "paused")
@@ -136,16 +136,16 @@ class Starts:
             raise Conflict(f"A run of '{new.automation}' is under way, and its mode is single.")
         if made == "full":
             raise Busy(f"{new.most_open} runs of '{new.automation}' are under way or wait.")
-        await self.made(automation, new.id)
+        await self.end_earlier(automation, new.id)
+        self.wake()
         return new.id
 
-    async def made(self, automation: Automation, run: str) -> None:
-        """What follows once a run was made: in mode restart those before it are cancelled. Done
-        again it does no harm: later runs are left alone."""
+    async def end_earlier(self, automation: Automation, run: str) -> None:
+        """In mode restart cancel what was made before that run. Done again it does no harm: later
+        runs are left alone."""
         shown = await self.runs.get(run) if automation.mode == "restart" else None
         if shown is not None:
             await self.cancel_all(automation.name, GOING, (shown.created, shown.id))
-        self.wake()
 
     def _placed(
         self,
