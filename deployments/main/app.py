@@ -110,7 +110,7 @@ class Main(RoomReplica):
                 if application.tools and application.name in names:
                     name = application.name
                     tools[name] = client(Tools, name, unanswered, LONGEST_S)
-        return Registry(tools, self._away, self._rooms.room_of)
+        return Registry(tools, self._away, self._rooms.tool_names)
 
     def _away(self, application: str) -> str | None:
         """Why a room cannot answer, as its health has it."""
