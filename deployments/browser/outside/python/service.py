@@ -10,8 +10,8 @@ from deployments.browser.outside import child
 from deployments.browser.outside.python.schemas import Code, Computed
 
 PROCESS = "deployments.browser.outside.python.process"
-LIMITS = Limits(memory=768 << 20, cpu_s=40, wall_s=70)
-"""Of the process: far more than the interpreter's own, which say what was too much."""
+SECONDS = 30.0
+"""Of computing, and as many of sleeping."""
 MOST_BYTES = 32 << 20
 """Of an answer: letters may take six bytes in JSON."""
 AT_ONCE, EACH = 4, 3
@@ -20,8 +20,13 @@ AT_ONCE, EACH = 4, 3
 class Python:
     """Runs programs for steps."""
 
-    def __init__(self, limits: Limits = LIMITS) -> None:
-        self._limits = limits
+    def __init__(self, seconds: float = SECONDS) -> None:
+        """``seconds``: how long a program may compute, and sleep."""
+        self._seconds = seconds
+        # Of the process: more than the interpreter's own limits, which say what was too much.
+        self._limits = Limits(
+            memory=768 << 20, cpu_s=int(seconds) + 10, wall_s=int(2 * seconds) + 10
+        )
         self._limiter = ConcurrencyLimiter(
             AT_ONCE, 64, limit_each=EACH, waiting_each=48, what="programs"
         )
@@ -32,7 +37,8 @@ class Python:
         """
         async with self._limiter.slot(call.caller.id):
             try:
-                said = await child.answer(PROCESS, given.model_dump(), self._limits, MOST_BYTES)
+                job = given.model_dump() | {"seconds": self._seconds}
+                said = await child.answer(PROCESS, job, self._limits, MOST_BYTES)
                 if "error" not in said:
                     return Computed.model_validate(said)
             except (child.Lost, ValidationError) as error:
