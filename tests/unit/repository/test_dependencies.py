@@ -23,6 +23,7 @@ WITH_ANOTHER = {
     "jsonschema": "ray",
     "certifi": "apprise",
     "httpcore": "httpx",
+    "pydantic-monty-client": "pydantic-monty",
     "requests": "apprise",
     "urllib3": "apprise",
 }

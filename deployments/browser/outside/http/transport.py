@@ -17,7 +17,7 @@ class _Connections(httpcore.AsyncNetworkBackend):
 
     def __init__(self, connector: Connector) -> None:
         self._connector = connector
-        self._network = httpcore.AnyIOBackend()
+        self._network = cast(httpcore.AsyncNetworkBackend, httpcore.AnyIOBackend())
 
     async def connect_tcp(
         self,

@@ -40,6 +40,10 @@ class Site:
 
     url: str
     received: list[Received] = field(default_factory=list)
+    status: int | None = None
+    """Of every answer, if given; so are ``redirect_to`` and ``delay_s``."""
+    redirect_to: str | None = None
+    delay_s: float = 0
 
     @property
     def port(self) -> int:
@@ -69,9 +73,14 @@ def handler(site: Site) -> type[BaseHTTPRequestHandler]:
             site.received.append(Received(self.command, self.path, headers, body))
             parts = urlsplit(self.path)
             query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+            time.sleep(site.delay_s)
             if parts.path == "/slow":
                 time.sleep(3)
-            if parts.path == "/redirect":
+            if site.status is not None:
+                self.say(site.status, b"", {})
+            elif site.redirect_to is not None:
+                self.say(307, b"", {"location": site.redirect_to})
+            elif parts.path == "/redirect":
                 to = query.get("to") or self.path  # for ever
                 self.say(int(query.get("status", 302)), b"", {"location": to})
             elif parts.path == "/status":
