@@ -5,6 +5,8 @@ the room instead, and the kernel refuses all others. Files are read of the syste
 packages alone.
 """
 
+import importlib
+import itertools
 import logging
 import os
 import smtplib
@@ -18,6 +20,7 @@ import apprise
 import certifi
 import requests.adapters
 import urllib3.util.connection
+from apprise.conversion import convert_between
 from apprise.manager_plugins import NotificationManager
 
 from deployments.browser.outside.confined import Dialer, NoConnection, Room
@@ -153,9 +156,20 @@ def _keep_certificates() -> None:
     os.environ["REQUESTS_CA_BUNDLE"] = os.environ["SSL_CERT_FILE"] = f"/proc/self/fd/{held}"
 
 
+def _import_all() -> None:
+    """Import what is otherwise imported at its first use, when its file may be out of reach."""
+    for module in ("encodings.idna", "html.parser", "netrc", "stringprep"):
+        importlib.import_module(module)
+    NotificationManager().load_modules()
+    formats = list(apprise.NotifyFormat)
+    for source, target in itertools.product(formats, formats):
+        convert_between(source, target, "# Warm\n\n<b>up</b>")
+    smtplib.SMTP()  # of no server: it only asks for this machine's name
+
+
 if __name__ == "__main__":
     logging.disable()
-    NotificationManager().load_modules()
+    _import_all()
     _keep_certificates()
     room = Room()
     room.answer(deliver(room.job))

@@ -20,10 +20,12 @@ class Mailbox:
     hears: int = 0
     """How many connections there were."""
 
-    async def handle_EHLO(self, server: Any, session: Any, envelope: Any, *words: Any) -> Any:
+    async def handle_EHLO(
+        self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]
+    ) -> list[str]:
         self.hears += 1
-        session.host_name = words[0]
-        return words[-1]
+        session.host_name = hostname
+        return responses
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         self.messages.append((envelope.rcpt_tos, message_from_bytes(envelope.content)))
@@ -42,7 +44,7 @@ class Mailbox:
 
 def _authenticate(server: SMTP, session: Any, envelope: Any, mechanism: str, data: Any) -> Any:
     right = isinstance(data, LoginPassword) and data.password == b"swordfish"
-    return AuthResult(success=right)
+    return AuthResult(success=right, handled=False)
 
 
 @asynccontextmanager
