@@ -32,7 +32,7 @@ class Room:
 
     def __init__(self, *, programs: bool = False) -> None:
         """``programs``: see `cut_off`."""
-        self._control = socket.socket(fileno=int(sys.argv[1]))
+        self._control = _socket(1)
         size = FRAME.unpack(_exactly(self._control, FRAME.size))[0]
         received = json.loads(_exactly(self._control, size))
         self.limits = Limits(**received["limits"])
@@ -58,7 +58,7 @@ class Dialer:
     @classmethod
     def of_command(cls) -> "Dialer":
         """By the socket which the command's second argument names."""
-        return cls(socket.socket(fileno=int(sys.argv[2])))
+        return cls(_socket(2))
 
     def connect(self, host: str, port: int) -> socket.socket:
         """Return a connected, blocking socket; raises `NoConnection`."""
@@ -73,6 +73,13 @@ class Dialer:
         connection = socket.socket(fileno=descriptors[0])
         connection.setblocking(True)
         return connection
+
+
+def _socket(argument: int) -> socket.socket:
+    """The socket of that argument of the command; what this process starts does not inherit it."""
+    inherited = socket.socket(fileno=int(sys.argv[argument]))
+    inherited.set_inheritable(False)
+    return inherited
 
 
 def _exactly(control: socket.socket, size: int) -> bytes:
