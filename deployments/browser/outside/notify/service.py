@@ -1,9 +1,9 @@
 """`notify`: a message by any service of Apprise that sends by HTTP or mail."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal, Self
 
-from pydantic import ValidationError
+from pydantic import BaseModel, model_validator
 
 from autobot.concurrency import ConcurrencyLimiter
 from autobot.contracts.tools import ToolCall
@@ -27,6 +27,20 @@ WORST: Mapping[str, Callable[[str], AutoBotError]] = {
 }
 
 
+class _Outcome(Delivery):
+    kind: Literal["failed", "blocked", "refused", ""] = ""
+
+    @model_validator(mode="after")
+    def _says_why(self) -> Self:
+        if not self.taken and not self.kind:
+            raise ValueError("it was not taken for no reason")
+        return self
+
+
+class _Outcomes(BaseModel):
+    deliveries: list[_Outcome]
+
+
 class Notifier:
     """Sends messages for steps; each in a process of its own that has no network but ours."""
 
@@ -48,19 +62,19 @@ class Notifier:
             try:
                 said = await child.answer(PROCESS, job, LIMITS, MOST_BYTES, connector.connect)
                 return _read(said, len(given.urls))
-            except (child.Lost, ValidationError, ValueError, TypeError) as error:
+            except (child.Lost, ValueError) as error:
                 raise RequestFailed("The process that sends messages ended.") from error
 
 
 def _read(said: Mapping[str, Any], addresses: int) -> Deliveries:
     """Check what the process says; raises what `Notifier.notify` does when none took it."""
-    parts: list[dict[str, Any]] = said["deliveries"]
-    kinds = [part.pop("kind", "") for part in parts]
-    deliveries = [Delivery.model_validate(part) for part in parts]
-    if len(deliveries) != addresses:
+    outcomes = _Outcomes.model_validate(said).deliveries
+    if len(outcomes) != addresses:
         raise ValueError("not one for each address")
-    if any(each.taken for each in deliveries):
-        return Deliveries(deliveries=deliveries)
-    detail = " ".join(f"{each.service}: {each.reason}" for each in deliveries)[:1000]
-    kind = next((kind for kind in WORST if kind in kinds), "failed")
-    raise WORST[kind](detail)
+    if any(each.taken for each in outcomes):
+        return Deliveries(
+            deliveries=[Delivery(**each.model_dump(exclude={"kind"})) for each in outcomes]
+        )
+    detail = " ".join(f"{each.service}: {each.reason}" for each in outcomes)[:1000]
+    kinds = {each.kind for each in outcomes}
+    raise WORST[next(kind for kind in WORST if kind in kinds)](detail)
