@@ -1,5 +1,6 @@
 """Which of Apprise's services send messages here."""
 
+import ssl
 from pathlib import Path
 
 import apprise
@@ -47,7 +48,7 @@ def test_files_of_the_system_and_of_packages_are_read_and_no_others(
         "/etc/ssl/openssl.cnf",
         "/proc/self/fd/3",
         apprise.__file__,
-        sys.modules["ssl"].__file__,
+        ssl.__file__,
     ):
         _audit("open", (path, "r", 0))
     for path in (
