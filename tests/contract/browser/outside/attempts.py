@@ -1,6 +1,7 @@
 """A process of `child` that tries to get out, and says how each attempt ended."""
 
 import ctypes
+import errno
 import os
 import signal
 import socket
@@ -10,13 +11,15 @@ from pathlib import Path
 from deployments.browser.outside.confined import Room
 
 X32 = 0x40000000
+REFUSED = (errno.EPERM, errno.EACCES, errno.EFBIG)
+"""By the filter, by the rights of nobody, and by the bound of a file."""
 
 
 def outcome(attempt: Callable[[], object]) -> str:
     try:
         attempt()
-    except OSError:
-        return "refused"
+    except OSError as error:
+        return "refused" if error.errno in REFUSED else str(error)
     return "done"
 
 

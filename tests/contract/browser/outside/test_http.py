@@ -210,6 +210,11 @@ async def test_the_same_site_gets_everything_again(run: Run, site: Site) -> None
     assert (last.method, last.body, last.headers["x-api-key"]) == ("POST", b"1", "s")
     assert last.headers["authorization"].startswith("Basic ")
     assert last.headers["idempotency-key"] == "k"
+    url = f"{site.url}/redirect?status=303&to=/json"
+    await run("http.request", "k", method="POST", url=url, json=1, headers=headers)
+    last = site.received[-1]
+    assert (last.method, last.body, last.headers["x-api-key"]) == ("GET", b"", "s")
+    assert not {"idempotency-key", "content-type"} & set(last.headers)
 
 
 async def test_redirects_end_and_may_be_left_alone(run: Run, site: Site) -> None:

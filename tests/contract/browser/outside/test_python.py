@@ -106,7 +106,8 @@ async def killed(chosen: Callable[[psutil.Process], bool]) -> None:
         await asyncio.sleep(0.02)
     [found] = [child for child in family(me) if chosen(child)]
     found.kill()
-    await running
+    async with asyncio.timeout(10):  # long before the program's own time is over
+        await running
 
 
 def family(me: psutil.Process) -> list[psutil.Process]:
