@@ -19,13 +19,15 @@
     ├── TooLarge                      413 too-large
     ├── Invalid                       422 invalid
     │   ├── InvalidAutomation         422 invalid-automation
-    │   └── InvalidExpression         422 invalid-expression
+    │   ├── InvalidExpression         422 invalid-expression
+    │   └── RequestRefused            422 request-refused
     ├── NotKept                       422 schema-not-kept
     ├── ElementFailed                 422 element
     ├── Busy                          429 busy             (Retry-After)
     ├── Cancelled                     499 cancelled
     ├── ModelFailed                   502 model-failed
     ├── PageFailed                    502 page-failed
+    ├── RequestFailed                 502 request-failed
     ├── Unavailable                   503 unavailable      (Retry-After)
     ├── Timeout                       504 timeout
     ├── BadModelFile                  500 internal
@@ -33,11 +35,12 @@
     └── SetupError                    500 setup
 
 Those of one room stand in its folder: `SessionEnded`, `WheelTaken`, `ProfileDamaged`,
-`ElementFailed`, `PageFailed` and `ModelFailed` in room browser, `BadModelFile` in room llm; and
-`InvalidAutomation`, `InvalidExpression` and `Cancelled` in `autobot.automation`; `Stale`,
-`SecretMissing` and `SecretUnreadable` in `autobot.contracts`. No answer carries `Cancelled`, which
-a run's journal says of a step that was called off, nor the last two: `ApiError` is what the CLI was
-told, `SetupError` that the machine lacks something, with the remedy.
+`ElementFailed`, `PageFailed`, `RequestFailed`, `RequestRefused` and `ModelFailed` in room browser,
+`BadModelFile` in room llm; and `InvalidAutomation`, `InvalidExpression` and `Cancelled` in
+`autobot.automation`; `Stale`, `SecretMissing` and `SecretUnreadable` in `autobot.contracts`. No
+answer carries `Cancelled`, which a run's journal says of a step that was called off, nor the last
+two: `ApiError` is what the CLI was told, `SetupError` that the machine lacks something, with the
+remedy.
 
 Every argument goes positionally to ``Exception.__init__``: an error that crosses a process must be
 rebuilt from ``args`` by pickle, or it arrives as something else. The class docstring is the default

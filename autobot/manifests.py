@@ -92,7 +92,8 @@ class Manifest(_Part):
     run beside Ray on its VM, ``secrets`` are files that its VM may hold besides Redis' password,
     ``fetches`` is what its VM needs of the catalogue: the default of a kind, or a part by name.
     ``user`` is who Ray runs as there, if not the owner. ``reserved`` are paths of the ingress that
-    it serves without a prefix of its own, and that no other room may take.
+    it serves without a prefix of its own, and that no other room may take. ``tool_names`` are what
+    the names of its tools may begin with besides ``room``: no other room has one of these.
     """
 
     room: Name
@@ -103,6 +104,7 @@ class Manifest(_Part):
     vms: Literal["one", "any"] = "any"
     spread: bool = False
     scopes: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9:-]{0,60}$")], ...] = ()
+    tool_names: tuple[Name, ...] = ()
     applications: tuple[Application, ...] = Field(min_length=1)
     public: Public = Public()
     reserved: tuple[Path_, ...] = ()
@@ -181,6 +183,13 @@ class Rooms(Mapping[str, Manifest]):
         """Return the room that has ``application``. Raises KeyError when none has."""
         return self._rooms[application]
 
+    def tool_names(self, application: str) -> tuple[str, ...]:
+        """Return what the names of the application's tools begin with, before the first dot.
+
+        Raises KeyError for an unknown application.
+        """
+        return _tool_names(self[self.room_of(application)])
+
     def port(self, room: str, settings: Settings) -> int | None:
         """Return the room's own port: its setting's, else its manifest's; None when it has none."""
         return settings.room_port(room) or self[room].port
@@ -256,11 +265,16 @@ def _add(found: dict[Path, Manifest], file: Path, along: Iterable[Path] = ()) ->
     _refuse_twice(together, "application", lambda m: [each.name for each in m.applications])
     _refuse_twice(together, "port", lambda m: [str(m.port)] if m.port else [])
     _refuse_twice(together, "route prefix", _prefixes)
+    _refuse_twice(together, "name of tools", _tool_names)
     for other, known in found.items():
         taken = (*known.reserved, *(_prefixes(known) if other in along else ()))
         _refuse_below(manifest, known, taken, folder)
         _refuse_below(known, manifest, manifest.reserved, folder)
     found[folder] = manifest
+
+
+def _tool_names(manifest: Manifest) -> tuple[str, ...]:
+    return (manifest.room, *manifest.tool_names)
 
 
 def _prefixes(manifest: Manifest) -> list[str]:

@@ -2,7 +2,8 @@
 
 `confine` is called by such a process itself, after its imports: from then on it computes on what
 it holds and talks over what is open. It opens no file and no socket, starts no process and signals
-nobody.
+nobody. `cut_off` is for one that must go on to open files or to start programs: it has no network
+but what is open.
 """
 
 import ctypes
@@ -29,7 +30,19 @@ SYSCALLS: dict[str, tuple[int, int]] = {  # numbers on x86-64 and on 64-bit ARM
 }  # fmt: skip
 """Memory, what is open already, the clock and the end. Everything else fails with EPERM, changes of
 signals and timers among it: the deadline holds against code that was taken over."""
-BPF_LOAD, BPF_JUMP_EQUAL, BPF_RETURN = 0x20, 0x15, 0x06
+NETWORK: dict[str, tuple[int, int]] = {
+    "socket": (41, 198), "connect": (42, 203), "bind": (49, 200), "listen": (50, 201),
+    "io_uring_setup": (425, 425),
+    "kill": (62, 129), "tkill": (200, 130), "pidfd_send_signal": (424, 424),
+    "pidfd_getfd": (438, 438), "ptrace": (101, 117), "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271), "setns": (308, 268), "unshare": (272, 97),
+    "mount": (165, 40), "bpf": (321, 280), "keyctl": (250, 219), "open_by_handle_at": (304, 265),
+}  # fmt: skip
+"""New connections, other processes, and ways around both."""
+PROGRAMS: dict[str, tuple[int, int]] = {"execve": (59, 221), "execveat": (322, 281)}
+X32 = 0x40000000
+"""On x86-64, numbers from here on are other names for the same calls."""
+BPF_LOAD, BPF_JUMP_EQUAL, BPF_JUMP_FROM, BPF_RETURN = 0x20, 0x15, 0x35, 0x06
 ALLOW, KILL, REFUSE = 0x7FFF0000, 0x80000000, 0x00050001  # the last: errno 1, EPERM
 NUMBER_AT, ARCHITECTURE_AT = 0, 4
 
@@ -49,6 +62,24 @@ def confine(limits: Limits) -> None:
     The kernel ends it with SIGXCPU after ``cpu_s`` and with SIGALRM after ``wall_s``; what passes
     ``memory`` fails to be allocated.
     """
+    _bound(limits)
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+    if offered():
+        _filter_syscalls(SYSCALLS, ALLOW, REFUSE)
+
+
+def cut_off(limits: Limits, *, programs: bool = False) -> None:
+    """Bound this process as `confine` does, and every one that it starts, and end its networking.
+
+    It still reads files, as a user to whom nothing of ours belongs where it was root. Only with
+    ``programs`` may it start others. It must have one thread only.
+    """
+    _bound(limits)
+    if offered():
+        _filter_syscalls(NETWORK if programs else NETWORK | PROGRAMS, REFUSE, ALLOW)
+
+
+def _bound(limits: Limits) -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, limits.wall_s)
     most = _address_space() + limits.memory
@@ -59,11 +90,8 @@ def confine(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     # The soft limit is a signal of its own; at the hard one it would be the SIGKILL of anybody.
     resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_s, limits.cpu_s + 1))
-    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
     for none in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
         resource.setrlimit(none, (0, 0))
-    if offered():
-        _filter_syscalls()
 
 
 def offered() -> bool:
@@ -76,9 +104,9 @@ def _address_space() -> int:
         return int(file.read().split()[0]) * resource.getpagesize()
 
 
-def _filter_syscalls() -> None:
+def _filter_syscalls(calls: dict[str, tuple[int, int]], listed: int, others: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    program = _program(platform.machine())
+    program = _program(platform.machine(), calls, listed, others)
     code = ctypes.create_string_buffer(program)
 
     class Program(ctypes.Structure):
@@ -91,21 +119,24 @@ def _filter_syscalls() -> None:
         raise OSError(ctypes.get_errno(), "seccomp")
 
 
-def _program(machine: str) -> bytes:
+def _program(machine: str, calls: dict[str, tuple[int, int]], listed: int, others: int) -> bytes:
     """The filter in the kernel's classic BPF: the architecture, then one comparison a call.
 
-    Numbers of another table of calls equal none of ours, so they are refused too.
+    What is in ``calls`` ends ``listed``, the rest as ``others``; numbers of another table of calls
+    are refused.
     """
-    allowed = [numbers[COLUMN[machine]] for numbers in SYSCALLS.values()]
+    numbers = [both[COLUMN[machine]] for both in calls.values()]
     step = struct.Struct("=HBBI").pack
     steps = [
         step(BPF_LOAD, 0, 0, ARCHITECTURE_AT),
         step(BPF_JUMP_EQUAL, 1, 0, AUDIT_ARCH[machine]),
         step(BPF_RETURN, 0, 0, KILL),
         step(BPF_LOAD, 0, 0, NUMBER_AT),
+        step(BPF_JUMP_FROM, 0, 1, X32),
+        step(BPF_RETURN, 0, 0, REFUSE),
     ]
-    for index, number in enumerate(allowed):
-        to_allow = len(allowed) - index  # over the comparisons that follow and the refusal
-        steps.append(step(BPF_JUMP_EQUAL, to_allow, 0, number))
-    steps += [step(BPF_RETURN, 0, 0, REFUSE), step(BPF_RETURN, 0, 0, ALLOW)]
+    for index, number in enumerate(numbers):
+        to_listed = len(numbers) - index  # over the comparisons that follow and the other verdict
+        steps.append(step(BPF_JUMP_EQUAL, to_listed, 0, number))
+    steps += [step(BPF_RETURN, 0, 0, others), step(BPF_RETURN, 0, 0, listed)]
     return b"".join(steps)

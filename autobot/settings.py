@@ -132,6 +132,11 @@ class Settings(BaseSettings):
         default="",
         description="Private addresses that pages may visit: `host:port`, separated by commas.",
     )
+    egress_allow: str = Field(
+        default="",
+        description="Private addresses that steps `http.*` and `notify` may reach: `host` or "
+        "`host:port`, separated by commas.",
+    )
     browser_no_sandbox: bool = Field(default=False, description="Run Chromium without its sandbox.")
     browser_concurrency: int = Field(default=4, ge=1, le=64, description="Pages rendered at once.")
     browser_sessions: int = Field(default=64, ge=1, le=512, description="Most browser sessions.")

@@ -30,6 +30,7 @@ DESCRIBED: Mapping[str, str] = {
     "external_chat_url": "none: the engine is off",
     "chromium": "Debian's, else Playwright's own",
     "browser_allow": "none",
+    "egress_allow": "none",
     "browser_memory_mib": "half of the machine's",
 }
 """Defaults that depend on the machine, or that a bare value does not explain."""

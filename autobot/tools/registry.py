@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import structlog
 
@@ -33,13 +33,13 @@ class Registry:
         self,
         applications: Mapping[str, Tools],
         away: Away = lambda application: None,
-        room_of: Callable[[str], str] = lambda application: application,
+        own_names: Callable[[str], Collection[str]] = lambda application: (application,),
         fresh_s: float = FRESH_S,
     ) -> None:
-        """``applications`` are those that have tools, by their names in Serve. The names of their
-        tools begin with their room's."""
+        """``applications`` are those that have tools, by their names in Serve. ``own_names`` says
+        with what the names of an application's tools may begin, before the first dot."""
         self._applications = dict(applications)
-        self._away, self._room_of = away, room_of
+        self._away, self._own_names = away, own_names
         self._fresh_s = fresh_s
         self._described: dict[str, Sequence[ToolInfo]] = {}
         self._described_at: float | None = None
@@ -126,8 +126,8 @@ class Registry:
         except (AutoBotError, TimeoutError) as error:
             log.warning("tools.not_described", application=application, reason=str(error))
             return
-        prefix = f"{self._room_of(application)}."
-        strange = [info.name for info in infos if not info.name.startswith(prefix)]
-        if strange:
+        names = self._own_names(application)
+        own = [info for info in infos if info.name.partition(".")[0] in names]
+        if strange := [info.name for info in infos if info not in own]:
             log.warning("tools.names_of_other_rooms", application=application, names=strange)
-        self._described[application] = [info for info in infos if info.name.startswith(prefix)]
+        self._described[application] = own

@@ -30,6 +30,7 @@ class Browser(RoomReplica):
         super().__init__()
         # Serve imports this module on the head, where Playwright need not be installed.
         from deployments.browser.affinity.session_ids import replica_name
+        from deployments.browser.outside.tools import outside_tools
         from deployments.browser.pages.tools import page_tools
         from deployments.browser.room import BrowserRoom
 
@@ -39,7 +40,7 @@ class Browser(RoomReplica):
         self.browser = BrowserRoom.of(
             self.settings, replica, profiles, self._ingress(), self.keys.holds
         )
-        self.tools = ToolSet(page_tools(self.browser.browser))
+        self.tools = ToolSet([*page_tools(self.browser.browser), *outside_tools(self.settings)])
 
     def _ingress(self) -> str:
         """Where the platform's API is: Ray's control store runs on the head, and so does it."""

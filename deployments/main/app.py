@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Collection
 from typing import Any
 
 from fastapi import APIRouter
@@ -130,10 +131,11 @@ class Main(RoomReplica):
                 if application.tools and application.name in names:
                     name = application.name
                     tools[name] = client(Tools, name, unanswered, LONGEST_S)
-        return Registry(tools, self._away, self._room_of)
+        return Registry(tools, self._away, self._tool_names)
 
-    def _room_of(self, application: str) -> str:
-        return AUTOMATION if application == AUTOMATION else self._rooms.room_of(application)
+    def _tool_names(self, application: str) -> Collection[str]:
+        own = application == AUTOMATION
+        return (AUTOMATION,) if own else self._rooms.tool_names(application)
 
     def _away(self, application: str) -> str | None:
         """Why a room cannot answer, as its health has it."""

