@@ -41,6 +41,8 @@ class Finder:
         left = COMPARED * len(body) + (1 << 20)
         for anchor, start in self._matches(body):
             for needle in self._by_anchor[anchor]:
+                if len(needle) > len(body) - start:
+                    continue
                 left -= len(needle)
                 if left < 0:
                     return [(0, len(body))]
