@@ -14,7 +14,7 @@ MASKED = "***"
 ANCHOR = 64
 """Bytes at the beginning of a form that are looked for; the rest is compared where they are. A form
 may have 400,000 bytes, and a search machine of all would fill the memory."""
-WINDOW = 1 << 20
+WINDOW = 1 << 17
 """Bytes that are searched at a time: the matches of one search are a list."""
 COMPARED = 64
 """Bytes that may be compared for each one searched, and 1 MiB more. A text that takes more, which
