@@ -9,6 +9,7 @@ from ahocorasick_rs import BytesAhoCorasick
 from pydantic import JsonValue
 
 from autobot.automation.secrets.forms import forms
+from autobot.errors import AutoBotError
 
 MASKED = "***"
 ANCHOR = 64
@@ -111,6 +112,15 @@ class Mask:
             masked = self.text(written)
             return value if masked == written else masked
         return value
+
+    def error(self, error: Exception) -> Exception:
+        """Return the error without secrets, also in its traceback; it is another one where they
+        stand in what cannot be changed."""
+        error.args = tuple(map(self, error.args))
+        error.__cause__ = error.__context__ = None
+        if self.trace(error) == NOTHING.trace(error):
+            return error
+        return AutoBotError(f"{type(error).__name__}: {self.text(str(error))}")
 
     def trace(self, error: BaseException) -> str:
         """Return an exception's traceback, for the log."""
