@@ -43,7 +43,8 @@ class ToolInfo:
 class ToolCall:
     """One call for ``caller``, whose key was looked up; ends after ``within_s`` seconds.
 
-    ``idempotency_key`` is the same for every attempt at the same step of a run.
+    ``idempotency_key`` is the same for every attempt at the same step of a run. ``secrets`` are
+    values among the arguments that nothing may write down.
     """
 
     name: str
@@ -51,6 +52,7 @@ class ToolCall:
     caller: KeyRecord
     within_s: float
     idempotency_key: str | None = None
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 class Tools(Protocol):

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from autobot.automation.secrets.mask import Mask
 from autobot.contracts.tools import JsonObject, OnUnknown, ToolCall, ToolInfo
 from autobot.errors import Forbidden, Invalid, NotFound, Timeout, TooLarge
 from autobot.keys import Scope
@@ -99,7 +100,17 @@ class ToolSet:
         return self._infos
 
     async def run(self, call: ToolCall) -> JsonObject:
-        """As `Tools.run`. What is out of time is cancelled."""
+        """As `Tools.run`. What is out of time is cancelled. An error says none of the call's
+        secrets: Ray Serve logs what is raised here."""
+        try:
+            return await self._run(call)
+        except Exception as error:
+            secrets = getattr(call, "secrets", ())  # a room main of before sends none
+            if not secrets:
+                raise
+            raise Mask(secrets).error(error) from None
+
+    async def _run(self, call: ToolCall) -> JsonObject:
         tool = self._tools.get(call.name)
         if tool is None:
             raise NotFound(f"There is no tool '{call.name}' here.")

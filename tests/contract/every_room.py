@@ -45,7 +45,10 @@ from deployments.npu.speech.audio import decode
 from deployments.npu.speech.service import Transcriber
 from tests.contract.llm import in_process
 
-SCOPES: tuple[Scope, ...] = ("read", "llm", "npu", "browser", "browser:evaluate", "admin")
+SCOPES: tuple[Scope, ...] = (
+    *("read", "automation", "secret", "llm", "npu", "browser", "browser:evaluate"),
+    "admin",
+)
 
 
 class Keys:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -36,7 +36,8 @@ class Work:
 
     ``run`` and ``place`` say of which step it is. ``key`` is the same for every attempt of one step
     of one run: a receiver that honours keys of idempotency does it once. ``deadline`` is on the
-    event loop's clock. Once ``cancel`` is set there are `CANCEL_S` to end in.
+    event loop's clock. Once ``cancel`` is set there are `CANCEL_S` to end in. ``secrets`` are the
+    values of those that ``arguments`` were computed with.
     """
 
     run: str
@@ -47,6 +48,7 @@ class Work:
     key: str
     deadline: float
     cancel: asyncio.Event
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +126,13 @@ class Attempt:
         deadline = asyncio.get_running_loop().time() + start.timeout
 
         async def execute() -> JsonValue | WaitFor:
-            arguments = await self._arguments(deadline)
-            use = start.use
-            work = Work(run, self.place, use, arguments, principal, key, deadline, self._cancel)
-            return await kinds.execute(work)
+            values = await self._opened(deadline) if start.secrets else {}
+            arguments = start.arguments
+            if values:
+                names = {**start.names, "secrets": values}
+                arguments = resolve(arguments, names, start.entry.step)
+            given = (start.use, arguments, principal, key, deadline, self._cancel)
+            return await kinds.execute(Work(run, self.place, *given, tuple(values.values())))
 
         working = asyncio.ensure_future(execute())
         try:
@@ -141,21 +146,17 @@ class Attempt:
             working.add_done_callback(_forget)
             working.cancel()
 
-    async def _arguments(self, deadline: float) -> JsonValue:
-        """What the tool is given, with the secrets as they are now."""
-        start, loop = self.start, asyncio.get_running_loop()
-        if not start.secrets:
-            return start.arguments
+    async def _opened(self, deadline: float) -> Mapping[str, str]:
+        """The secrets as they are now. A store that is away is asked again."""
+        loop = asyncio.get_running_loop()
         until = loop.time() + min(OPEN_WITHIN_S, (deadline - loop.time()) / 2)
         while True:
             try:
-                values = await self._secrets.values(start.secrets)
-                break
+                return await self._secrets.values(self.start.secrets)
             except Unavailable:
                 if loop.time() >= until:
                     raise
                 await asyncio.sleep(OPEN_AGAIN_S)
-        return resolve(start.arguments, {**start.names, "secrets": values}, start.entry.step)
 
     def stop(self) -> None:
         """Call it off."""

@@ -9,12 +9,13 @@ from ahocorasick_rs import BytesAhoCorasick
 from pydantic import JsonValue
 
 from autobot.automation.secrets.forms import forms
+from autobot.errors import AutoBotError
 
 MASKED = "***"
 ANCHOR = 64
 """Bytes at the beginning of a form that are looked for; the rest is compared where they are. A form
 may have 400,000 bytes, and a search machine of all would fill the memory."""
-WINDOW = 1 << 20
+WINDOW = 1 << 17
 """Bytes that are searched at a time: the matches of one search are a list."""
 COMPARED = 64
 """Bytes that may be compared for each one searched, and 1 MiB more. A text that takes more, which
@@ -41,6 +42,8 @@ class Finder:
         left = COMPARED * len(body) + (1 << 20)
         for anchor, start in self._matches(body):
             for needle in self._by_anchor[anchor]:
+                if len(needle) > len(body) - start:
+                    continue
                 left -= len(needle)
                 if left < 0:
                     return [(0, len(body))]
@@ -109,6 +112,15 @@ class Mask:
             masked = self.text(written)
             return value if masked == written else masked
         return value
+
+    def error(self, error: Exception) -> Exception:
+        """Return the error without secrets, also in its traceback; it is another one where they
+        stand in what cannot be changed."""
+        error.args = tuple(map(self, error.args))
+        error.__cause__ = error.__context__ = None
+        if self.trace(error) == NOTHING.trace(error):
+            return error
+        return AutoBotError(f"{type(error).__name__}: {self.text(str(error))}")
 
     def trace(self, error: BaseException) -> str:
         """Return an exception's traceback, for the log."""

@@ -63,7 +63,8 @@ class ToolKinds:
         if caller is None:
             raise Forbidden("The automation's API key was revoked; publish it again.")
         seconds = work.deadline - asyncio.get_running_loop().time()
-        call = ToolCall(work.use, work.arguments, caller, max(0.0, seconds), work.key)
+        within_s = max(0.0, seconds)
+        call = ToolCall(work.use, work.arguments, caller, within_s, work.key, work.secrets)
         running = asyncio.ensure_future(self._registry.run(call))
         cancelling = asyncio.ensure_future(work.cancel.wait())
         try:

@@ -1,6 +1,8 @@
 """A room's tools: typed, by scope, in time."""
 
 import asyncio
+import traceback
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -8,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from autobot.contracts.tools import FakeTools, ToolCall
-from autobot.errors import Forbidden, Invalid, NotFound, Timeout, TooLarge
+from autobot.errors import AutoBotError, Busy, Forbidden, Invalid, NotFound, Timeout, TooLarge
 from autobot.keys import KeyRecord, NewKey, make_key
 from autobot.tools.tool import Arguments, File, Tool, ToolSet
 
@@ -134,3 +136,45 @@ async def test_the_fake_keeps_the_contract_of_the_real_one() -> None:
             await tools.run(call({"number": 1}, "read"))
         with pytest.raises(NotFound):
             await tools.run(ToolCall("npu.halve", {}, key("npu"), 1))
+
+
+class Strange(Exception):
+    """Its words are in no argument."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (Invalid("no hunter2 there").of("url"), Invalid),
+        (Busy("hunter2"), Busy),
+        (TimeoutError("hunter2 took long"), TimeoutError),
+        (Strange("it was hunter2"), AutoBotError),
+        (ExceptionGroup("hunter2", [ValueError("hunter2")]), AutoBotError),
+    ],
+)
+async def test_an_error_says_no_secret_of_its_call_for_serve_logs_it(
+    error: Exception, kind: type[Exception]
+) -> None:
+    async def fail(given: Number, call: ToolCall) -> Twice:
+        try:
+            raise ValueError("aHVudGVyMg== is hunter2")
+        except ValueError as cause:
+            raise error from cause
+
+    asked = replace(call({"number": 1}), secrets=("hunter2",))
+    with pytest.raises(Exception, match=r"\*\*\*") as raised:
+        await ToolSet([doubling(run=fail)]).run(asked)
+    assert type(raised.value) is kind
+    assert getattr(raised.value, "param", None) == getattr(error, "param", None)
+    logged = "".join(traceback.format_exception(raised.value))
+    code = [line for line in logged.splitlines() if line.startswith("    ")]
+    assert "hunter2" not in "\n".join(line for line in logged.splitlines() if line not in code)
+    assert "aHVud" not in logged
+    assert "hunter2" not in repr(asked)

@@ -108,6 +108,8 @@ def test_values_that_overlap_leave_no_end_of_one_behind() -> None:
     mask = Mask(["abcdef", "defghi", "cdef"])
     assert mask.text("-abcdefghi-") == "-***-"
     assert mask.text("-abcdef-defghi-") == "-***-***-"
+    long = hashlib.sha512(b"long").hexdigest()
+    assert Mask([long, long[70:80]]).text(f"-{long}-") == "-***-", "one within another"
 
 
 def test_half_of_a_surrogate_pair_is_no_obstacle() -> None:
@@ -143,8 +145,9 @@ def test_windows_change_nothing(text: str, values: set[str], window: int) -> Non
 def test_a_text_that_only_repeats_a_long_secrets_beginning_takes_linear_time() -> None:
     mask = Mask(["a" * 65_536])
     began = time.process_time()
-    assert mask.text("a" * (1 << 20)) == "***"
+    assert mask.text("a" * (1 << 20) + "b" * 1_000) == "***", "masked whole"
     assert time.process_time() - began < 5
+    assert mask.text("a" * 65_550 + "b") == "***b"
 
 
 def test_a_log_has_no_secret_of_an_exceptions_words_or_cause() -> None:
