@@ -6,10 +6,12 @@ from typing import Any
 import httpx
 from fastapi import APIRouter, FastAPI
 
+from autobot.contracts.automations import FakeAutomations
 from autobot.contracts.backup import FakeBackup
 from autobot.contracts.health import RoomReport
 from autobot.contracts.keys import FakeKeys
 from autobot.contracts.profiles import FakeProfiles
+from autobot.contracts.runs import FakeRuns
 from autobot.health import HealthMonitor, Serving
 from autobot.keys import KeyRecord, KeyRing, NewKey, Scope, make_key
 from autobot.manifests import rooms
@@ -20,6 +22,7 @@ from deployments.browser.room import BrowserRoom
 from deployments.frontend.routes import Platform, web_routes
 from deployments.frontend.site import Site
 from deployments.llm.ollama_api.relay import forward_routes
+from deployments.main.automation.room import AutomationRoom
 from deployments.main.room import main_routes
 from deployments.npu.embeddings.api import embedding_routes
 from deployments.npu.embeddings.service import Embedder
@@ -43,7 +46,9 @@ from deployments.npu.speech.audio import decode
 from deployments.npu.speech.service import Transcriber
 from tests.contract.llm import in_process
 
-SCOPES: tuple[Scope, ...] = ("read", "llm", "npu", "browser", "browser:evaluate", "admin")
+SCOPES: tuple[Scope, ...] = (
+    "read", "llm", "npu", "browser", "browser:evaluate", "automation", "admin",
+)  # fmt: skip
 
 
 class Keys:
@@ -84,8 +89,13 @@ class NoCluster:
 
 def _main(keys: Keys) -> APIRouter:
     monitor = HealthMonitor({"main": ["main"]}, _probe, _serving)
-    registry = Registry({})
-    return main_routes(monitor, NoCluster(), keys.ring, FakeKeys(), FakeBackup(), registry, 1 << 20)
+    registry, kept = Registry({}), FakeKeys()
+    automation = AutomationRoom(
+        FakeAutomations(), FakeRuns(), kept, keys.ring, registry, keys.ring.refresh
+    )
+    return main_routes(
+        monitor, NoCluster(), keys.ring, kept, FakeBackup(), registry, automation, 1 << 20
+    )
 
 
 def _npu() -> dict[str, APIRouter]:

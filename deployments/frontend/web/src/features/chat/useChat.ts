@@ -1,0 +1,17 @@
+import { defineStore } from "pinia";
+import { onScopeDispose } from "vue";
+
+import { useSession } from "../session/store";
+import { askModel } from "./api";
+import { createChat } from "./store";
+
+/** The one conversation of this page: it outlives a change of pages, and ends with the sign-in. */
+export const useChat = defineStore("chat", () => {
+  const session = useSession();
+  const chat = createChat({
+    send: (turns, signal) => askModel(session.client, turns, signal),
+    onUnauthenticated: session.refused,
+  });
+  onScopeDispose(() => chat.stop());
+  return { chat };
+});
