@@ -49,6 +49,16 @@ const THEME = EditorView.theme({
     backgroundColor: "var(--accent)",
     color: "var(--accent-ink)",
   },
+  // CodeMirror's own signs are pictures in data: addresses, which the page's policy refuses.
+  ".cm-lintRange-error": {
+    backgroundImage: "none",
+    textDecoration: "underline wavy var(--bad)",
+    textUnderlineOffset: "3px",
+  },
+  ".cm-lint-marker-error": { content: "none", color: "var(--bad)" },
+  ".cm-lint-marker-error::after": { content: "'✕'", fontWeight: "700", lineHeight: "1" },
+  ".cm-lintPoint-error::after": { borderBottomColor: "var(--bad)" },
+  ".cm-diagnostic-error": { borderLeftColor: "var(--bad)" },
   ".cm-completionDetail": { color: "inherit", fontStyle: "normal" },
 });
 
