@@ -109,7 +109,7 @@ async def test_an_automation_is_written_published_started_and_seen_to_its_end(
     await start.click()
     steps = page.get_by_role("list", name="Steps").get_by_role("listitem")
     await expect(steps.filter(has_text="hold")).to_contain_text("running")
-    await page.get_by_role("button", name=re.compile("1 run in progress")).click()
+    await page.get_by_role("button", name=re.compile("Runs in progress 1")).click()
     await expect(
         page.get_by_role("dialog").get_by_role("link", name=re.compile("^greet-"))
     ).to_be_visible()

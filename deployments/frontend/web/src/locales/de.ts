@@ -254,7 +254,6 @@ const de: Messages = {
   tray: {
     title: "Läufe im Gang",
     none: "Nichts ist im Gang.",
-    runs: "{n} Läufe im Gang | {n} Lauf im Gang | {n} Läufe im Gang",
     waiting: "{n} wartet auf Sie | {n} warten auf Sie",
   },
 };

@@ -252,7 +252,6 @@ const en = {
   tray: {
     title: "Runs in progress",
     none: "Nothing is in progress.",
-    runs: "{n} runs in progress | {n} run in progress | {n} runs in progress",
     waiting: "{n} waits for you | {n} wait for you",
   },
 };

@@ -1,5 +1,5 @@
 import { defineStore } from "pinia";
-import { onScopeDispose } from "vue";
+import { onScopeDispose, ref } from "vue";
 
 import { useSession } from "../session/store";
 import { askModel } from "./api";
@@ -13,5 +13,7 @@ export const useChat = defineStore("chat", () => {
     onUnauthenticated: session.refused,
   });
   onScopeDispose(() => chat.stop());
-  return { chat };
+  /** What was typed and not sent yet. */
+  const draft = ref("");
+  return { chat, draft };
 });
