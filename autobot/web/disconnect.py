@@ -97,16 +97,18 @@ class Streamed(StreamingResponse):
 class EventStream(Streamed):
     """Server-sent events."""
 
+    media_type = "text/event-stream"
+
     def __init__(
         self,
         events: AsyncGenerator[bytes, None],
         source: Source,
         headers: dict[str, str],
-        status: int = 200,
+        status_code: int = 200,
     ) -> None:
         own = {
             "content-type": "text/event-stream; charset=utf-8",
             "cache-control": "no-store",
             "x-accel-buffering": "no",
         }
-        super().__init__(events, source, status, own | headers)
+        super().__init__(events, source, status_code, own | headers)

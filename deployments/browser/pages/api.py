@@ -36,11 +36,15 @@ def responses(*media_types: str) -> dict[int | str, dict[str, Any]]:
     """Return a route's ``responses`` for OpenAPI: these kinds of answer, and every problem."""
     binary = {"schema": {"type": "string", "format": "binary"}}
     contents = {kind: {} if kind == "application/json" else binary for kind in media_types}
-    error_responses = {
+    return {200: {"content": contents}, **problems()}
+
+
+def problems() -> dict[int | str, dict[str, Any]]:
+    """Return every problem as a route's ``responses``, for one whose answer has a model."""
+    return {
         status: {"description": text, "content": {"application/problem+json": {}}}
         for status, text in PROBLEMS.items()
     }
-    return {200: {"content": contents}, **error_responses}
 
 
 def answer(rendered: Rendered) -> Response:

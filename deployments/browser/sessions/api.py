@@ -8,9 +8,17 @@ from fastapi import APIRouter, Body, Request, Response
 from autobot.contracts.profiles import Profiles
 from autobot.web.disconnect import unless_disconnected
 from deployments.browser.actions import ACTIONS, Action
-from deployments.browser.pages.api import Owner, answer, domains_of_key, responses, scope_of
+from deployments.browser.pages.api import (
+    Owner,
+    answer,
+    domains_of_key,
+    problems,
+    responses,
+    scope_of,
+)
 from deployments.browser.pages.schemas import Extension, NewSession
 from deployments.browser.profiles.api import profile_of
+from deployments.browser.sessions.schemas import SessionInfo, SessionList
 from deployments.browser.sessions.service import Sessions
 
 
@@ -18,33 +26,33 @@ def session_routes(sessions: Sessions, profiles: Profiles) -> APIRouter:
     """Return the routes of ``sessions``, whose named profiles are kept in ``profiles``."""
     router = APIRouter(prefix="/sessions")
 
-    @router.post("", status_code=201, responses=responses("application/json"))
-    async def open_session(request: Request, key: Owner, body: NewSession) -> dict[str, Any]:
+    @router.post("", status_code=201, responses=problems())
+    async def open_session(request: Request, key: Owner, body: NewSession) -> SessionInfo:
         """Open a session: a browser context that shares nothing with any other."""
         profile = profile_of(request, key, body, profiles)
         opening = sessions.open(key.id, body, domains_of_key(key), profile)
         record = await unless_disconnected(request, opening)
-        return record.describe()
+        return SessionInfo.model_validate(record.describe())
 
     @router.get("")
-    async def list_sessions(key: Owner) -> dict[str, Any]:
+    async def list_sessions(key: Owner) -> SessionList:
         """Return this key's open sessions, and in `unreachable` the room's VMs whose own are
         missing here.
         """
-        mine = [record.describe() for record in sessions.all(key.id)]
-        return {"sessions": mine, "unreachable": []}
+        mine = [SessionInfo.model_validate(one.describe()) for one in sessions.all(key.id)]
+        return SessionList(sessions=mine, unreachable=[])
 
-    @router.get("/{session}", responses=responses("application/json"))
-    async def inspect_session(key: Owner, session: str) -> dict[str, Any]:
+    @router.get("/{session}", responses=problems())
+    async def inspect_session(key: Owner, session: str) -> SessionInfo:
         """Return a session's tabs, downloads, dialogs, blocked addresses and limits."""
-        return sessions.find(key.id, session).describe()
+        return SessionInfo.model_validate(sessions.find(key.id, session).describe())
 
-    @router.patch("/{session}", responses=responses("application/json"))
-    async def extend_session(key: Owner, session: str, body: Extension) -> dict[str, Any]:
+    @router.patch("/{session}", responses=problems())
+    async def extend_session(key: Owner, session: str, body: Extension) -> SessionInfo:
         """Give a session new limits."""
         record = sessions.find(key.id, session)
         record.extend(body)
-        return record.describe()
+        return SessionInfo.model_validate(record.describe())
 
     @router.delete("/{session}", status_code=204, responses=responses())
     async def close_session(key: Owner, session: str, save: bool = True) -> None:

@@ -6,10 +6,12 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 
 from autobot import __version__
+from autobot.contracts.health import PlatformHealth
 from autobot.errors import Unauthenticated
 from autobot.health import HealthMonitor
 from autobot.keys import KeyRing
 from autobot.web.auth import presented_key, require
+from deployments.main.health.schemas import ClusterInfo, NodeInfo, PlatformState
 
 Nodes = Callable[[], Awaitable[list[dict[str, Any]]]]
 """Every node Ray knows, dead ones too; raises `Unavailable` when Ray does not answer."""
@@ -20,24 +22,20 @@ def health_routes(monitor: HealthMonitor, nodes: Nodes, ring: KeyRing) -> APIRou
     router = APIRouter(tags=["platform"])
 
     @router.get("/api/health")
-    async def health(request: Request) -> dict[str, Any]:
+    async def health(request: Request) -> PlatformHealth | PlatformState:
         """Without a key one word; with one, every room. Never waits for a room that is away."""
         try:
             ring.check(presented_key(request), "read")
         except Unauthenticated:
             if presented_key(request):
                 raise
-            return {"state": monitor.health.state}
-        return monitor.health.model_dump()
+            return PlatformState(state=monitor.health.state)
+        return monitor.health
 
     @router.get("/api/cluster", dependencies=[Depends(require("read"))])
-    async def cluster() -> dict[str, Any]:
+    async def cluster() -> ClusterInfo:
         """Nodes, the rooms on them, their replicas, devices and versions."""
-        rooms = monitor.health.rooms
-        return {
-            "version": __version__,
-            "nodes": await nodes(),
-            "rooms": {name: room.model_dump() for name, room in rooms.items()},
-        }
+        known = [NodeInfo.model_validate(node) for node in await nodes()]
+        return ClusterInfo(version=__version__, nodes=known, rooms=monitor.health.rooms)
 
     return router

@@ -102,8 +102,27 @@ async def page(browser: Browser, web: str) -> AsyncIterator[Page]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def signed_in(page: Page) -> Page:
     await sign_in(page, KEY)
-    await page.get_by_role("heading", name="Rooms").wait_for()
+    await page.get_by_role("heading", name="Chat").wait_for()
     return page
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def cluster_page(signed_in: Page) -> Page:
+    await visit(signed_in, "Cluster")
+    return signed_in
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser_page(signed_in: Page) -> Page:
+    await visit(signed_in, "Browser")
+    return signed_in
+
+
+async def visit(page: Page, name: str) -> None:
+    """Go to a page of the rail."""
+    await page.get_by_role("navigation").get_by_role("link", name=name).click()
+    heading = "Rooms" if name == "Cluster" else name
+    await page.get_by_role("heading", name=heading, exact=True).wait_for()
 
 
 async def sign_in(page: Page, key: str) -> None:

@@ -19,10 +19,12 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.middleware.cors import CORSMiddleware
 
+from autobot.keys import NewKey, make_key
+from tests.e2e.web.stub_automations import Automating
 from tests.e2e.web.stub_browser import Browsing
 
-KEY = "ab_test_the-right-key"
-CHAT_ONLY_KEY = "ab_test_chat-only-key"
+KEY, OWNER = make_key(NewKey(name="owner", scopes=("read", "llm", "browser", "automation", "npu")))
+CHAT_ONLY_KEY, GUEST = make_key(NewKey(name="guest", scopes=("llm",)))
 ADDRESSES = {
     "main": "172.16.168.20",
     "frontend": "172.16.168.21",
@@ -67,13 +69,15 @@ class Platform:
     step: threading.Semaphore | None = None
     """When set, each word of an answer waits for one release."""
     browsing: Browsing = field(default_factory=lambda: Browsing(KEY))
+    automating: Automating = field(default_factory=lambda: Automating((OWNER, GUEST)))
 
     @property
     def state(self) -> str:
         return "ok" if all(room["state"] == "ok" for room in self.rooms.values()) else "degraded"
 
     def app(self) -> FastAPI:
-        app = FastAPI()
+        rooms = self.automating.app()
+        app = FastAPI(lifespan=lambda _: rooms.router.lifespan_context(rooms))
         app.add_middleware(
             CORSMiddleware,
             allow_origins=["*"],
@@ -121,6 +125,7 @@ class Platform:
             )
 
         app.include_router(self.browsing.router())
+        app.mount("/", rooms)  # what is left: automations and runs
         return app
 
     def refusal(self, request: Request, scope: str) -> Response | None:

@@ -59,39 +59,39 @@ async def driving(page: Page) -> Locator:
 
 
 async def test_a_session_is_opened_and_its_pictures_are_shown_and_acknowledged(
-    signed_in: Page, browsing: Browsing
+    browser_page: Page, browsing: Browsing
 ) -> None:
-    canvas = await watching(signed_in)
+    canvas = await watching(browser_page)
     await until(lambda: browsing.acks == PICTURES)
     shown = await canvas.evaluate(MIDDLE)
     assert all(abs(a - b) < 8 for a, b in zip(shown, COLOUR, strict=True)), shown
-    sessions = signed_in.get_by_role("list", name="Open sessions").get_by_role("listitem")
+    sessions = browser_page.get_by_role("list", name="Open sessions").get_by_role("listitem")
     await expect(sessions).to_have_count(1)
     await expect(sessions).to_contain_text("https://example.org/")
 
 
 async def test_vms_whose_sessions_are_missing_in_the_list_are_named(
-    signed_in: Page, browsing: Browsing
+    browser_page: Page, browsing: Browsing
 ) -> None:
     browsing.silent_vms = ["172.16.168.26"]
-    await expect(signed_in.get_by_text("No answer from 172.16.168.26")).to_be_visible()
+    await expect(browser_page.get_by_text("No answer from 172.16.168.26")).to_be_visible()
     browsing.silent_vms = []
-    await expect(signed_in.get_by_text("No answer from")).to_have_count(0)
+    await expect(browser_page.get_by_text("No answer from")).to_have_count(0)
 
 
 async def test_mouse_and_keys_reach_the_page_in_its_own_pixels(
-    signed_in: Page, browsing: Browsing
+    browser_page: Page, browsing: Browsing
 ) -> None:
-    canvas = await driving(signed_in)
+    canvas = await driving(browser_page)
     box = await canvas.bounding_box()
     assert box is not None
     scale = box["width"] / SIZE[0]
     await canvas.dblclick(position={"x": 320 * scale, "y": 100 * scale})
-    await signed_in.mouse.wheel(0, 90)
-    await signed_in.keyboard.press("a")
+    await browser_page.mouse.wheel(0, 90)
+    await browser_page.keyboard.press("a")
     # Playwright has no key for it: its `type` would insert it into some text field of the page.
-    await keys_of(signed_in).evaluate(PRESS, "é")
-    await signed_in.keyboard.press("Enter")
+    await keys_of(browser_page).evaluate(PRESS, "é")
+    await browser_page.keyboard.press("Enter")
     await until(lambda: browsing.heard[-1] == {"type": "key_up", "key": "Enter"})
     heard = {
         kind: [said for said in browsing.heard if said["type"] == kind]
@@ -106,9 +106,9 @@ async def test_mouse_and_keys_reach_the_page_in_its_own_pixels(
     assert [said["text"] for said in heard["text"]] == ["é"]
 
 
-async def test_what_is_pasted_arrives_as_text(signed_in: Page, browsing: Browsing) -> None:
-    await driving(signed_in)
-    await keys_of(signed_in).evaluate(
+async def test_what_is_pasted_arrives_as_text(browser_page: Page, browsing: Browsing) -> None:
+    await driving(browser_page)
+    await keys_of(browser_page).evaluate(
         """keys => {
             const clipboardData = new DataTransfer();
             clipboardData.setData("text/plain", "two\\nlines");
@@ -119,67 +119,67 @@ async def test_what_is_pasted_arrives_as_text(signed_in: Page, browsing: Browsin
 
 
 async def test_what_a_phones_keyboard_and_an_input_method_write_arrives(
-    signed_in: Page, browsing: Browsing
+    browser_page: Page, browsing: Browsing
 ) -> None:
-    await driving(signed_in)
-    method = await signed_in.context.new_cdp_session(signed_in)
+    await driving(browser_page)
+    method = await browser_page.context.new_cdp_session(browser_page)
     for text in ("に", "にほ"):  # shown while it is being composed, and not sent yet
         place = {"selectionStart": len(text), "selectionEnd": len(text)}
         await method.send("Input.imeSetComposition", {"text": text, **place})
-    assert await keys_of(signed_in).evaluate("keys => getComputedStyle(keys).opacity") == "1"
+    assert await keys_of(browser_page).evaluate("keys => getComputedStyle(keys).opacity") == "1"
     await method.send("Input.insertText", {"text": "日本"})
     await until(lambda: {"type": "text", "text": "日本"} in browsing.heard)
     assert [said["text"] for said in browsing.heard if said["type"] == "text"] == ["日本"]
-    await signed_in.keyboard.insert_text("hello ")
+    await browser_page.keyboard.insert_text("hello ")
     await until(lambda: {"type": "text", "text": "hello "} in browsing.heard)
-    await keys_of(signed_in).evaluate("() => document.execCommand('delete')")
+    await keys_of(browser_page).evaluate("() => document.execCommand('delete')")
     await until(lambda: browsing.heard[-1] == {"type": "key_up", "key": "Backspace"})
 
 
 async def test_what_is_selected_in_the_page_is_copied_to_this_machine(
-    signed_in: Page, browsing: Browsing
+    browser_page: Page, browsing: Browsing
 ) -> None:
-    await signed_in.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await browser_page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     browsing.selected = "a price"
-    await driving(signed_in)
-    await signed_in.keyboard.press("Control+c")
+    await driving(browser_page)
+    await browser_page.keyboard.press("Control+c")
     await until(lambda: browsing.heard[-1] == {"type": "key_up", "key": "Control"})
     kinds = [said["type"] for said in browsing.heard]
     assert kinds == ["take", "key_down", "copy", "key_down", "key_up", "key_up"]
     read = "() => navigator.clipboard.readText()"
     deadline = time.monotonic() + PATIENCE_MS / 1000
-    while await signed_in.evaluate(read) != "a price":
+    while await browser_page.evaluate(read) != "a price":
         assert time.monotonic() < deadline
         await asyncio.sleep(0.05)
 
 
-async def test_who_drives_has_an_address_bar(signed_in: Page, browsing: Browsing) -> None:
-    await driving(signed_in)
-    bar = signed_in.get_by_label("Address of the session's page")
+async def test_who_drives_has_an_address_bar(browser_page: Page, browsing: Browsing) -> None:
+    await driving(browser_page)
+    bar = browser_page.get_by_label("Address of the session's page")
     await expect(bar).to_have_value("https://example.org/")
     await bar.fill("example.net/shop")
     await bar.press("Enter")
-    await expect(keys_of(signed_in)).to_be_focused()
+    await expect(keys_of(browser_page)).to_be_focused()
     await expect(bar).to_have_value("https://example.net/shop")
-    await signed_in.get_by_role("button", name="Back").click()
+    await browser_page.get_by_role("button", name="Back").click()
     await until(lambda: browsing.heard[-1] == {"type": "goto", "history": "back"})
     assert {"type": "goto", "url": "https://example.net/shop"} in browsing.heard
-    await signed_in.get_by_role("button", name="Let go").click()
+    await browser_page.get_by_role("button", name="Let go").click()
     await expect(bar).to_have_count(0)
 
 
 async def test_a_finger_scrolls_taps_and_asks_for_the_keyboard(
-    signed_in: Page, browsing: Browsing
+    browser_page: Page, browsing: Browsing
 ) -> None:
-    method = await signed_in.context.new_cdp_session(signed_in)
+    method = await browser_page.context.new_cdp_session(browser_page)
     await method.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
     await method.send("Emulation.setEmitTouchEventsForMouse", {"enabled": False})
-    await signed_in.reload()
-    canvas = await driving(signed_in)
-    assert await keys_of(signed_in).get_attribute("inputmode") == "none"
-    await signed_in.get_by_role("button", name="Keys", exact=True).click()
-    await expect(keys_of(signed_in)).to_have_attribute("inputmode", "text")
-    await expect(keys_of(signed_in)).to_be_focused()
+    await browser_page.reload()
+    canvas = await driving(browser_page)
+    assert await keys_of(browser_page).get_attribute("inputmode") == "none"
+    await browser_page.get_by_role("button", name="Keys", exact=True).click()
+    await expect(keys_of(browser_page)).to_have_attribute("inputmode", "text")
+    await expect(keys_of(browser_page)).to_be_focused()
     box = await canvas.bounding_box()
     assert box is not None
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -201,95 +201,99 @@ async def test_a_finger_scrolls_taps_and_asks_for_the_keyboard(
 
 
 async def test_a_key_gives_the_keyboard_back_and_lets_held_keys_go(
-    signed_in: Page, browsing: Browsing
+    browser_page: Page, browsing: Browsing
 ) -> None:
-    await driving(signed_in)
-    await signed_in.keyboard.down("Shift")
-    await signed_in.keyboard.press("F8")
-    await expect(signed_in.get_by_text("The agent has the wheel")).to_be_visible()
-    await expect(signed_in.get_by_role("button", name="Take the wheel")).to_be_focused()
+    await driving(browser_page)
+    await browser_page.keyboard.down("Shift")
+    await browser_page.keyboard.press("F8")
+    await expect(browser_page.get_by_text("The agent has the wheel")).to_be_visible()
+    await expect(browser_page.get_by_role("button", name="Take the wheel")).to_be_focused()
     assert browsing.heard[-2:] == [{"type": "key_up", "key": "Shift"}, {"type": "release"}]
-    await canvas_of(signed_in).click()
-    await signed_in.keyboard.press("a")
+    await canvas_of(browser_page).click()
+    await browser_page.keyboard.press("a")
     assert browsing.heard[-1] == {"type": "release"}
 
 
-async def test_another_persons_wheel_cannot_be_taken(signed_in: Page, browsing: Browsing) -> None:
+async def test_another_persons_wheel_cannot_be_taken(
+    browser_page: Page, browsing: Browsing
+) -> None:
     browsing.another_drives = True
     browsing.open("https://example.net/")
-    await signed_in.get_by_role("button", name="Watch https://example.net/").click()
-    await expect(signed_in.get_by_text("Another person has the wheel")).to_be_visible()
-    await signed_in.get_by_role("button", name="Take the wheel").click()
-    alert = signed_in.get_by_role("alert").filter(has_text="Another person is driving")
+    await browser_page.get_by_role("button", name="Watch https://example.net/").click()
+    await expect(browser_page.get_by_text("Another person has the wheel")).to_be_visible()
+    await browser_page.get_by_role("button", name="Take the wheel").click()
+    alert = browser_page.get_by_role("alert").filter(has_text="Another person is driving")
     await expect(alert).to_be_visible()
 
 
 async def test_a_lost_connection_is_made_again_and_the_wheel_taken_again(
-    signed_in: Page, browsing: Browsing
+    browser_page: Page, browsing: Browsing
 ) -> None:
-    await driving(signed_in)
+    await driving(browser_page)
     browsing.cut = True
-    alert = signed_in.get_by_role("alert").filter(has_text="was lost")
+    alert = browser_page.get_by_role("alert").filter(has_text="was lost")
     await expect(alert).to_be_visible()
     browsing.cut = False
-    await expect(signed_in.get_by_text("You have the wheel")).to_be_visible()
+    await expect(browser_page.get_by_text("You have the wheel")).to_be_visible()
     await expect(alert).to_have_count(0)
-    await expect(keys_of(signed_in)).to_be_focused()
+    await expect(keys_of(browser_page)).to_be_focused()
 
 
 @pytest.mark.parametrize("field", ["Address to open in a session", "Address of the session's page"])
 async def test_a_wheel_that_comes_back_leaves_who_writes_elsewhere_alone(
-    signed_in: Page, browsing: Browsing, field: str
+    browser_page: Page, browsing: Browsing, field: str
 ) -> None:
-    await driving(signed_in)
-    written = signed_in.get_by_label(field)
+    await driving(browser_page)
+    written = browser_page.get_by_label(field)
     await written.fill("half an addr")
     browsing.cut = True
-    await expect(signed_in.get_by_role("alert").filter(has_text="was lost")).to_be_visible()
+    await expect(browser_page.get_by_role("alert").filter(has_text="was lost")).to_be_visible()
     browsing.cut = False
-    await expect(signed_in.get_by_text("You have the wheel")).to_be_visible()
+    await expect(browser_page.get_by_text("You have the wheel")).to_be_visible()
     await expect(written).to_be_focused()
     await expect(written).to_have_value("half an addr")
 
 
-async def test_a_session_that_ends_elsewhere_says_so(signed_in: Page, browsing: Browsing) -> None:
-    await watching(signed_in)
+async def test_a_session_that_ends_elsewhere_says_so(
+    browser_page: Page, browsing: Browsing
+) -> None:
+    await watching(browser_page)
     browsing.sessions.clear()
-    alert = signed_in.get_by_role("alert").filter(has_text="has ended: it was closed.")
+    alert = browser_page.get_by_role("alert").filter(has_text="has ended: it was closed.")
     await expect(alert).to_be_visible()
-    await expect(signed_in.get_by_text("No session is open.")).to_be_visible()
-    await signed_in.get_by_role("button", name="Stop watching").click()
-    await expect(canvas_of(signed_in)).to_have_count(0)
+    await expect(browser_page.get_by_text("No session is open.")).to_be_visible()
+    await browser_page.get_by_role("button", name="Stop watching").click()
+    await expect(canvas_of(browser_page)).to_have_count(0)
 
 
-async def test_closing_a_session_ends_its_view(signed_in: Page, browsing: Browsing) -> None:
-    await watching(signed_in)
-    await signed_in.get_by_role("button", name="Close session https://example.org/").click()
-    await expect(canvas_of(signed_in)).to_have_count(0)
-    await expect(signed_in.get_by_text("No session is open.")).to_be_visible()
+async def test_closing_a_session_ends_its_view(browser_page: Page, browsing: Browsing) -> None:
+    await watching(browser_page)
+    await browser_page.get_by_role("button", name="Close session https://example.org/").click()
+    await expect(canvas_of(browser_page)).to_have_count(0)
+    await expect(browser_page.get_by_text("No session is open.")).to_be_visible()
     assert browsing.sessions == {}
 
 
 async def test_an_address_that_may_not_be_visited_leaves_no_session(
-    signed_in: Page, browsing: Browsing
+    browser_page: Page, browsing: Browsing
 ) -> None:
-    await signed_in.get_by_label("Address to open in a session").fill("http://192.168.1.1/")
-    await signed_in.keyboard.press("Enter")
-    alert = signed_in.get_by_role("alert").filter(has_text="192.168.1.1 is a private address.")
+    await browser_page.get_by_label("Address to open in a session").fill("http://192.168.1.1/")
+    await browser_page.keyboard.press("Enter")
+    alert = browser_page.get_by_role("alert").filter(has_text="192.168.1.1 is a private address.")
     await expect(alert).to_be_visible()
     assert browsing.sessions == {}
 
 
 @pytest.mark.parametrize("width", [360, 1000, 1440])
 async def test_the_live_view_fits_the_window(
-    signed_in: Page, browsing: Browsing, width: int
+    browser_page: Page, browsing: Browsing, width: int
 ) -> None:
     browsing.open("https://example.net/" + "a-long-way/" * 20)
-    await signed_in.set_viewport_size({"width": width, "height": 800})
-    canvas = await watching(signed_in)
+    await browser_page.set_viewport_size({"width": width, "height": 800})
+    canvas = await watching(browser_page)
     box = await canvas.bounding_box()
     assert box is not None
     assert 0 <= box["x"] < box["x"] + box["width"] <= width
     assert abs(box["width"] / box["height"] - SIZE[0] / SIZE[1]) < 0.02
     over = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert await signed_in.evaluate(over) <= 0
+    assert await browser_page.evaluate(over) <= 0

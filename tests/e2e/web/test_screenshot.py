@@ -6,16 +6,16 @@ from playwright.async_api import Page, expect
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_screenshot_of_an_address_is_shown(signed_in: Page) -> None:
-    await signed_in.get_by_label("Web address").fill("example.org")
-    await signed_in.get_by_label("Web address").press("Enter")
-    picture = signed_in.get_by_role("img", name="Screenshot of https://example.org/")
+async def test_screenshot_of_an_address_is_shown(browser_page: Page) -> None:
+    await browser_page.get_by_label("Web address").fill("example.org")
+    await browser_page.get_by_label("Web address").press("Enter")
+    picture = browser_page.get_by_role("img", name="Screenshot of https://example.org/")
     await expect(picture).to_be_visible()
     assert await picture.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [
         640,
         400,
     ]
-    await expect(signed_in.get_by_role("link", name="Save")).to_be_visible()
+    await expect(browser_page.get_by_role("link", name="Save")).to_be_visible()
 
 
 LOADS = """src => new Promise(resolve => {
@@ -26,12 +26,12 @@ LOADS = """src => new Promise(resolve => {
 })"""
 
 
-async def test_next_picture_frees_the_one_before(signed_in: Page) -> None:
-    first = await shoot(signed_in, "example.org")
-    assert await signed_in.evaluate(LOADS, first)
-    second = await shoot(signed_in, "example.net")
-    assert await signed_in.evaluate(LOADS, second)
-    assert not await signed_in.evaluate(LOADS, first)
+async def test_next_picture_frees_the_one_before(browser_page: Page) -> None:
+    first = await shoot(browser_page, "example.org")
+    assert await browser_page.evaluate(LOADS, first)
+    second = await shoot(browser_page, "example.net")
+    assert await browser_page.evaluate(LOADS, second)
+    assert not await browser_page.evaluate(LOADS, first)
 
 
 async def shoot(page: Page, site: str) -> str | None:
@@ -43,9 +43,9 @@ async def shoot(page: Page, site: str) -> str | None:
     return await picture.get_attribute("src")
 
 
-async def test_refused_and_impossible_addresses_are_told_apart(signed_in: Page) -> None:
-    field = signed_in.get_by_label("Web address")
-    alert = signed_in.get_by_role("alert")
+async def test_refused_and_impossible_addresses_are_told_apart(browser_page: Page) -> None:
+    field = browser_page.get_by_label("Web address")
+    alert = browser_page.get_by_role("alert")
     await field.fill("http://192.168.1.1/")
     await field.press("Enter")
     await expect(alert.filter(has_text="192.168.1.1 is a private address.")).to_be_visible()

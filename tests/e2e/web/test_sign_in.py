@@ -30,16 +30,16 @@ async def test_empty_key_asks_for_one_without_a_request(page: Page, platform: Pl
 async def test_key_lives_in_the_tab_and_survives_a_reload(signed_in: Page) -> None:
     assert await stores(signed_in) == (KEY, None)
     await signed_in.reload()
-    await expect(signed_in.get_by_role("heading", name="Rooms")).to_be_visible()
+    await expect(signed_in.get_by_role("heading", name="Chat")).to_be_visible()
 
 
 async def test_remembered_key_is_kept_on_the_device_until_sign_out(page: Page, web: str) -> None:
     await page.get_by_label("Remember on this device").check()
     await sign_in(page, KEY)
-    await expect(page.get_by_role("heading", name="Rooms")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Chat")).to_be_visible()
     other = await page.context.new_page()
     await other.goto(web)
-    await expect(other.get_by_role("heading", name="Rooms")).to_be_visible()
+    await expect(other.get_by_role("heading", name="Chat")).to_be_visible()
     await page.get_by_role("button", name="Sign out").click()
     await expect(page.get_by_label("API key")).to_be_visible()
     assert await stores(page) == (None, None)

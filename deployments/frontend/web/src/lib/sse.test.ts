@@ -43,6 +43,13 @@ describe("SseParser", () => {
     ]);
   });
 
+  it("gives each event its own id", () => {
+    expect(parse("id: 7\ndata: a\n\ndata: b\n\n")).toEqual([
+      { event: "message", data: "a", id: "7" },
+      { event: "message", data: "b" },
+    ]);
+  });
+
   it("takes one space after the colon and keeps the others", () => {
     expect(parse("data:  def f():\n\n")[0]?.data).toBe(" def f():");
   });

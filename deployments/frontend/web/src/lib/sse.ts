@@ -1,7 +1,11 @@
-/** One dispatched server-sent event. `data` joins the event's data lines with newlines. */
+/**
+ * One dispatched server-sent event. `data` joins the event's data lines with newlines; `id` is the
+ * event's own, where it has one.
+ */
 export interface SseEvent {
   event: string;
   data: string;
+  id?: string;
 }
 
 /**
@@ -11,6 +15,7 @@ export interface SseEvent {
 export class SseParser {
   private buffer = "";
   private event = "";
+  private id: string | null = null;
   private data: string[] = [];
   private started = false;
 
@@ -48,14 +53,18 @@ export class SseParser {
     const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
     if (field === "data") this.data.push(value);
     else if (field === "event") this.event = value;
+    else if (field === "id") this.id = value;
     return null;
   }
 
   private dispatch(): SseEvent | null {
-    const { event, data } = this;
+    const { event, id, data } = this;
     this.event = "";
+    this.id = null;
     this.data = [];
-    return data.length === 0 ? null : { event: event || "message", data: data.join("\n") };
+    if (data.length === 0) return null;
+    const named = id === null ? {} : { id };
+    return { event: event || "message", data: data.join("\n"), ...named };
   }
 }
 
