@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from autobot.contracts.automations import FakeAutomations
 from autobot.contracts.keys import FakeKeys
 from autobot.contracts.runs import FakeRuns
+from autobot.contracts.secrets import FakeSecrets
 from autobot.contracts.tools import JsonObject, ToolCall, ToolInfo
 from autobot.errors import Unavailable
 from autobot.keys import KeyRecord, KeyRing
@@ -55,7 +56,13 @@ class Automating:
         ring = KeyRing(self._keys.records)
         registry = Registry({"test": self.tools})
         room = AutomationRoom(
-            self._automations, self._runs, self._keys, ring, registry, ring.refresh
+            self._automations,
+            self._runs,
+            self._keys,
+            ring,
+            registry,
+            ring.refresh,
+            FakeSecrets(),
         )
 
         @contextlib.asynccontextmanager
