@@ -8,16 +8,7 @@ import { useSession } from "../features/session/store";
 import { LANGUAGES, speak, type Language } from "../i18n";
 import { PAGES } from "../router";
 import { THEMES, useTheme } from "../theme";
-import type { IconName } from "../ui/AppIcon.vue";
-
-export interface Command {
-  id: string;
-  title: string;
-  /** The group's name, shown beside it. */
-  kind: string;
-  icon: IconName;
-  run(): unknown;
-}
+import type { Command } from "./matching";
 
 /** All that can be done from the palette; automations are asked for while it is `open`. */
 export function commandsFor(open: Ref<boolean>): ComputedRef<Command[]> {
@@ -83,13 +74,4 @@ export function commandsFor(open: Ref<boolean>): ComputedRef<Command[]> {
       run: () => session.signOut(),
     },
   ]);
-}
-
-/** The commands with every word that was typed in their title or kind, in their order. */
-export function matching(commands: readonly Command[], typed: string): Command[] {
-  const words = typed.toLowerCase().split(/\s+/).filter(Boolean);
-  return commands.filter(({ title, kind }) => {
-    const text = `${title} ${kind}`.toLowerCase();
-    return words.every((word) => text.includes(word));
-  });
 }

@@ -104,6 +104,8 @@ export function useRun(run: MaybeRefOrGetter<string>) {
     queryKey: ["run", wanted],
     queryFn: ({ signal }) =>
       call((common) => getRun<true>({ ...common, path: { run: wanted.value } }), signal),
+    // The state of a run changes after the entry that asked for it, and is no entry itself.
+    refetchInterval: ({ state }) => (state.data && ENDED.includes(state.data.state) ? false : 2000),
   });
 }
 
