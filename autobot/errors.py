@@ -30,17 +30,18 @@
     ├── RequestFailed                 502 request-failed
     ├── Unavailable                   503 unavailable      (Retry-After)
     ├── Timeout                       504 timeout
+    │   └── RequestLost               504 request-lost
     ├── BadModelFile                  500 internal
     ├── ApiError                      500 internal
     └── SetupError                    500 setup
 
 Those of one room stand in its folder: `SessionEnded`, `WheelTaken`, `ProfileDamaged`,
-`ElementFailed`, `PageFailed`, `RequestFailed`, `RequestRefused` and `ModelFailed` in room browser,
-`BadModelFile` in room llm; and `InvalidAutomation`, `InvalidExpression` and `Cancelled` in
-`autobot.automation`; `Stale`, `SecretMissing` and `SecretUnreadable` in `autobot.contracts`. No
-answer carries `Cancelled`, which a run's journal says of a step that was called off, nor the last
-two: `ApiError` is what the CLI was told, `SetupError` that the machine lacks something, with the
-remedy.
+`ElementFailed`, `PageFailed`, `RequestFailed`, `RequestLost`, `RequestRefused` and `ModelFailed` in
+room browser, `BadModelFile` in room llm; and `InvalidAutomation`, `InvalidExpression` and
+`Cancelled` in `autobot.automation`; `Stale`, `SecretMissing` and `SecretUnreadable` in
+`autobot.contracts`. No answer carries `Cancelled`, which a run's journal says of a step that was
+called off, nor the last two: `ApiError` is what the CLI was told, `SetupError` that the machine
+lacks something, with the remedy.
 
 Every argument goes positionally to ``Exception.__init__``: an error that crosses a process must be
 rebuilt from ``args`` by pickle, or it arrives as something else. The class docstring is the default

@@ -1,6 +1,6 @@
 """What goes wrong outside, and whether another attempt makes sense."""
 
-from autobot.errors import AutoBotError, Invalid
+from autobot.errors import AutoBotError, Invalid, Timeout
 
 AGAIN = frozenset({408, 425, 429})
 
@@ -14,6 +14,12 @@ class RequestRefused(Invalid):
     """The other side refuses the request; it would again."""
 
     type = "request-refused"
+
+
+class RequestLost(Timeout):
+    """The request was sent, and its answer was lost: nobody knows whether it was done."""
+
+    type = "request-lost"
 
 
 class RequestFailed(AutoBotError):

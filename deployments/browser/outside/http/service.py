@@ -22,7 +22,7 @@ from autobot.errors import AutoBotError, Invalid, Timeout, TooLarge
 from autobot.tools.tool import MOST_BYTES
 from deployments.browser.egress.connector import Connector
 from deployments.browser.egress.policy import target_of
-from deployments.browser.outside.errors import RequestFailed, RequestRefused
+from deployments.browser.outside.errors import RequestFailed, RequestLost, RequestRefused
 from deployments.browser.outside.http.answers import answer_of, failure_of
 from deployments.browser.outside.http.schemas import LONGEST_S, SAFE, Answer, Get, Request
 from deployments.browser.outside.http.transport import Transport
@@ -34,6 +34,8 @@ TRAVELLING = frozenset({"accept", "accept-language", "user-agent"})
 """Headers that another site is sent too: the others may be meant for the first alone."""
 AT_ONCE, EACH = 32, 16
 BROKEN = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError)
+UNSENT = (httpcore.ConnectError, httpcore.ConnectTimeout)
+"""No connection was made: the request did not leave this machine."""
 """What a connection may raise once it is open."""
 UNZIPPED = 15 + 32
 """Of zlib: gzip and deflate, whichever it is."""
@@ -90,8 +92,8 @@ class OutsideHttp:
         return await self.request(Request.model_validate(given.model_dump()), call)
 
     async def request(self, given: Request, call: ToolCall) -> Answer:
-        """Make the request. Raises `BlockedAddress`, `RequestFailed`, `RequestRefused`, `Invalid`,
-        `TooLarge` for an answer that is, `Timeout`, and `Busy`.
+        """Make the request. Raises `BlockedAddress`, `RequestFailed`, `RequestLost`,
+        `RequestRefused`, `Invalid`, `TooLarge` for an answer that is, `Timeout`, and `Busy`.
         """
         target_of(given.url)  # for its words about what is no URL
         sent = self._first(given, call)
@@ -186,13 +188,15 @@ async def _body(response: httpx.Response) -> bytes:
         if len(body) > MOST_BYTES:
             raise TooLarge(f"The answer has more than {MOST_BYTES >> 20} MiB.")
     if unzip and not unzip.eof and body:
-        raise RequestFailed("The answer broke off.")
+        raise httpcore.RemoteProtocolError("the answer broke off")
     return bytes(body)
 
 
 def _failure(sent: Sent, error: Exception) -> AutoBotError:
     """Say why there is no answer."""
     if isinstance(error, BROKEN):
-        reason = str(error) or type(error).__name__
-        return RequestFailed(f"{origin(sent.url)} did not answer: {reason[:200]}")
+        reason = (str(error) or type(error).__name__)[:200]
+        if sent.method in SAFE or isinstance(error, UNSENT):
+            return RequestFailed(f"{origin(sent.url)} did not answer: {reason}")
+        return RequestLost(f"The answer of {origin(sent.url)} was lost: {reason}")
     return RequestRefused(f"{origin(sent.url)} is no address of http or https.")

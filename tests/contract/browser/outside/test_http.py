@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import pickle
+import socket
 import ssl
 import time
 from ipaddress import ip_address
@@ -17,7 +18,7 @@ from autobot.keys import NewKey, make_key
 from autobot.settings import Settings
 from deployments.browser.egress.connector import Connector
 from deployments.browser.egress.policy import Address, Target
-from deployments.browser.outside.errors import RequestFailed, RequestRefused
+from deployments.browser.outside.errors import RequestFailed, RequestLost, RequestRefused
 from deployments.browser.outside.http.schemas import Get
 from deployments.browser.outside.http.service import OutsideHttp
 from deployments.browser.outside.policy import OutsidePolicy
@@ -237,6 +238,18 @@ async def test_an_answer_that_breaks_off_or_is_late_is_an_error(run: Run, site: 
         await run("http.get", url=f"{site.url}/cut")
     with pytest.raises(Timeout, match=r"0\.5 s"):
         await run("http.get", url=f"{site.url}/slow", timeout_s=0.5)
+
+
+async def test_whether_a_post_was_done_is_unknown_when_its_answer_is_lost(
+    run: Run, site: Site
+) -> None:
+    with pytest.raises(RequestLost, match="was lost"):
+        await run("http.request", method="POST", url=f"{site.url}/cut", json={})
+    gone = socket.create_server(("127.0.0.1", 0))
+    port = gone.getsockname()[1]
+    gone.close()
+    with pytest.raises(RequestFailed):
+        await run("http.request", method="POST", url=f"http://127.0.0.1:{port}/", json={})
 
 
 async def test_a_certificate_that_nobody_trusts_ends_it(tmp_path: Path) -> None:
