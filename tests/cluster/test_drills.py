@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.lab.lab import ROOMS
+from tests.cluster.outage_runs import OutageRuns
 from tests.cluster.sixvms import SERVING, SixVms, wait_for
 
 SHORT_S = 20.0
@@ -36,6 +37,7 @@ def power_drill(cluster: SixVms, room: str, off_s: float) -> None:
     cluster.wait_until_ok(120)
     made = cluster.post("/api/keys", {"name": f"before {room}", "scopes": ["read"]})
     vm = cluster.lab.vm(room)
+    runs = OutageRuns(cluster, f"while-{room}-is-away")
     with cluster.traffic(*serving_without(room)) as found:
         vm.power_off()
         if room != "main":
@@ -48,6 +50,7 @@ def power_drill(cluster: SixVms, room: str, off_s: float) -> None:
         cluster.wait_until_ok(240)
     assert_served(found)
     embed(cluster)
+    runs.assert_each_step_was_recorded_once(within_s=120)
     status, body = cluster.get(f"http://{ROOMS['main']}:8001/api/keys")
     assert status == 200
     assert made["id"] in body, "what was written before the power cut is still there"

@@ -245,11 +245,11 @@ async def test_whether_a_post_was_done_is_unknown_when_its_answer_is_lost(
 ) -> None:
     with pytest.raises(RequestLost, match="was lost"):
         await run("http.request", method="POST", url=f"{site.url}/cut", json={})
-    gone = socket.create_server(("127.0.0.1", 0))
-    port = gone.getsockname()[1]
-    gone.close()
-    with pytest.raises(RequestFailed):
-        await run("http.request", method="POST", url=f"http://127.0.0.1:{port}/", json={})
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    unheard = steps(f"127.0.0.1:{port}")
+    with pytest.raises(RequestFailed, match="does not answer"):
+        await unheard("http.request", method="POST", url=f"http://127.0.0.1:{port}/", json={})
 
 
 async def test_a_certificate_that_nobody_trusts_ends_it(tmp_path: Path) -> None:
