@@ -77,7 +77,13 @@ class Platform:
 
     def app(self) -> FastAPI:
         rooms = self.automating.app()
-        app = FastAPI(lifespan=lambda _: rooms.router.lifespan_context(rooms))
+
+        @contextlib.asynccontextmanager
+        async def running(app: FastAPI) -> AsyncIterator[None]:
+            async with rooms.router.lifespan_context(rooms):
+                yield
+
+        app = FastAPI(lifespan=running)
         app.add_middleware(
             CORSMiddleware,
             allow_origins=["*"],
