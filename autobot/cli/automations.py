@@ -32,6 +32,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(automations, name="automation")
     app.add_typer(runs, name="runs")
     app.command("run")(start)
+    app.command("tools")(list_tools)
 
 
 async def _ask(method: str, path: str, **options: Any) -> Any:
@@ -134,6 +135,16 @@ def hook(name: Name) -> None:
     made = run(_ask("POST", f"/api/automations/{name}/hook"))
     out.print(f"path    {made['path']}", highlight=False)
     out.print(f"secret  {made['secret']}", highlight=False)
+
+
+def list_tools(json: Json = False) -> None:
+    """List what steps can use, with the scopes that it needs. --json has the schemas."""
+    found = run(_ask("GET", "/api/tools"))
+    if json:
+        print_json(found)
+        return
+    rows = [(one["name"], " ".join(one["scopes"]), one["title"]) for one in found]
+    out.print(table(("tool", "scopes", ""), rows))
 
 
 def start(

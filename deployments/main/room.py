@@ -17,6 +17,7 @@ from deployments.main.health.api import health_routes
 from deployments.main.keys.api import key_routes
 from deployments.main.mcp.api import mcp_routes
 from deployments.main.secrets.api import secret_routes
+from deployments.main.tools.api import tool_routes
 
 
 class Cluster(Protocol):
@@ -44,6 +45,7 @@ def main_routes(
     router.include_router(backup_routes(backup))
     router.include_router(key_routes(keys, cluster.spread_keys))
     router.include_router(documentation_routes(cluster.openapi))
+    router.include_router(tool_routes(registry))
     router.include_router(mcp_routes(registry, max_body_bytes))
     router.include_router(automation.router())
     router.include_router(secret_routes(secrets))

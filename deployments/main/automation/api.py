@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
-from autobot.automation.reading import content_hash, load
 from autobot.automation.runs.journal import Answered, decode, decoded, encode
 from autobot.automation.runs.state import RunState, fold
 from autobot.contracts.automations import Kept
@@ -36,8 +35,10 @@ from deployments.main.automation.service import AutomationService
 from deployments.main.automation.starts import PAGE, Starts, Trigger, run_name
 
 Caller = Annotated[KeyRecord, Depends(require("automation"))]
+Limit = Annotated[int, Query(ge=1, le=1000)]
 LONGEST_WAIT_S = 60
 LOOK_EVERY_S = 0.25
+KEEP_ALIVE_S = 15.0
 DOCUMENT: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -56,18 +57,19 @@ def automation_routes(service: AutomationService, starts: Starts) -> APIRouter:
     @router.get("")
     async def list_automations(caller: Caller) -> list[AutomationInfo]:
         """List every automation, by name."""
-        return [automation_info(kept, *_read(kept)) for kept in await service.automations.all()]
+        every = await service.automations.all()
+        return [automation_info(kept, await starts.published(kept)) for kept in every]
 
     @router.post("", status_code=201, openapi_extra=DOCUMENT)
     async def create_automation(request: Request, caller: Caller) -> AutomationDetail:
         """Keep a new draft, in YAML or JSON, under its own name; it does not run before it is
         published. 422 lists every mistake with its line and column; 409 when the name is taken."""
-        return _detail(await service.save(await _text(request), caller, None))
+        return await _detail(starts, await service.save(await _text(request), caller, None))
 
     @router.get("/{name}")
     async def get_automation(name: str, caller: Caller) -> AutomationDetail:
         """Return one with its draft."""
-        return _detail(await service.automations.get(name))
+        return await _detail(starts, await service.automations.get(name))
 
     @router.put("/{name}", openapi_extra=DOCUMENT)
     async def update_automation(
@@ -81,7 +83,7 @@ def automation_routes(service: AutomationService, starts: Starts) -> APIRouter:
         text = await _text(request)
         if (await service.check(text)).automation.name != name:
             raise Invalid("The document has another name: that would be another automation.")
-        return _detail(await service.save(text, caller, revision))
+        return await _detail(starts, await service.save(text, caller, revision))
 
     @router.delete("/{name}", status_code=204)
     async def delete_automation(name: str, caller: Caller) -> None:
@@ -92,12 +94,12 @@ def automation_routes(service: AutomationService, starts: Starts) -> APIRouter:
     async def publish_automation(name: str, body: Publish, caller: Caller) -> AutomationDetail:
         """Let the draft run from now on, as an API key of its own with the scopes that its tools
         need; 403 when the caller's key lacks one. Runs under way keep to their version."""
-        return _detail(await service.publish(name, body.revision, caller))
+        return await _detail(starts, await service.publish(name, body.revision, caller))
 
     @router.post("/{name}/enable")
     async def enable_automation(name: str, body: Enable, caller: Caller) -> AutomationDetail:
         """Let it start runs, or not: then those that have not begun are cancelled."""
-        return _detail(await service.enable(name, body.enabled))
+        return await _detail(starts, await service.enable(name, body.enabled))
 
     @router.post("/{name}/runs", status_code=202)
     async def start_run(
@@ -115,7 +117,7 @@ def automation_routes(service: AutomationService, starts: Starts) -> APIRouter:
 
     @router.get("/{name}/runs")
     async def list_runs_of(
-        name: str, caller: Caller, state: State | None = None, limit: int = 100
+        name: str, caller: Caller, state: State | None = None, limit: Limit = 100
     ) -> list[RunInfo]:
         """List its runs, the newest first."""
         return [run_info(run) for run in await starts.runs.list(name, state, limit=limit)]
@@ -133,7 +135,7 @@ def run_routes(starts: Starts) -> APIRouter:
         automation: str | None = None,
         state: State | None = None,
         before: Annotated[int | None, Query(description="Milliseconds of Unix time.")] = None,
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        limit: Limit = 100,
     ) -> list[RunInfo]:
         """List runs, the newest first."""
         cursor = None if before is None else (before, "")
@@ -191,13 +193,8 @@ def run_routes(starts: Starts) -> APIRouter:
     return router
 
 
-def _detail(kept: Kept) -> AutomationDetail:
-    return automation_detail(kept, *_read(kept))
-
-
-def _read(kept: Kept) -> tuple[Any, str]:
-    automation = load(kept.draft).automation
-    return automation, content_hash(automation)
+async def _detail(starts: Starts, kept: Kept) -> AutomationDetail:
+    return automation_detail(kept, await starts.published(kept))
 
 
 async def _text(request: Request) -> str:
@@ -226,6 +223,8 @@ async def _state_after(starts: Starts, run: str, seconds: int) -> State:
 async def _events(
     starts: Starts, run: str, after: int, follow: bool
 ) -> AsyncGenerator[bytes, None]:
+    """A comment now and then keeps the connection of a run that waits."""
+    silent_s = 0.0
     while True:
         page = await starts.runs.read(run, after, PAGE)
         for entry in page:
@@ -237,6 +236,10 @@ async def _events(
         over = shown is None or (shown.state in ENDED and shown.seq <= after)
         if over or not follow:
             return
+        silent_s = 0.0 if page else silent_s + LOOK_EVERY_S
+        if silent_s >= KEEP_ALIVE_S:
+            silent_s = 0.0
+            yield b": the run goes on\n\n"
         if not page:
             await asyncio.sleep(LOOK_EVERY_S)
 

@@ -1,15 +1,18 @@
 """What the routes of automations and runs answer."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from autobot.automation.document import Automation
-from autobot.automation.reading import plain
+from autobot.automation.errors import InvalidAutomation
+from autobot.automation.reading import content_hash, load, plain
 from autobot.automation.runs.state import PlaceState, RunState
 from autobot.automation.schedule import next_fires
-from autobot.contracts.automations import Kept
+from autobot.contracts.automations import MOST_AUTOMATIONS, Kept
 from autobot.contracts.runs import Run, State
 from deployments.main.automation.service import schedules
 
@@ -18,7 +21,8 @@ NEXT_FIRES = 5
 
 class AutomationInfo(BaseModel):
     """``version`` is the published one, whose id is the hash of its content; ``published`` says
-    whether that is the draft. Times are ISO 8601."""
+    whether that is the draft. ``next`` and ``triggers`` are of what runs, or of the draft where
+    nothing was published. Times are ISO 8601."""
 
     id: str
     description: str
@@ -28,6 +32,9 @@ class AutomationInfo(BaseModel):
     version: str | None
     published: bool
     reason: str | None = Field(description="Why the platform turned it off.")
+    mistake: str | None = Field(
+        None, description="What is wrong with the draft, which an earlier program saved."
+    )
     triggers: list[str]
     mode: str
     next: list[str] = Field(description="When its schedules start runs next.")
@@ -35,7 +42,7 @@ class AutomationInfo(BaseModel):
 
 class AutomationDetail(AutomationInfo):
     draft: str = Field(description="As its author wrote it.")
-    document: dict[str, Any] = Field(description="The draft as JSON.")
+    document: dict[str, Any] = Field(description="The draft as JSON; empty with a `mistake`.")
 
 
 class Enable(BaseModel):
@@ -109,32 +116,55 @@ def instant(milliseconds: int | None) -> str | None:
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
 
 
-def automation_info(kept: Kept, draft: Automation, current: str) -> AutomationInfo:
-    """``current`` is the draft's content hash."""
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A draft as this program reads it; without a document, why not."""
+
+    automation: Automation | None
+    hash: str = ""
+    mistake: str | None = None
+
+
+@lru_cache(maxsize=MOST_AUTOMATIONS)
+def read_draft(text: str) -> Draft:
+    """Read it; remembered, for a list of 1,000 takes seconds otherwise."""
+    try:
+        automation = load(text).automation
+    except InvalidAutomation as error:
+        return Draft(None, mistake=error.detail)
+    return Draft(automation, content_hash(automation))
+
+
+def automation_info(kept: Kept, published: Automation | None) -> AutomationInfo:
+    """``published`` is what runs."""
+    draft = read_draft(kept.draft)
+    shown = published or draft.automation
     fires = [
         fire
-        for schedule in schedules(draft).values()
+        for schedule in (schedules(shown).values() if shown else ())
         for fire in next_fires(schedule, datetime.now(UTC), NEXT_FIRES)
     ]
     return AutomationInfo(
         id=kept.name,
-        description=draft.description,
+        description=shown.description if shown else "",
         revision=kept.revision,
         changed=instant(kept.changed) or "",
         enabled=kept.enabled,
         version=kept.version,
-        published=kept.version == current,
+        published=kept.version is not None and kept.version == draft.hash,
         reason=kept.reason or None,
-        triggers=list(draft.triggers.named()),
-        mode=draft.mode,
+        mistake=draft.mistake,
+        triggers=list(shown.triggers.named()) if shown else [],
+        mode=shown.mode if shown else "queued",
         next=[fire.isoformat() for fire in sorted(fires)[:NEXT_FIRES]] if kept.enabled else [],
     )
 
 
-def automation_detail(kept: Kept, draft: Automation, current: str) -> AutomationDetail:
+def automation_detail(kept: Kept, published: Automation | None) -> AutomationDetail:
     """As `automation_info`, with the document."""
-    info = automation_info(kept, draft, current)
-    return AutomationDetail(**info.model_dump(), draft=kept.draft, document=plain(draft))
+    info, draft = automation_info(kept, published), read_draft(kept.draft).automation
+    document = plain(draft) if draft else {}
+    return AutomationDetail(**info.model_dump(), draft=kept.draft, document=document)
 
 
 def run_info(run: Run) -> RunInfo:

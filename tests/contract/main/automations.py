@@ -27,6 +27,7 @@ from deployments.main.automation.store.runs import RedisRuns
 from deployments.main.secrets.api import secret_routes
 from deployments.main.secrets.driver import RedisSecrets
 from deployments.main.secrets.sealing import Seal
+from deployments.main.tools.api import tool_routes
 
 WITHIN_S = 20
 
@@ -87,7 +88,7 @@ class Platform:
         )
         registry.add("automation", self.room.tools)
         self.registry, self.runs = registry, runs
-        routers = [self.room.router(), secret_routes(self.secrets)]
+        routers = [self.room.router(), secret_routes(self.secrets), tool_routes(registry)]
         self.app = create_app("main", routers, self.ring)
         headers = {"authorization": f"Bearer {self.key}"}
         transport = httpx.ASGITransport(self.app)

@@ -3,9 +3,12 @@
 import asyncio
 from datetime import UTC, datetime
 
+import pytest
+
 from autobot.contracts.tools import JsonObject, ToolCall
 from autobot.errors import Invalid
 from autobot.keys import NewKey, make_key
+from deployments.main.automation import api
 from tests.contract.main.automations import ECHO, WORD, Platform, platform, until
 from tests.contract.main.conftest import redis_stack, server
 
@@ -77,6 +80,48 @@ async def test_a_stale_edit_is_refused_and_loses_nothing(platform: Platform) -> 
     assert newer["revision"] == kept["revision"] + 1
     await platform.call("PUT", path, 409, json=document | {"mode": "single"})
     assert (await platform.call("GET", "/api/automations/job"))["mode"] == "parallel"
+
+
+async def test_what_is_shown_of_it_is_what_runs(platform: Platform) -> None:
+    kept = await platform.publish(ECHO, inputs=WORD, on=EVERY_MINUTE)
+    draft = {"name": "job", "steps": [ECHO], "inputs": WORD, "on": {"manual": {}}}
+    path = f"/api/automations/job?revision={kept['revision']}"
+    shown = await platform.call("PUT", path, json=draft)
+    assert (shown["triggers"], shown["published"]) == (["schedule"], False)
+    assert len(shown["next"]) == 5
+    assert shown["document"]["on"] == {"manual": {}}
+
+
+async def test_a_draft_that_this_program_cannot_read_hides_no_other(platform: Platform) -> None:
+    await platform.publish(ECHO, inputs=WORD)
+    await platform.room.starts.automations.save("old", "name: old\nsteps: 7\n", "x", None)
+    shown = {one["id"]: one for one in await platform.call("GET", "/api/automations")}
+    assert shown["job"]["mistake"] is None
+    assert "steps" in shown["old"]["mistake"]
+    assert (await platform.call("GET", "/api/automations/old"))["draft"] == "name: old\nsteps: 7\n"
+    await platform.call("POST", "/api/automations/old/publish", 422, json={})
+
+
+async def test_the_stream_of_a_run_that_waits_is_kept_open(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "KEEP_ALIVE_S", 0.5)
+    await platform.publish({"id": "ok", "use": "approve", "with": {"message": "?"}})
+    started = await platform.start(wait=0)
+    await platform.reach(started["id"], "waiting")
+    events = api._events(platform.room.starts, started["id"], 0, True)  # pyright: ignore[reportPrivateUsage]
+    async with asyncio.timeout(10):
+        async for event in events:
+            if event.startswith(b": "):
+                break
+    await events.aclose()
+
+
+async def test_every_tool_is_listed_with_its_schemas(platform: Platform) -> None:
+    tools = {one["name"]: one for one in await platform.call("GET", "/api/tools")}
+    assert tools.keys() >= {"test.echo", "test.wait", "test.secret"}
+    assert tools["test.secret"]["scopes"] == ["llm"]
+    assert tools["test.echo"]["arguments"] == {"type": "object"}
 
 
 async def test_after_publishing_a_change_every_run_is_of_the_new_version(
