@@ -19,14 +19,16 @@ from autobot.platform.topology import TopologyFile, cluster_file
 from autobot.serving.calls import client
 from autobot.serving.room import NO_KEYS, RoomReplica
 from autobot.tools.registry import LONGEST_S, Registry
+from autobot.tools.tool import Tool, ToolSet
 from deployments.main.automation.hooks import HookSecrets
 from deployments.main.automation.room import AutomationRoom
+from deployments.main.backup.tools import backup_tool
 from deployments.main.health.cluster import ClusterView
 from deployments.main.room import main_routes
 
 WRITE_DEADLINE_S = 3.0
 SNAPSHOT_DEADLINE_S = 90.0
-AUTOMATION = "automation"
+AUTOMATION, PLATFORM = OWN = ("automation", "platform")
 """What the registry calls the tools of this replica itself."""
 NO_BACKUP = "Room redis, which has the data, does not answer ({})."
 
@@ -81,6 +83,7 @@ class Main(RoomReplica):
         backup = client(Backup, "redis", NO_BACKUP, SNAPSHOT_DEADLINE_S)
         registry = self._registry()
         automation, secrets = self._automation(keys, registry)
+        registry.add(PLATFORM, ToolSet([self._backup_tool(backup, secrets)]))
         return main_routes(
             self.monitor,
             self.cluster,
@@ -119,6 +122,12 @@ class Main(RoomReplica):
         registry.add(AUTOMATION, room.tools)
         return room, secrets
 
+    def _backup_tool(self, backup: Backup, secrets: Secrets) -> Tool[Any, Any]:
+        async def names() -> list[str]:
+            return [secret.name for secret in await secrets.all()]
+
+        return backup_tool(self.settings.home / "backups", backup, names)
+
     def _room_states(self) -> dict[str, tuple[str, str | None]]:
         rooms = self.monitor.health.rooms
         return {name: (health.state, health.reason) for name, health in rooms.items()}
@@ -134,12 +143,12 @@ class Main(RoomReplica):
         return Registry(tools, self._away, self._tool_names)
 
     def _tool_names(self, application: str) -> Collection[str]:
-        own = application == AUTOMATION
-        return (AUTOMATION,) if own else self._rooms.tool_names(application)
+        own = application in OWN
+        return (application,) if own else self._rooms.tool_names(application)
 
     def _away(self, application: str) -> str | None:
         """Why a room cannot answer, as its health has it."""
-        if application == AUTOMATION:
+        if application in OWN:
             return None
         room = self._rooms.room_of(application)
         health = self.monitor.health.rooms[room]
