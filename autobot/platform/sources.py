@@ -5,7 +5,7 @@ from collections.abc import Container
 from pathlib import Path
 
 CODE_SUFFIXES = {".py", ".yaml", ".toml", ".json", ".html", ".js", ".ts", ".vue", ".css", ".svg"}
-GENERATED = {"__pycache__", "node_modules", "dist"}
+GENERATED = {"__pycache__", "node_modules", "dist", "generated"}
 
 
 def sources_digest(*folders: Path, without: Container[str] = ()) -> str:

@@ -5,6 +5,6 @@ import { defineConfig } from "@hey-api/openapi-ts";
 export default defineConfig({
   input: "./openapi.json",
   // The generator's own code is not written for `exactOptionalPropertyTypes`; its types are used.
-  output: { path: "src/client", clean: true, header: ["// @ts-nocheck"] },
+  output: { path: "src/generated", clean: true, header: ["// @ts-nocheck"] },
   plugins: ["@hey-api/client-fetch", "@hey-api/typescript", "@hey-api/sdk"],
 });

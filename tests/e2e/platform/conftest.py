@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests import parts
-from tests.platform import Platform
+from tests.platform import Platform, free_ports
 
 OWN_ROOM = "greeter"
+SITE_PORT, MAIL_PORT = free_ports(2)
+"""Of this machine, and open to automations' steps."""
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +20,8 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     home.mkdir(mode=0o700)
     shutil.copytree(Path(__file__).parent / OWN_ROOM, home / "rooms" / OWN_ROOM)
     made = Platform.make(home)
+    opened = ",".join(f"127.0.0.1:{port}" for port in (SITE_PORT, MAIL_PORT))
+    made.own_environment["AUTOBOT_EGRESS_ALLOW"] = opened
     parts.fetch_all()
     try:
         made.up("--no-demo")

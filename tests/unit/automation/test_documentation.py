@@ -13,16 +13,18 @@ from autobot.platform.topology import CHECKOUT
 
 PAGE = (CHECKOUT / "docs" / "automations.md").read_text()
 EXAMPLES = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+FILES = [file.read_text() for file in sorted((CHECKOUT / "docs" / "examples").glob("*.yaml"))]
 VALID = jsonschema_rs.validator_for(dict(schema()))
 
 
 def test_the_page_has_examples() -> None:
     assert len(EXAMPLES) == 7
+    assert len(FILES) == 5
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda text: text.splitlines()[0])
+@pytest.mark.parametrize("example", [*EXAMPLES, *FILES], ids=lambda text: text.splitlines()[0])
 def test_an_example_is_a_document_without_mistakes(example: str) -> None:
-    source = check(example, World(secrets=["HOOK_TOKEN"]))
+    source = check(example, World(secrets=["HOOK_TOKEN", "MAIL", "PUSH"]))
     assert VALID.is_valid(read(example).value)
     written = dump(source.automation)
     assert load(written).automation == source.automation

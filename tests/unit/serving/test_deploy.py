@@ -97,7 +97,11 @@ def test_a_change_in_the_command_line_changes_no_application(
 
 def test_what_a_build_leaves_behind_changes_nothing(settings: Settings, checkout: Path) -> None:
     before = codes(settings, checkout)
-    for leftover in ("autobot/__pycache__/x.py", "deployments/frontend/web/dist/index.html"):
+    for leftover in (
+        "autobot/__pycache__/x.py",
+        "deployments/frontend/web/dist/index.html",
+        "deployments/frontend/web/src/generated/sdk.gen.ts",
+    ):
         (checkout / leftover).parent.mkdir(parents=True, exist_ok=True)
         (checkout / leftover).write_text("built")
     assert codes(settings, checkout) == before

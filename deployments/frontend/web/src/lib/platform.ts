@@ -1,4 +1,4 @@
-import { createClient, createConfig, type Client } from "../client/client";
+import { createClient, createConfig, type Client } from "../generated/client";
 import { errorOf, toApiError } from "./errors";
 
 /** What `/config.json` says: where the page finds the platform. */

@@ -1,6 +1,6 @@
 import { ref, type Ref } from "vue";
 
-import { askRun, decide, retryRun, type Decision } from "../../client";
+import { askRun, decide, retryRun, type Decision } from "../../generated";
 import { toApiError } from "../../lib/errors";
 import { useSession } from "../session/store";
 import { useRefresh } from "./queries";

@@ -9,7 +9,7 @@ import {
   listRunsOf,
   type RunDetail,
   type RunInfo,
-} from "../../client";
+} from "../../generated";
 import { toApiError } from "../../lib/errors";
 import { useSession } from "../session/store";
 

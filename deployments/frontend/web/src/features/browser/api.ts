@@ -7,8 +7,8 @@ import {
   sessionGoto,
   type SessionInfo,
   type SessionList,
-} from "../../client";
-import type { Client } from "../../client/client";
+} from "../../generated";
+import type { Client } from "../../generated/client";
 import { PROTOCOL } from "./live/messages";
 
 /** Seconds a session that a person opened may lie idle: people pause for longer than programs. */

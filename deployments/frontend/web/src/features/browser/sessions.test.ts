@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
-import type { SessionInfo } from "../../client";
+import type { SessionInfo } from "../../generated";
 import { ApiError } from "../../lib/errors";
 import { createBrowserSessions, type BrowserOptions, type BrowserSessions } from "./sessions";
 

@@ -1,6 +1,6 @@
 import { reactive } from "vue";
 
-import type { SessionInfo, SessionList } from "../../client";
+import type { SessionInfo, SessionList } from "../../generated";
 import { toApiError } from "../../lib/errors";
 import { webAddress } from "../../lib/format";
 

@@ -1,5 +1,5 @@
-import { createChatCompletion } from "../../client";
-import type { Client } from "../../client/client";
+import { createChatCompletion } from "../../generated";
+import type { Client } from "../../generated/client";
 
 export interface ChatTurn {
   role: "user" | "assistant";

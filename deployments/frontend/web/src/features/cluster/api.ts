@@ -1,5 +1,5 @@
-import { health, type PlatformHealth } from "../../client";
-import type { Client } from "../../client/client";
+import { health, type PlatformHealth } from "../../generated";
+import type { Client } from "../../generated/client";
 import { ApiError, toApiError } from "../../lib/errors";
 
 /** All rooms. A key that the platform does not know is an `unauthenticated` error. */

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
-import type { PlatformHealth } from "../../client";
+import type { PlatformHealth } from "../../generated";
 import { ApiError } from "../../lib/errors";
 import { connect } from "../../lib/platform";
 import { readHealth } from "./api";

@@ -1,6 +1,6 @@
 import { reactive } from "vue";
 
-import type { PlatformHealth, RoomHealth } from "../../client";
+import type { PlatformHealth, RoomHealth } from "../../generated";
 import { toApiError, type ApiError } from "../../lib/errors";
 import { span } from "../../lib/format";
 import { ROOMS } from "./rooms";

@@ -1,4 +1,4 @@
-import type { Client } from "../../../client/client";
+import type { Client } from "../../../generated/client";
 
 /**
  * A run's journal after entry number `after`, as it grows. The generated `runEvents` would try again

@@ -1,4 +1,4 @@
-import type { RunDetail, StepInfo } from "../../../client";
+import type { RunDetail, StepInfo } from "../../../generated";
 
 /** A step of a run by its id, and the number of its item where it is a loop. */
 export interface StepView extends StepInfo {
