@@ -8,7 +8,8 @@ from tests.cluster.lab.lab import ROOMS
 from tests.cluster.sixvms import SixVms, wait_for
 
 MANY = 50
-RETRY = {"attempts": 10, "wait": 1, "longest_wait": 10}
+RETRY = {"attempts": 10, "wait": 1, "longest_wait": 30}
+"""Together two and a half minutes: more than any room is away here."""
 PAGE = {"html": "<main><p>Still there?</p></main>", "whole": True}
 STEPS = [
     {"id": "first", "use": "npu.embed", "with": {"texts": ["one"]}, "retry": RETRY},
