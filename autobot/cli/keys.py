@@ -24,8 +24,8 @@ def create(
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            help="admin, read, automation, secret, a room's, or browser:evaluate; may be repeated. "
-            "[default: read and every room's]"
+            help="admin, read, automation, secret, a room's, or a part of a room's, such as "
+            "browser:outside; may be repeated. [default: read and every room's]"
         ),
     ] = None,
     days: Annotated[float | None, typer.Option(help="Expires after so many days.")] = None,
