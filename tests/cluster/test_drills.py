@@ -56,6 +56,7 @@ def power_drill(cluster: SixVms, room: str, off_s: float) -> None:
     assert made["id"] in body, "what was written before the power cut is still there"
 
 
+@pytest.mark.timeout(600)  # the first of them also waits for `ray up`
 @pytest.mark.parametrize("room", ["npu", "redis", "main"])
 def test_a_room_returns_from_a_power_cut_and_the_others_serve_throughout(
     cluster: SixVms, room: str
