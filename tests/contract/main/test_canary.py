@@ -192,6 +192,17 @@ def _plain(text: str) -> bytes:
     return text.replace("\\\\", "\\").encode()
 
 
+@pytest.fixture(autouse=True)
+def heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another test's library did to the loggers must not make this one deaf."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith(("autobot", "deployments")):
+            logger = logging.getLogger(name)
+            monkeypatch.setattr(logger, "disabled", False)
+            monkeypatch.setattr(logger, "propagate", True)
+            monkeypatch.setattr(logger, "level", logging.NOTSET)
+
+
 def found_in(text: bytes) -> list[str]:
     return [name for name, trace in traces(CANARY).items() if trace in text]
 
