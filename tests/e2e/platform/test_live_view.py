@@ -62,6 +62,7 @@ def page(platform: Platform, browser: Browser) -> Iterator[Page]:
     page.goto(f"http://127.0.0.1:{platform.port('frontend')}/")
     page.get_by_label("API key").fill(platform.key)
     page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("navigation").get_by_role("link", name="Browser").click()
     yield page
     context.close()
     assert complaints == []
