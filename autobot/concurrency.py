@@ -91,6 +91,8 @@ class ConcurrencyLimiter:
         self._admit()
 
     def _note(self, key: str) -> None:
+        if not self._spare:
+            return
         now = time.monotonic()
         self._seen = {other: at for other, at in self._seen.items() if now - at < LATELY_S}
         self._seen[key] = now

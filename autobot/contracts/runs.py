@@ -219,9 +219,10 @@ class Runs(Protocol):
         """Return what `put_blob` kept."""
         ...
 
-    async def hold(self, automation: str, held: bool) -> None:
+    async def hold(self, automation: str, held: bool, *, revision: int | None = None) -> None:
         """Let no run of an automation begin from now on, or let them again; it stays so. Those
-        that have begun go on, and more can be made."""
+        that have begun go on, and more can be made. A call with a smaller ``revision`` than an
+        earlier one changes nothing."""
         ...
 
     async def ends(self, limit: int = 100) -> Sequence[Run]:
@@ -290,6 +291,7 @@ class _Kept:
     held: bool = False
     ended: int | None = None
     in_line: bool = False
+    jumped: bool = False
     log: list[Entry] = field(default_factory=list[Entry])
     parked: int | None = None
     ending: bool = False
@@ -321,6 +323,7 @@ class FakeRuns:
         self._fires: dict[str, int] = {}
         self._revisions: dict[str, int] = {}
         self._held: set[str] = set()
+        self._hold_revisions: dict[str, int] = {}
         self._gone: dict[str, int] = {}
 
     def _is_taken(self, run: str) -> bool:
@@ -434,7 +437,8 @@ class FakeRuns:
             kept.ended, kept.due = now, None
             kept.expires = now + kept.kept_s * 1000
             self._expire(kept, now)
-            self._next(kept.automation, now)
+            if not kept.jumped:  # else it had no place to give
+                self._next(kept.automation, now)
         return "ok"
 
     def _expire(self, last: _Kept, now: int) -> None:
@@ -467,6 +471,7 @@ class FakeRuns:
         kept.counted += purpose == "other"
         kept.add(0, now, [entry])
         if purpose == "end":
+            kept.jumped |= kept.in_line
             kept.ending, kept.in_line, kept.parked = True, False, None
         if not kept.held and not kept.in_line and kept.parked is None:
             kept.due = now
@@ -484,7 +489,11 @@ class FakeRuns:
         kept = self.kept.get(run)
         return kept.blobs.get(name) if kept else None
 
-    async def hold(self, automation: str, held: bool) -> None:
+    async def hold(self, automation: str, held: bool, *, revision: int | None = None) -> None:
+        if revision is not None:
+            if revision < self._hold_revisions.get(automation, revision):
+                return
+            self._hold_revisions[automation] = revision
         (self._held.add if held else self._held.discard)(automation)
         for kept in self.kept.values():
             if not held and kept.automation == automation and kept.parked is not None:

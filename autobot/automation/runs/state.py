@@ -68,6 +68,8 @@ class RunState:
     crashes: int = 0
     blob_bytes: int = 0
     """Of all results that are too large for an entry."""
+    told_ends: dict[str, Answered] = field(default_factory=dict[str, Answered])
+    """Of the runs that its steps have started, by their ids."""
     foreign: bool = False
     """The journal has what this program does not know: it must not go on with the run."""
 
@@ -94,7 +96,10 @@ class RunState:
                 self._place(entry)
 
     def _answer(self, entry: Answered) -> None:
-        """The first answer counts, and only to a question that was asked."""
+        """The first answer counts, and only to a question that was asked; but the end of a run may
+        be told before the step that started it says that it waits."""
+        if entry.answer == "ended":
+            self.told_ends[entry.by] = entry
         place = self.places.get(entry.place)
         if place and place.waiting and place.answer is None and _fits(place.waiting, entry):
             place.answer = entry
@@ -118,6 +123,8 @@ class RunState:
                 place.status, place.reason = "skipped", reason
             case Waiting(until=until):
                 place.status, place.until, place.waiting = "waiting", until, entry
+                if entry.on == "run":
+                    place.answer = self.told_ends.get(str(entry.detail.get("run")))
 
     def of(self, step: str) -> dict[int | None, PlaceState]:
         """Return what is known of a step: of each item of a loop under its number."""

@@ -142,18 +142,20 @@ def run_routes(starts: Starts) -> APIRouter:
         runs = await starts.runs.list(automation, state, cursor, limit)
         return [run_info(run) for run in runs]
 
-    @router.get("/{run}")
-    async def get_run(run: str, caller: Caller) -> RunDetail:
+    @router.get("/{run}", response_model=RunDetail)
+    async def get_run(run: str, caller: Caller) -> Response:
         """Return a run with what has become of its steps."""
         shown = await _run(starts, run)
-        return run_detail(shown, fold(decoded(await starts.journal(run))))
+        detail = run_detail(shown, fold(decoded(await starts.journal(run))))
+        # In ASCII: what a tool gave may have half of a letter, which UTF-8 has no bytes for.
+        return Response(json.dumps(detail.model_dump()), media_type="application/json")
 
     @router.get("/{run}/events", response_class=EventStream)
     async def run_events(
         run: str,
         caller: Caller,
         follow: bool = True,
-        last_event_id: Annotated[int, Header()] = 0,
+        last_event_id: Annotated[int, Header(ge=0, le=2**53)] = 0,
     ) -> Response:
         """Stream the journal as server-sent events, whose ids are its numbers: with `Last-Event-ID`
         it goes on there. It ends with the run, or with `follow=false` where the journal ends."""

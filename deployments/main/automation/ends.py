@@ -45,25 +45,29 @@ class Ends:
     async def _follow_up(self, run: Run) -> None:
         state = fold(decoded(await self._starts.journal(run.id)))
         await self._calls.ended(run, state)
+        try:
+            kept = await self._starts.automations.get(run.automation)
+        except NotFound:
+            kept = None
+        principal = state.created.principal if state.created else ""
+        if principal and (kept is None or kept.principal != principal):
+            await self._service.retire(run.automation, principal)
         if run.state == "failed":
-            await self._failed(run, state)
+            await self._failed(run, state, kept)
 
-    async def _failed(self, run: Run, state: RunState) -> None:
+    async def _failed(self, run: Run, state: RunState, kept: Kept | None) -> None:
         error = dict(state.ended.error or {}) if state.ended else {}
         depth = state.created.depth if state.created else 0
         facts = {"automation": run.automation, "run": run.id, "error": error}
         await self._events.happened("run-failed", run.id, facts, depth, besides=run.automation)
-        try:
-            kept = await self._starts.automations.get(run.automation)
-        except NotFound:
-            return
-        failed = await self._too_many_failures(kept)
-        if failed:
+        failed = await self._too_many_failures(kept) if kept else ()
+        if kept and failed:
             why = f"{len(failed)} runs in a row failed, the last of them {failed[0].id}."
+            off = {"automation": kept.name, "detail": f"'{kept.name}' was turned off: {why}"}
+            # Told first: who comes after a crash between the two finds it off already.
+            await self._events.happened("alert", f"off-{run.id}", off, depth, besides=kept.name)
             await self._service.enable(kept.name, False, why)
             log.warning("automation.turned_off", automation=kept.name, reason=why)
-            off = {"automation": kept.name, "detail": f"'{kept.name}' was turned off: {why}"}
-            await self._events.happened("alert", f"off-{run.id}", off, depth, besides=kept.name)
 
     async def _too_many_failures(self, kept: Kept) -> Sequence[Run]:
         """The runs in a row that have failed since it was turned on, the newest first, once they

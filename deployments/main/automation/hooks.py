@@ -1,9 +1,11 @@
 """`POST /hooks/{name}`: deliveries signed as Standard Webhooks has it; each starts one run."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -13,9 +15,11 @@ from standardwebhooks.webhooks import Webhook as Signed
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from autobot.automation.expressions import resolve
+from autobot.automation.names import SLUG
+from autobot.automation.runs.journal import dumps
 from autobot.automation.triggers import Webhook
 from autobot.concurrency import ConcurrencyLimiter
-from autobot.errors import BadRequest, NotFound, TooLarge, Unauthenticated
+from autobot.errors import BadRequest, NotFound, TooLarge, TooSlow, Unauthenticated, Unavailable
 from deployments.main.automation.api import Caller
 from deployments.main.automation.schemas import HookSecret, StartedRun
 from deployments.main.automation.starts import Starts, Trigger, run_name
@@ -25,7 +29,9 @@ LONGEST_DELIVERY = 256 << 10
 LONGEST_ID = 200
 MOST_RUNNING, MOST_RUNNING_EACH = 32, 16
 MOST_WAITING, MOST_WAITING_EACH = 512, 256
-"""Deliveries at once, and of one hook; the next is to be sent again."""
+"""Deliveries that are signed, at once and of one hook; the next is to be sent again."""
+MOST_READ, READ_WITHIN_S = 32, 10.0
+"""Of strangers: until it is read nobody knows who has sent it."""
 
 
 class HookSecrets:
@@ -61,6 +67,7 @@ def hook_routes(starts: Starts, secrets: HookSecrets) -> APIRouter:
     """The route that takes deliveries, which needs no API key but a signature, and the one that
     makes a hook's secret."""
     router = APIRouter(tags=["automations"])
+    reading = ConcurrencyLimiter(MOST_READ, MOST_WAITING, what="deliveries")
     running = ConcurrencyLimiter(
         MOST_RUNNING,
         MOST_WAITING,
@@ -81,9 +88,9 @@ def hook_routes(starts: Starts, secrets: HookSecrets) -> APIRouter:
         """Start a run with the delivery: `trigger.body` is its JSON, or its text. 202 means that
         the run is on the disk. The same `webhook-id` again is the same run. 429 and 503 are to be
         sent again, as Standard Webhooks has it."""
-        async with running.slot(name):
+        async with reading.slot():
             kept, automation = await _hook(starts, name)
-        body = await _body(request)
+            body = await _body(request)
         delivery = secrets.check(name, kept.hook, request.headers, body)
         trigger = automation.triggers.webhook
         assert trigger is not None
@@ -104,11 +111,15 @@ def hook_routes(starts: Starts, secrets: HookSecrets) -> APIRouter:
 async def _hook(starts: Starts, name: str) -> Any:
     """The automation. One that has no hook, or is off, is not there for strangers."""
     missing = NotFound(f"There is no hook '{name[:64]}'.")
+    if not re.fullmatch(SLUG, name):
+        raise missing
     try:
         kept = await starts.automations.get(name)
     except NotFound:
         raise missing from None
     automation = await starts.published(kept) if kept.enabled else None
+    if kept.enabled and automation is None and kept.version:
+        raise Unavailable("The automation was published by a newer program, which is on its way.")
     if automation is None or not isinstance(automation.triggers.webhook, Webhook):
         raise missing
     return kept, automation
@@ -117,15 +128,21 @@ async def _hook(starts: Starts, name: str) -> Any:
 async def _body(request: Request) -> bytes:
     """The delivery as it was sent: what is signed are its bytes."""
     body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > LONGEST_DELIVERY:
-            raise TooLarge(f"A delivery has at most {LONGEST_DELIVERY} bytes.")
+    try:
+        async with asyncio.timeout(READ_WITHIN_S):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > LONGEST_DELIVERY:
+                    raise TooLarge(f"A delivery has at most {LONGEST_DELIVERY} bytes.")
+    except TimeoutError:
+        raise TooSlow(f"A delivery comes within {READ_WITHIN_S:g} s.") from None
     return bytes(body)
 
 
 def _parsed(body: bytes) -> Any:
     try:
-        return json.loads(body)
+        value = json.loads(body)
+        dumps(value)  # a journal has no number that is none
+        return value
     except (ValueError, RecursionError):
         return body.decode()

@@ -11,7 +11,7 @@ from autobot.automation.document import OnUnknown
 from autobot.automation.runs.attempts import WaitFor, Work
 from autobot.automation.runs.waits import CALL
 from autobot.contracts.tools import ToolCall, ToolInfo
-from autobot.errors import Forbidden, Invalid
+from autobot.errors import Forbidden, Invalid, Unavailable
 from autobot.keys import KeyRing
 from autobot.tools.registry import Registry
 from deployments.main.automation.tools import PREFIX
@@ -60,6 +60,10 @@ class ToolKinds:
         if not isinstance(work.arguments, Mapping):
             raise Invalid(f"{work.use} takes an object.")
         caller = self._keys.record(work.principal)
+        if caller is None:  # it may have been made a moment ago
+            if not await self._keys.refresh():
+                raise Unavailable("This replica cannot ask for API keys now.")
+            caller = self._keys.record(work.principal)
         if caller is None:
             raise Forbidden("The automation's API key was revoked; publish it again.")
         seconds = work.deadline - asyncio.get_running_loop().time()

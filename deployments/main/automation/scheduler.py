@@ -41,7 +41,8 @@ class Scheduler:
         """Set the next instants that are missing, and hold what is off: whoever published or
         switched it off may have died before."""
         for kept in await self._starts.automations.all():
-            await self._starts.runs.hold(kept.name, not kept.enabled)
+            held = not kept.enabled
+            await self._starts.runs.hold(kept.name, held, revision=kept.write)
             automation = await self._starts.published(kept) if kept.enabled else None
             for trigger, schedule in schedules(automation).items() if automation else ():
                 for fire in next_fires(schedule, datetime.now(UTC), 1):
@@ -67,6 +68,8 @@ class Scheduler:
 
     async def _fire(self, fire: Fire, now: datetime, known: Mapping[str, Kept]) -> None:
         name, _, trigger = fire.schedule.rpartition(":")
+        if name in known and await self._starts.is_unreadable(known[name]):
+            return  # it stays due, for the program that has published it
         found = await self._published(known.get(name), trigger)
         if found is None:
             await self._starts.runs.fire(fire, None, None)

@@ -13,13 +13,13 @@ from autobot.automation.runs.waits import CALL, WAITS
 from autobot.automation.schedule import next_fires
 from autobot.automation.triggers import Schedule
 from autobot.automation.validation import World, called, validate
-from autobot.contracts.automations import MOST_AUTOMATIONS, Kept
+from autobot.contracts.automations import MOST_AUTOMATIONS, Kept, Stale
 from autobot.contracts.keys import Keys
 from autobot.contracts.secrets import Secrets
 from autobot.contracts.tools import ToolInfo
 from autobot.errors import Forbidden, NotFound, Unavailable
 from autobot.keys import KeyRecord, NewKey, make_key
-from deployments.main.automation.starts import GOING, Starts
+from deployments.main.automation.starts import GOING, LAST, Starts
 
 OFFERED = ("manual", "schedule", "webhook", "event", "mcp")
 """The triggers that start runs."""
@@ -87,44 +87,60 @@ class AutomationService:
         `Forbidden` when the publisher's key lacks one of them, or may not use secrets that it uses.
         """
         kept = await self.automations.get(name)
+        if revision not in (None, kept.revision):
+            raise Stale(None, kept)
         names = {secret.name for secret in await self._secrets.all()}
         automation = (await self.check(kept.draft, names)).automation
         record = self._principal(automation, publisher)
         await self._keys.add(record)
-        await self._keys_changed()
-        published = await self.automations.publish(
-            name,
-            kept.revision if revision is None else revision,
-            content_hash(automation),
-            dump(automation),
-            record.id,
-        )
+        try:
+            await self._keys_changed()
+            version = content_hash(automation)
+            published = await self.automations.publish(
+                name, kept.revision, version, dump(automation), record.id
+            )
+        except Exception:
+            await self._revoke(record.id)
+            raise
+        await self._runs.hold(name, False, revision=published.write)
         await self._set_schedules(kept, automation, published.write)
-        await self._runs.hold(name, False)
-        await self._revoke(kept.principal)
+        await self.retire(name, kept.principal)
         return published
+
+    async def retire(self, name: str, principal: str | None) -> None:
+        """Revoke a key that the automation had before, once no run under way acts as it."""
+        for state in GOING:
+            for run in await self._runs.list(name, state, limit=LAST):
+                created = await self._starts.beginning(run.id)
+                if created and created.principal == principal:
+                    return
+        await self._revoke(principal)
 
     async def enable(self, name: str, enabled: bool, reason: str = "") -> Kept:
         """Let it start runs or not. What is in line or has not begun is cancelled when not."""
         kept = await self.automations.enable(name, enabled, reason)
         automation = await self._starts.published(kept)
-        await self._runs.hold(name, not enabled)
+        await self._runs.hold(name, not enabled, revision=kept.write)
         await self._set_schedules(kept, automation if enabled else None, kept.write)
         if not enabled:
             await self._starts.cancel_all(name, ("queued",))
         return kept
 
     async def delete(self, name: str) -> None:
-        """Remove it, cancel its runs and revoke its key. Journals stay for their time."""
-        kept = await self.automations.get(name)
-        gone = await self.automations.delete(name)
-        await self._set_schedules(kept, None, gone.write)
+        """Turn it off, cancel its runs, revoke its key and remove it, in this order: what was
+        interrupted can be done again. Journals stay for their time."""
+        kept = await self.enable(name, False)
         await self._starts.cancel_all(name, GOING)
         await self._revoke(kept.principal)
+        await self.automations.delete(name)
 
     async def _calls(self) -> dict[str, frozenset[str]]:
-        """What each automation calls."""
-        return {kept.name: _called(kept.draft) for kept in await self.automations.all()}
+        """What each automation calls, as it runs and as it is drafted."""
+        calls: dict[str, frozenset[str]] = {}
+        for kept in await self.automations.all():
+            runs = await self._starts.published(kept)
+            calls[kept.name] = _called(kept.draft) | (called(runs) if runs else frozenset())
+        return calls
 
     # Keys and schedules.
 

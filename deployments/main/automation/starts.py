@@ -16,6 +16,7 @@ from autobot.automation.runs.journal import (
     Created,
     JournalEntry,
     decoded,
+    dumps,
     encode,
     new_run,
 )
@@ -23,7 +24,7 @@ from autobot.automation.runs.retries import kept_before
 from autobot.automation.runs.state import fold
 from autobot.contracts.automations import MOST_AUTOMATIONS, Automations, Kept
 from autobot.contracts.runs import Entry, NewRun, Runs, State
-from autobot.errors import Busy, Conflict, NotFound
+from autobot.errors import Busy, Conflict, Invalid, NotFound, Unavailable
 from autobot.keys import KeyRecord
 
 LAST = PAGE = 1_000
@@ -83,10 +84,16 @@ class Starts:
                 self._versions.popitem(last=False)
         return automation
 
+    async def is_unreadable(self, kept: Kept) -> bool:
+        """Whether what runs was published by a newer program, and this one cannot read it."""
+        return kept.version is not None and await self.published(kept) is None
+
     async def on(self, name: str) -> tuple[Kept, Automation]:
         """Return an automation that may run, and what runs. Raises `NotFound`, `Conflict`."""
         kept = await self.automations.get(name)
         automation = await self.published(kept)
+        if automation is None and await self.is_unreadable(kept):
+            raise Unavailable("A newer program published it, which is on its way.")
         if automation is None or not kept.enabled:
             raise Conflict(f"The automation '{name}' is not published and on.")
         return kept, automation
@@ -105,6 +112,10 @@ class Starts:
         under way, `Busy` when too many wait.
         """
         kept, automation = await self.on(name)
+        try:
+            dumps(dict(inputs))
+        except ValueError as error:
+            raise Invalid(f"An input is no JSON: {error}") from error
         new = self.new_run(
             kept, automation, run, fill_in(automation.inputs, inputs), trigger, **created
         )
@@ -184,8 +195,9 @@ class Starts:
             raise NotFound(f"There is no run '{run[:100]}'.")
         kept = await self.automations.get(shown.automation)
         automation = await self.version(created.version)
-        if automation is None:
-            raise Conflict("The run's version is not there any more.")
+        # Its present key may have rights that nobody gave to the version before.
+        if automation is None or created.version != kept.version:
+            raise Conflict("Another version was published since; start a new run.")
         earlier = kept_before(automation, state, step or automation.steps[0].id, entries)
         if not kept.enabled:
             raise Conflict(f"The automation '{kept.name}' is off.")

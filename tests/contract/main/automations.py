@@ -30,6 +30,7 @@ from deployments.main.secrets.sealing import Seal
 from deployments.main.tools.api import tool_routes
 
 WITHIN_S = 20
+NPU_TOOLS = tuple((f"test.{name}", "npu") for name in ("echo", "wait", "half"))
 
 
 class Rooms:
@@ -45,7 +46,12 @@ class Rooms:
         anything = {"type": "object"}
         return [
             ToolInfo(name, name, "", anything, anything, (scope,), True, "retry", 60.0)
-            for name, scope in (("test.echo", "npu"), ("test.wait", "npu"), ("test.secret", "llm"))
+            for name, scope in (
+                ("test.echo", "npu"),
+                ("test.wait", "npu"),
+                ("test.secret", "llm"),
+                ("test.half", "npu"),
+            )
         ]
 
     async def run(self, call: ToolCall) -> JsonObject:
@@ -55,6 +61,8 @@ class Rooms:
             raise Unavailable("The room is away.")
         if call.name == "test.wait":
             await self.gate.wait()
+        if call.name == "test.half":
+            return {"half": "\ud800"}
         if call.arguments.get("bad"):
             raise Invalid("That cannot be.")
         self.effects[call.idempotency_key or ""] += 1

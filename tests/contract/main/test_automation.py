@@ -2,11 +2,12 @@
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from autobot.contracts.tools import JsonObject, ToolCall
-from autobot.errors import Invalid
+from autobot.errors import Invalid, Unavailable
 from autobot.keys import NewKey, make_key
 from deployments.main.automation import api
 from tests.contract.main.automations import ECHO, WORD, Platform, platform, until
@@ -137,6 +138,68 @@ async def test_after_publishing_a_change_every_run_is_of_the_new_version(
     run = await platform.run((await platform.start())["id"])
     assert run["version"] == second["version"] != first["version"]
     assert run["inputs"] == {"word": "2"}
+
+
+async def test_a_run_under_way_keeps_its_key_while_a_change_is_published(
+    platform: Platform,
+) -> None:
+    ask = {"id": "ok", "use": "approve", "with": {"message": "Go on?"}}
+    await platform.publish(ask, ECHO, inputs=WORD)
+    started = await platform.start(wait=0)
+    await platform.reach(started["id"], "waiting")
+    changed = {"name": "job", "steps": [ask], "inputs": WORD}
+    await platform.call("PUT", "/api/automations/job?revision=1", json=changed)
+    await platform.call("POST", "/api/automations/job/publish", json={})
+    await platform.ring.refresh()
+    await _has_keys(platform, 2)
+    path = f"/api/runs/{started['id']}/approvals/ok"
+    await platform.call("POST", path, 202, json={"approved": True})
+    run = await platform.reach(started["id"], "succeeded")
+    assert run["steps"]["echo"]["output"] == {"text": "hello"}
+    await until(lambda: _has_keys(platform, 1))
+    await platform.call("POST", f"/api/runs/{started['id']}/retry", 409)
+
+
+async def _has_keys(platform: Platform, many: int) -> bool:
+    names = [one.name for one in await platform.keys.records()]
+    return names.count("automation job") == many
+
+
+async def test_publishing_a_draft_that_was_changed_meanwhile_is_refused(
+    platform: Platform,
+) -> None:
+    await platform.publish(ECHO, inputs=WORD)
+    await platform.call("POST", "/api/automations/job/publish", 409, json={"revision": 7})
+    assert await _has_keys(platform, 1)
+
+
+async def test_a_deletion_that_was_interrupted_can_be_done_again(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await platform.publish({"id": "s", "use": "test.wait"})
+    started = await platform.start(wait=0)
+    await platform.reach(started["id"], "running")
+
+    async def away(*_: Any) -> Any:
+        raise Unavailable("Room redis does not answer.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(platform.keys, "revoke", away)
+        await platform.call("DELETE", "/api/automations/job", 503)
+    await platform.call("DELETE", "/api/automations/job", 204)
+    await platform.reach(started["id"], "cancelled")
+    assert await _has_keys(platform, 0)
+
+
+async def test_half_a_letter_in_a_result_is_shown(platform: Platform) -> None:
+    steps = {"id": "s", "use": "test.half"}
+    await platform.publish(steps)
+    started = await platform.start()
+    shown = await platform.run(started["id"])
+    assert shown["steps"]["s"]["output"] == {"half": "\ud800"}
+    headers = {"last-event-id": "-5"}
+    path = f"/api/runs/{started['id']}/events"
+    await platform.call("GET", path, 422, headers=headers)
 
 
 async def test_an_approval_waits_for_a_person_and_says_who(platform: Platform) -> None:

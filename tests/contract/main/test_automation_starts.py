@@ -91,6 +91,14 @@ async def test_automations_that_call_each_other_in_a_circle_are_refused(
     assert "outer -> job -> outer" in problem["detail"]
 
 
+async def test_what_runs_counts_for_circles_and_not_only_drafts(platform: Platform) -> None:
+    await platform.publish({**CALL, "with": {"automation": "outer"}})
+    draft = {"name": "job", "steps": [{"id": "s", "use": "test.echo"}]}
+    await platform.call("PUT", "/api/automations/job?revision=1", json=draft)
+    document = {"name": "outer", "steps": [{**CALL, "with": {"automation": "job"}}]}
+    await platform.call("POST", "/api/automations", 422, json=document)
+
+
 async def test_a_call_of_what_is_not_there_or_off_fails_at_once(platform: Platform) -> None:
     await platform.publish(CALL, name="outer")
     started = await platform.call("POST", "/api/automations/outer/runs", 202, json={})
@@ -269,6 +277,10 @@ async def test_a_delivery_too_large_or_no_text_is_refused(platform: Platform) ->
     hook = await sender(platform)
     assert (await hook.send(b"x" * (LONGEST_DELIVERY + 1))).status_code == 413
     assert (await platform.http.post("/hooks/job", content=b"\xff")).status_code == 400
+    for name in ("No-Slug", "x" * 5_000, "a%00b"):
+        assert (await platform.http.post(f"/hooks/{name}", content=b"{}")).status_code == 404
+    no_number = await hook.send(b'{"word": NaN}', "m")
+    assert no_number.status_code == 422, "it is a text, which has no word"
     wrong = await hook.send(b"[1]")
     assert wrong.status_code == 422, "trigger.body has no word"
     assert not await platform.runs_of("job")

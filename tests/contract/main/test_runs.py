@@ -242,6 +242,30 @@ async def test_a_run_in_line_leaves_it_to_end_and_for_nothing_else(runs: Runs) -
     assert (await claim_one(runs)).run == "b"
 
 
+async def test_who_leaves_the_line_gives_nobody_a_place(runs: Runs) -> None:
+    for name in ("a", "b", "c"):
+        await runs.create(new(name, most_running=1))
+        await asyncio.sleep(0.003)
+    first = await claim_one(runs)
+    assert first.run == "a"
+    assert await runs.ask("b", "cancel", b"x", "end") == "ok"
+    second = await claim_one(runs)
+    assert await runs.append(second, 3, [b"end"], Release("cancelled")) == "ok"
+    assert (await runs.claim(5)).leases == (), "a has the only place"
+    assert await runs.append(first, 2, [b"end"], Release("succeeded")) == "ok"
+    assert (await claim_one(runs)).run == "c"
+
+
+async def test_an_older_hold_comes_too_late(runs: Runs) -> None:
+    await runs.hold("news", False, revision=7)
+    await runs.hold("news", True, revision=6)
+    await runs.create(new("a"))
+    assert (await claim_one(runs)).run == "a"
+    await runs.hold("news", True, revision=8)
+    await runs.create(new("b"))
+    assert (await runs.claim(5)).leases == ()
+
+
 async def test_a_deleted_runs_id_stays_taken_for_its_time(runs: Runs) -> None:
     now = (await runs.claim(1)).now
     await runs.schedule("daily", now - 5)

@@ -111,8 +111,8 @@ class RedisRuns:
         with translated():
             return await self._redis.hget(f"{PREFIX}run:{run}:blobs", name)  # pyright: ignore[reportGeneralTypeIssues, reportReturnType]
 
-    async def hold(self, automation: str, held: bool) -> None:
-        await self._run("hold", automation, int(held))
+    async def hold(self, automation: str, held: bool, *, revision: int | None = None) -> None:
+        await self._run("hold", automation, int(held), revision)
 
     async def ends(self, limit: int = 100) -> Sequence[Run]:
         return [_run(shown) for shown in await self._run("ends", limit)]

@@ -2,8 +2,8 @@
 
     autobot:main:run:ID            a hash: automation, state, created, ended, token, held, seq,
                                    asks (how many), ask:NAME (each that was asked), ending (it was
-                                   asked to), most and kept (how many are kept, for how long),
-                                   taken (its id, until then)
+                                   asked to), jumped (it left the line to end), most and kept (how
+                                   many are kept, for how long), taken (its id, until then)
     autobot:main:run:ID:log        the journal, a stream: SEQ-0 -> t (token), a (instant), b (body)
     autobot:main:run:ID:blobs      a hash: name -> bytes
     autobot:main:runs:due          a sorted set by the instant they fall due
@@ -19,7 +19,8 @@
                                    may be deleted
     autobot:main:gone:ID           a deleted run's id is taken as long as this key lives
     autobot:main:fires             a sorted set: schedule -> its next instant
-    autobot:main:fires:revisions   a hash: schedule -> the greatest revision that set it
+    autobot:main:fires:revisions   a hash: schedule, or / and an automation that was put on hold or
+                                   let go -> the greatest revision that did
 
 Instants are Redis' own, in milliseconds. Scripts name their keys themselves: a claim cannot know
 them before. So this is for one Redis and not for Redis Cluster.
@@ -74,8 +75,10 @@ local function enter(id, state, now)
                 call('ZADD', GOING, 'XX', 'LT', now, old)
             end
         end
-        local following = call('ZPOPMIN', line(have[3]))[1]
-        if following then call('ZADD', DUE, now, following) end
+        if call('HEXISTS', hash(id), 'jumped') == 0 then  -- else it had no place to give
+            local following = call('ZPOPMIN', line(have[3]))[1]
+            if following then call('ZADD', DUE, now, following) end
+        end
     end
 end
 
@@ -229,7 +232,7 @@ call('HSET', hash(id), 'seq', seq, 'ask:' .. ARGV[2], seq)
 if purpose == 'other' then call('HINCRBY', hash(id), 'asks', 1) end
 if purpose == 'end' then
     call('HSET', hash(id), 'ending', 1)
-    call('ZREM', line(have[6]), id)
+    if call('ZREM', line(have[6]), id) == 1 then call('HSET', hash(id), 'jumped', 1) end
     call('ZREM', parked(have[6]), id)
 elseif call('ZSCORE', line(have[6]), id) or call('ZSCORE', parked(have[6]), id) then
     return 'ok'
@@ -238,8 +241,13 @@ if have[2] ~= '1' then call('ZADD', DUE, now, id) end
 return 'ok'
 """
 
-# ARGV: automation, 1 or 0
+# ARGV: automation, 1 or 0, revision
 HOLD = """
+local field = '/' .. ARGV[1]
+if ARGV[3] ~= '' then
+    if tonumber(ARGV[3]) < tonumber(call('HGET', REVISIONS, field) or 0) then return 0 end
+    call('HSET', REVISIONS, field, ARGV[3])
+end
 if ARGV[2] == '1' then return call('SADD', HELD, ARGV[1]) end
 call('SREM', HELD, ARGV[1])
 local ids = call('ZRANGE', parked(ARGV[1]), 0, -1, 'WITHSCORES')
