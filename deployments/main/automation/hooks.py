@@ -17,7 +17,8 @@ from autobot.automation.expressions import resolve
 from autobot.automation.runs.journal import dumps
 from autobot.automation.triggers import Webhook
 from autobot.concurrency import ConcurrencyLimiter
-from autobot.errors import BadRequest, NotFound, TooLarge, TooSlow, Unauthenticated, Unavailable
+from autobot.contracts.automations import Kept
+from autobot.errors import BadRequest, Conflict, NotFound, TooLarge, TooSlow, Unauthenticated
 from deployments.main.automation.api import Caller
 from deployments.main.automation.schemas import HookSecret, StartedRun
 from deployments.main.automation.starts import Starts, Trigger, run_name
@@ -88,11 +89,9 @@ def hook_routes(starts: Starts, secrets: HookSecrets) -> APIRouter:
         the run is on the disk. The same `webhook-id` again is the same run. 429 and 503 are to be
         sent again, as Standard Webhooks has it."""
         async with reading.slot():
-            kept, automation = await _hook(starts, name)
+            kept, trigger = await _hook(starts, name)
             body = await _body(request)
         delivery = secrets.check(name, kept.hook, request.headers, body)
-        trigger = automation.triggers.webhook
-        assert trigger is not None
         started = Trigger(
             "webhook",
             at=round(time.time() * 1000),
@@ -107,21 +106,18 @@ def hook_routes(starts: Starts, secrets: HookSecrets) -> APIRouter:
     return router
 
 
-async def _hook(starts: Starts, name: str) -> Any:
-    """The automation. One that has no hook, or is off, is not there for strangers."""
+async def _hook(starts: Starts, name: str) -> tuple[Kept, Webhook]:
+    """The automation and its hook. One that has none, or is off, is not there for strangers."""
     missing = NotFound(f"There is no hook '{name[:64]}'.")
     if len(name) > LONGEST_NAME:
         raise missing
     try:
-        kept = await starts.automations.get(name)
-    except NotFound:
+        kept, automation = await starts.on(name)
+    except (NotFound, Conflict):
         raise missing from None
-    automation = await starts.published(kept) if kept.enabled else None
-    if kept.enabled and automation is None and kept.version:
-        raise Unavailable("The automation was published by a newer program, which is on its way.")
-    if automation is None or not isinstance(automation.triggers.webhook, Webhook):
+    if automation.triggers.webhook is None:
         raise missing
-    return kept, automation
+    return kept, automation.triggers.webhook
 
 
 async def _body(request: Request) -> bytes:

@@ -89,13 +89,14 @@ class Starts:
         return kept.version is not None and await self.published(kept) is None
 
     async def on(self, name: str) -> tuple[Kept, Automation]:
-        """Return an automation that may run, and what runs. Raises `NotFound`, `Conflict`."""
+        """Return an automation that may run, and what runs. Raises `NotFound`, `Conflict` when it
+        is not published or off, `Unavailable` when a newer program published it."""
         kept = await self.automations.get(name)
-        automation = await self.published(kept)
-        if automation is None and await self.is_unreadable(kept):
-            raise Unavailable("A newer program published it, which is on its way.")
-        if automation is None or not kept.enabled:
+        if kept.version is None or not kept.enabled:
             raise Conflict(f"The automation '{name}' is not published and on.")
+        automation = await self.version(kept.version)
+        if automation is None:
+            raise Unavailable("A newer program published it, which is on its way.")
         return kept, automation
 
     async def start(
